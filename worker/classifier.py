@@ -1,0 +1,68 @@
+"""One loaded network: verified, warmed up, and asked for probabilities."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.backend import keras
+from worker.decoding import PREPROCESSING, Grey, resize
+from worker.errors import ModelUnavailable
+from worker.registry import ModelCard, verified
+
+
+class Classifier:
+    """A network with its card: uint8 films in, probabilities under the card's classes out."""
+
+    def __init__(self, network: Any, card: ModelCard, batch_size: int) -> None:  # noqa: ANN401 - Keras has no types
+        """Wrap a loaded network; `load` is the way to get one from disk."""
+        self.card = card
+        self._network = network
+        self._batch_size = batch_size
+
+    @classmethod
+    def load(cls, directory: Path, *, sha256: str | None = None, batch_size: int = 32) -> "Classifier":
+        """Return the verified network of a model directory, warmed up.
+
+        Raises:
+            ModelUnavailable: the file is not the one published, or needs another preprocessing than ours.
+        """
+        path, card = verified(directory, sha256)
+        if card.preprocessing != PREPROCESSING:
+            message = f"{card.version} was trained on {card.preprocessing}; this worker prepares {PREPROCESSING}"
+            raise ModelUnavailable(message)
+        try:
+            network = keras().saving.load_model(path, compile=False, safe_mode=True)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            message = f"{card.version} cannot be loaded by Keras {keras().__version__}"
+            raise ModelUnavailable(message) from error
+        classifier = cls(network, card, batch_size)
+        classifier.predict(np.zeros((1, *card.input_size), np.uint8))
+        return classifier
+
+    def prepare(self, film: Grey) -> Grey:
+        """Return a decoded film at the network's input size: uint8, shape (height, width)."""
+        return resize(film, self.card.input_size)
+
+    def predict(self, films: Grey) -> npt.NDArray[np.float32]:
+        """Return probabilities, shape (n, classes), of prepared films, uint8, shape (n, height, width).
+
+        The network always sees batches of one shape (the last is padded), so its graph is traced once.
+        """
+        size = self._batch_size
+        answers = [self._predict_one_batch(films[start : start + size]) for start in range(0, len(films), size)]
+        return np.concatenate(answers) if answers else np.empty((0, len(self.card.classes)), np.float32)
+
+    def _predict_one_batch(self, films: Grey) -> npt.NDArray[np.float32]:
+        padded = np.zeros((self._batch_size, *self.card.input_size, self.card.channels), np.uint8)
+        padded[: len(films)] = films[..., None]
+        probabilities: npt.NDArray[np.float32] = np.asarray(self._network.predict_on_batch(padded))[: len(films)]
+        return probabilities
+
+
+def device_name() -> str:
+    """Return what the network computes on, such as `tensorflow cpu` or `torch gpu`."""
+    devices = [name.lower() for name in keras().distribution.list_devices()]
+    kind = "gpu" if any("gpu" in name or "cuda" in name for name in devices) else "cpu"
+    return f"{keras().backend.backend()} {kind}"

@@ -1,0 +1,16 @@
+"""The worker's subcommands of `thoraq`: where each lives, and one line about it, so that help imports none."""
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("worker.commands.demo:demo", "run the whole product on this machine"),
+    "submit": ("worker.commands.submissions:submit", "hand studies over for scoring"),
+    "status": ("worker.commands.submissions:status", "how a submission, or the whole queue, stands"),
+    "results": ("worker.commands.submissions:results", "predictions and rejections"),
+    "score": ("worker.commands.score:score", "score files here and now, without a queue"),
+    "models": ("worker.commands.models:models", "list, show, promote, roll back and import model versions"),
+    "db": ("worker.commands.db:db", "bring the database's schema up to date, or check it"),
+    "intake": ("worker.commands.processes:intake", "start the process that accepts messages and sweeps"),
+    "worker": ("worker.commands.processes:worker", "start a scoring worker"),
+    "phantoms": ("worker.commands.phantoms:phantoms", "draw phantom films, or a set of them to train on"),
+    "alive": ("worker.commands.processes:alive", "fail unless a process gives signs of life"),
+    "beat": ("worker.commands.processes:beat", "start the timetable"),
+}

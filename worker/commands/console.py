@@ -1,0 +1,58 @@
+"""What the subcommands print: JSON on stdout and nothing beside it, tables for people, progress on stderr."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else there.")
+
+
+def print_json(value: BaseModel | Iterable[BaseModel] | Any) -> None:  # noqa: ANN401
+    """Print one value as JSON."""
+    import json  # noqa: PLC0415
+
+    def plain(part: Any) -> Any:  # noqa: ANN401
+        return part.model_dump(mode="json") if isinstance(part, BaseModel) else part
+
+    value = [plain(part) for part in value] if isinstance(value, list) else plain(value)
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table for a person; a pipe gets it uncut."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar with the time remaining on stderr; yields a function that takes what is done so far."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn a database that is out, or that has no schema, into one line."""
+    try:
+        yield
+    except (OperationalError, ProgrammingError) as error:
+        reason = str(error.orig).splitlines()[0]
+        raise click.ClickException(f"the database: {reason} (a new one needs `thoraq db upgrade`)") from error

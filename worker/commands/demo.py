@@ -1,0 +1,123 @@
+"""`thoraq demo`: from nothing to scored films, and a page to look at them."""
+
+import logging
+import signal
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from worker import outcomes
+from worker.commands.console import print_table
+from worker.commands.submissions import films_under, show, wait_until_finished
+from worker.database import reading
+from worker.embedded_redis import free_port
+from worker.intake import Acceptance, submit_files
+from worker.outcomes import Outcome
+from worker.records import Priority
+from worker.settings import data_dir, settings
+
+DEFAULT_PORT = 8000
+PHANTOMS_PER_FINDING = 6
+
+
+@click.command()
+@click.option("--images", type=click.Path(exists=True, path_type=Path), help="Films to score; drawn phantoms without.")
+@click.option("--once", is_flag=True, help="Stop when all are scored.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of the dashboard; 8000, or a free one, by default.")
+def demo(images: Path | None, port: int | None, *, once: bool) -> None:
+    """Run the whole product on this machine, score films, and show them.
+
+    Everything lives in one data directory, which other commands find by default while and after the demo runs.
+
+    Example: thoraq demo --images ../films --once
+    """
+    from worker import demo as product  # noqa: PLC0415 - what follows takes a second to import
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    signal.signal(signal.SIGTERM, _interrupt)
+    port = port or _default_port()
+    click.echo("starting Redis, intake, worker, trainer, beat and dashboard", err=True)
+    with product.demo(phantoms=images is None, port=port) as deployment:
+        films = films_under((images,)) if images else _phantom_films()
+        acceptance = submit_files(
+            ((name, path.read_bytes()) for name, path in films),
+            source="demo", request_id=None, priority=Priority.ROUTINE,
+        )  # fmt: skip
+        wait_until_finished(acceptance, meanwhile=deployment.watch)
+        _report(acceptance)
+        if once:
+            return
+        click.echo(f"\nThe dashboard: http://127.0.0.1:{port} (log in as {product.ACCOUNT} / {product.PASSWORD}). "
+                   "Ctrl-C stops everything.")  # fmt: skip
+        training_set = data_dir() / "phantom-dataset"
+        if not training_set.is_dir():
+            deployment.children.append(product.draw_training_set(training_set))
+        try:
+            while True:
+                deployment.watch()
+                time.sleep(product.POLL_SECONDS)
+        except KeyboardInterrupt:
+            click.echo("stopping", err=True)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that the children are stopped in order."""
+    raise KeyboardInterrupt
+
+
+def _default_port() -> int:
+    """Return the usual port, or a free one where something else has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", DEFAULT_PORT))
+        except OSError:
+            return free_port()
+    return DEFAULT_PORT
+
+
+def _phantom_films() -> list[tuple[str, Path]]:
+    """Draw a few phantoms of each finding and return (name, path)."""
+    from worker.phantoms import write_films  # noqa: PLC0415 - scipy's import is spared where films are given
+
+    directory = settings().data_dir / "phantoms"
+    write_films(directory, PHANTOMS_PER_FINDING, seed=2024)
+    return films_under((directory,))
+
+
+def _report(acceptance: Acceptance) -> None:
+    """Print what came of every film and, where folders name the truth, how often the network was right."""
+    with reading() as session:
+        found = list(outcomes.outcomes(session, acceptance.submission_id))
+    show(found)
+    counts = Counter(item.outcome for item in found)
+    reasons = Counter(item.reason for item in found if item.reason)
+    click.echo(f"{counts['scored']} scored, {counts['rejected']} rejected {dict(reasons) or ''}".rstrip())
+    _report_accuracy([item for item in found if item.probabilities])
+
+
+def _report_accuracy(scored: list[Outcome]) -> None:
+    """Print the accuracy over the films whose folder is named like one of the network's classes."""
+    judged = [
+        (folder, item.label)
+        for item in scored
+        if item.probabilities and (folder := Path(item.reference or "").parent.name) in item.probabilities
+    ]
+    if not judged:
+        return
+    classes = sorted({truth for truth, _ in judged})
+    counts = Counter(judged)
+    print_table(
+        "predicted (rows) by folder (columns)",
+        ("", *classes),
+        [
+            (label, *(counts[truth, label] for truth in classes))
+            for label in sorted({str(p) for _, p in judged} | set(classes))
+        ],
+    )
+    right = sum(truth == label for truth, label in judged)
+    click.echo(f"accuracy {right / len(judged):.4f} ({right} of {len(judged)} films whose folder names their class)")

@@ -1,0 +1,54 @@
+"""What `--model` may be: a file, a registered version, or `active`."""
+
+from pathlib import Path
+
+import click
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from worker import registry
+from worker.commands.console import database_errors
+from worker.database import reading
+from worker.registry import MODEL_FILE, SHIPPED_FILMS
+from worker.settings import settings
+
+model_option = click.option(
+    "--model",
+    default="active",
+    show_default=True,
+    help="A model directory or its file, a registered version, or `active`.",
+)
+
+
+def resolve(choice: str) -> Path:
+    """Return the model directory of a choice; `active` without a database is the shipped model.
+
+    Raises:
+        click.UsageError: there is no such file or version.
+    """
+    if choice == "active":
+        return _active() or SHIPPED_FILMS
+    path = Path(choice)
+    if path.is_file() and path.name == MODEL_FILE:
+        return path.parent
+    if path.is_dir():
+        return path
+    with database_errors(), reading() as session:
+        if registry.find(session, choice) is None:
+            raise click.UsageError(f"{choice} is no model directory, no {MODEL_FILE} and no registered version")
+    return settings().models_dir / choice
+
+
+def _active() -> Path | None:
+    """Return the active version's directory, or None where there is no database, no schema or no active version."""
+    if settings().database_url.startswith("sqlite") and not (settings().data_dir / "thoraq.db").is_file():
+        return None
+    try:
+        with reading() as session:
+            row = registry.active(session)
+    except (OperationalError, ProgrammingError) as error:
+        click.echo(
+            f"thoraq: the database does not answer ({str(error.orig).splitlines()[0]}); using the shipped model",
+            err=True,
+        )
+        return None
+    return settings().models_dir / row.version if row else None

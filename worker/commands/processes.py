@@ -1,0 +1,113 @@
+"""`thoraq worker`, `intake` and `beat`: one process of a deployment each; the trainer's is started from here, too."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from celery import signals
+from sqlalchemy.exc import DBAPIError
+
+from worker import doorbell, presence
+from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, SCORE_QUEUE, app, broker_url
+from worker.commands.console import database_errors
+from worker.database import now, reading
+from worker.settings import settings
+
+logger = logging.getLogger(__name__)
+
+
+@click.command()
+def worker() -> None:
+    """Start a scoring worker: one child, which loads the network; one such process per GPU.
+
+    Example: thoraq worker
+    """
+    # The first bell loads the network and takes up what waited while no worker was there.
+    signals.worker_ready.connect(lambda **_: doorbell.ring_scorers(1, 1), weak=False)
+    run_celery_worker([SCORE_QUEUE], "worker", ["worker.tasks"])
+
+
+@click.command()
+def intake() -> None:
+    """Start the process that accepts messages and sweeps; it never loads a network.
+
+    Example: thoraq intake
+    """
+    run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.tasks"])
+
+
+@click.command()
+def beat() -> None:
+    """Start the timetable: the sweep and the nightly retraining. Two of them do no harm.
+
+    Example: thoraq beat
+    """
+    _prepare()
+    app.Beat(loglevel="INFO", quiet=True).run()
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["intake", "worker", "trainer", "beat"]))
+def alive(kind: str) -> None:
+    """Fail unless a process of this kind gives signs of life on this host; for health checks.
+
+    A timetable is alive while what it rings for is done: sweeps, on whatever host.
+
+    Example: thoraq alive worker
+    """
+    with database_errors(), reading() as session:
+        found = presence.sweeping(session) if kind == "beat" else presence.alive(session, kind, socket.gethostname())
+    if not found:
+        raise click.ClickException(f"no sign of life of a {kind}")
+
+
+def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) -> None:
+    """Run a Celery worker with one prefork child until it is told to stop.
+
+    The child does the work and dies with it; the parent, without Keras, answers signals and keeps the time limits.
+    """
+    _prepare()
+    app.conf.imports = tuple(imports)
+    name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
+    _show_presence(name, kind)
+    app.worker_main(
+        ["worker", "-n", name, "-Q", ",".join(queues), "-P", "prefork", "-c", "1",
+         "--without-gossip", "--without-mingle", "-l", "INFO"]
+    )  # fmt: skip
+
+
+def _prepare() -> None:
+    """Refuse to start without a broker, and log to stderr in one form."""
+    broker_url(settings())
+    settings().data_dir.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+
+
+def _show_presence(name: str, kind: str) -> None:
+    """Record the parent's signs of life every few seconds, from Celery's own heartbeat timer."""
+    started_at = now()
+    next_at = 0.0
+
+    def alive(**_arguments: Any) -> None:  # noqa: ANN401
+        nonlocal next_at
+        if time.monotonic() < next_at:
+            return
+        next_at = time.monotonic() + settings().heartbeat_seconds
+        try:
+            presence.seen(name, kind, started_at)
+        except DBAPIError as error:
+            logger.warning("the sign of life could not be stored: %s", type(error).__name__)
+
+    def gone(**_arguments: Any) -> None:  # noqa: ANN401
+        try:
+            presence.left(name)
+        except DBAPIError as error:
+            logger.warning("the farewell could not be stored: %s", type(error).__name__)
+
+    signals.worker_ready.connect(alive, weak=False)
+    signals.heartbeat_sent.connect(alive, weak=False)
+    signals.worker_shutdown.connect(gone, weak=False)

@@ -1,0 +1,173 @@
+"""`thoraq submit`, `status` and `results`: the door for people and scripts on the machine itself."""
+
+import csv
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from worker import outcomes
+from worker.celery_app import broker_url
+from worker.commands.console import database_errors, json_option, print_json, print_table, progress
+from worker.database import reading
+from worker.intake import Acceptance, submit_files
+from worker.outcomes import Outcome, Standing
+from worker.records import Priority
+from worker.settings import settings
+
+POLL_SECONDS = 0.5
+
+
+def films_under(paths: tuple[Path, ...]) -> list[tuple[str, Path]]:
+    """Return (name, path) of every file given or found below a folder given, sorted; the name keeps the folders.
+
+    Hidden files are left out, and of a folder's own lists and notes (CSV, text) the sender is spared a rejection.
+    """
+    films = []
+    for path in paths:
+        if path.is_dir():
+            films += [
+                (found.relative_to(path).as_posix(), found)
+                for found in sorted(path.rglob("*"))
+                if found.is_file() and not found.name.startswith(".") and found.suffix.lower() not in {".csv", ".txt"}
+            ]
+        else:
+            films.append((path.name, path))
+    if not films:
+        raise click.UsageError("there is no file to submit")
+    return films
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--priority", type=click.Choice(["urgent", "routine", "offpeak"]), default="routine", show_default=True)
+@click.option("--source", default="command-line", show_default=True, help="Who sends.")
+@click.option("--request-id", help="Your key for this submission; the same key and content is accepted only once.")
+@click.option("--wait", is_flag=True, help="Wait until every film has its outcome.")
+@json_option
+def submit(
+    paths: tuple[Path, ...], priority: str, source: str, request_id: str | None, *, wait: bool, as_json: bool
+) -> None:
+    """Hand films over for scoring: files, or folders with all that is in them.
+
+    The files are copied into the archive, so they may be gone afterwards. Prints the submission's id.
+
+    Example: thoraq submit night-shift/ --priority urgent --wait
+    """
+    films = films_under(paths)
+    broker_url(settings())  # Refused before anything is accepted, where nobody could ever hear the bell.
+    with database_errors():
+        acceptance = submit_files(
+            _read(films), source=source, request_id=request_id, priority=Priority[priority.upper()]
+        )
+        if wait:
+            wait_until_finished(acceptance)
+    if as_json:
+        print_json(acceptance)
+    else:
+        click.echo(acceptance.submission_id)
+        for refused in acceptance.refused:
+            click.echo(f"refused: {refused.reference}: {refused.detail}", err=True)
+
+
+def _read(films: list[tuple[str, Path]]) -> Iterator[tuple[str, bytes]]:
+    """Yield the films' bytes; one that cannot be read stops everything before anything is accepted."""
+    for name, path in films:
+        try:
+            yield name, path.read_bytes()
+        except OSError as error:
+            raise click.UsageError(f"{path}: {error.strerror}; nothing was submitted") from error
+
+
+def wait_until_finished(acceptance: Acceptance, meanwhile: Callable[[], None] = lambda: None) -> Standing:
+    """Show a bar until every film of a submission is scored or rejected, and return how it stands."""
+    with progress("scoring", acceptance.accepted) as show:
+        while True:
+            with reading() as session:
+                standing = outcomes.standing(session, acceptance.submission_id)
+            show(standing.scored + standing.rejected)
+            if standing.finished:
+                return standing
+            meanwhile()
+            time.sleep(POLL_SECONDS)
+
+
+@click.command()
+@click.argument("submission", required=False)
+@json_option
+def status(submission: str | None, *, as_json: bool) -> None:
+    """Show how a submission, or the whole queue, stands.
+
+    Example: thoraq status 5f0c7d1e9a3b4c5d8e7f6a5b4c3d2e1f --json
+    """
+    with database_errors(), reading() as session:
+        _require(submission)
+        standing = outcomes.standing(session, submission)
+    if as_json:
+        print_json(standing)
+        return
+    age = standing.oldest_waiting_seconds
+    print_table(
+        f"submission {submission}" if submission else "all submissions",
+        ("waiting", "scoring", "scored", "rejected", "refused", "oldest unfinished"),
+        [(standing.waiting, standing.scoring, standing.scored, standing.rejected, standing.refused,
+          f"{age:.0f} s" if age is not None else "none")],
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("submission", required=False)
+@click.option("--csv", "csv_file", type=click.File("w", encoding="utf-8"), help="Write CSV to a file, or - for stdout.")
+@json_option
+def results(submission: str | None, csv_file: TextIO | None, *, as_json: bool) -> None:
+    """Show the predictions and rejections of a submission, or of all.
+
+    Example: thoraq results 5f0c7d1e9a3b4c5d8e7f6a5b4c3d2e1f --csv results.csv
+    """
+    with database_errors(), reading() as session:
+        _require(submission)
+        found = list(outcomes.outcomes(session, submission))
+    if csv_file:
+        write_csv(found, csv_file)
+    if as_json:
+        print_json(found)
+    elif not csv_file:
+        show(found)
+
+
+def _require(submission: str | None) -> None:
+    with reading() as session:
+        if submission and not outcomes.exists(session, submission):
+            raise click.UsageError(f"there is no submission {submission}")
+
+
+def show(found: list[Outcome]) -> None:
+    """Print the table of outcomes for a person."""
+    print_table(
+        "predictions (research use, not a medical device)",
+        ("film", "outcome", "finding", "probability", "reason", "model"),
+        [
+            (
+                item.reference or f"image {item.image_id}",
+                item.outcome,
+                item.label,
+                f"{item.probabilities[item.label]:.3f}" if item.probabilities and item.label else None,
+                item.reason,
+                f"{item.model_version} (phantoms)" if item.trained_on == "phantoms" else item.model_version,
+            )
+            for item in found
+        ],
+    )
+
+
+def write_csv(found: list[Outcome], file: TextIO) -> None:
+    """Write one row a film, with one column a finding."""
+    findings = sorted({finding for item in found for finding in item.probabilities or {}})
+    fields = [name for name in Outcome.model_fields if name != "probabilities"]
+    writer = csv.writer(file)
+    writer.writerow([*fields, *(f"probability {finding}" for finding in findings)])
+    for item in found:
+        values = item.model_dump(mode="json")
+        writer.writerow([*(values[name] for name in fields), *((item.probabilities or {}).get(f) for f in findings)])

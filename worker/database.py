@@ -1,0 +1,138 @@
+"""One engine a process, and sessions from it; knows no table."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
+
+from worker.settings import settings
+
+#: Longer than any statement of ours; a lock that is held longer belongs to a process in trouble.
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 5_000
+CONNECT_TIMEOUT_SECONDS = 5
+SQLITE_BUSY_TIMEOUT_SECONDS = 20
+
+
+class Base(DeclarativeBase):
+    """The root of every table."""
+
+    #: Every constraint has a name by which a migration can find it, on every database.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, aware on both sides; SQLite, which forgets the zone, gets it back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse naive moments and store UTC."""
+        if value is not None and value.tzinfo is None:
+            message = "a naive datetime cannot be stored"
+            raise ValueError(message)
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return UTC."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """Return this moment in UTC."""
+    return datetime.now(UTC)
+
+
+def connect(url: str) -> Engine:
+    """Return an engine for `url` with the timeouts and the locking that the ledger relies on."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return _connect_sqlite(url)
+    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=5,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options},
+    )
+
+
+def _connect_sqlite(url: str) -> Engine:
+    """Write-ahead logging, and BEGIN IMMEDIATE: a transaction that will write must not find out too late."""
+    # isolation_level None keeps the driver from issuing a BEGIN of its own.
+    if database := make_url(url).database:
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:  # noqa: ANN401
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:  # noqa: ANN401
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'IMMEDIATE')}")
+
+    return engine
+
+
+@cache
+def engine() -> Engine:
+    """Return this process's engine; a forked child must call `forget_parent_connections` first."""
+    return connect(settings().database_url)
+
+
+def forget_parent_connections() -> None:
+    """Drop the connections inherited through a fork without closing the parent's."""
+    engine().dispose(close=False)
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Yield a session whose work commits as a whole on leaving, or not at all."""
+    with Session(engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """Yield a session that only reads, and so never waits for a writer."""
+    with Session(engine().execution_options(sqlite_begin="DEFERRED"), expire_on_commit=False) as session:
+        yield session
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether a database error is trouble outside (connection, lock, timeout), worth a retry."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.OperationalError):  # SQLite calls a missing table operational, too.
+        return "locked" in str(error.orig)
+    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+
+
+#: Tries a transaction again while the database is out: 0.5 s to 5 s apart, for less than a task may last.
+through_outages = retry(
+    retry=retry_if_exception(is_outage),
+    wait=wait_exponential(multiplier=0.5, max=5),
+    stop=stop_after_delay(90),
+    reraise=True,
+)

@@ -1,0 +1,106 @@
+"""From the bytes of a file to one 8-bit grey radiograph, or a `RejectedImage`; training reads films here too.
+
+Knows nothing of databases, queues or networks. The array is the same whether a film is trained on or scored.
+"""
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from worker.errors import Reason, RejectedImage
+
+#: Names every choice below; it travels in the model's card. Change a pixel, change the name.
+PREPROCESSING = "grey8-bilinear-1"
+#: What Pillow may open. Anything else, though Pillow knows it, is refused: fewer decoders, fewer holes.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+#: A chest film is never this small; smaller pictures are icons and thumbnails.
+MIN_SIDE_PIXELS = 64
+EIGHT_BITS = 8
+
+Grey = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may cost."""
+
+    max_bytes: int = 64 * 2**20
+    max_pixels: int = 64_000_000
+
+
+def decode(data: bytes, limits: Limits = Limits()) -> Grey:
+    """Return the film in `data` as uint8 grey values, shape (height, width), 0 black to 255 white.
+
+    Raises:
+        RejectedImage: with the reason; nothing else is raised, whatever the bytes.
+    """
+    if not data:
+        raise RejectedImage(Reason.EMPTY, "the file is empty")
+    if len(data) > limits.max_bytes:
+        raise RejectedImage(Reason.TOO_MANY_BYTES, f"{len(data)} bytes; the limit is {limits.max_bytes}")
+    grey = _to_grey(_open(data, limits))
+    if grey.min() == grey.max():
+        raise RejectedImage(Reason.BLANK, "every pixel has the same value")
+    return grey
+
+
+def resize(film: Grey, size: tuple[int, int]) -> Grey:
+    """Return `film` at (height, width) `size`, area-weighted bilinear, the aspect ratio not kept (like the paper)."""
+    if film.shape == size:
+        return film
+    height, width = size
+    return np.asarray(Image.fromarray(film).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _open(data: bytes, limits: Limits) -> Image.Image:
+    """Return the loaded first frame, upright; header checks come before any pixel is decoded."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns where we check, measure and reject ourselves.
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            width, height = image.size
+            if width * height > limits.max_pixels:
+                raise RejectedImage(
+                    Reason.TOO_MANY_PIXELS, f"{width} x {height} pixels; the limit is {limits.max_pixels}"
+                )
+            if min(width, height) < MIN_SIDE_PIXELS:
+                raise RejectedImage(Reason.TOO_SMALL, f"{width} x {height} pixels; a side needs {MIN_SIDE_PIXELS}")
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:
+        raise RejectedImage(
+            Reason.UNSUPPORTED_FORMAT, "not an image of a format that is read: " + ", ".join(FORMATS)
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise RejectedImage(Reason.TOO_MANY_PIXELS, f"the limit is {limits.max_pixels} pixels") from error
+    # What Pillow's decoders raise on damaged content, as listed in its own fuzzers' harness.
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error) as error:
+        raise RejectedImage(Reason.CORRUPT, "the image data is damaged or cut short") from error
+
+
+def _to_grey(image: Image.Image) -> Grey:
+    """Return 8-bit grey values: alpha over black, colour by luma, deeper greys by their significant bits."""
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        return _narrow(np.asarray(image))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+    return np.asarray(image.convert("L"))
+
+
+def _narrow(values: npt.NDArray[np.generic]) -> Grey:
+    """Return deep grey values in 8 bits.
+
+    Integers keep the top 8 of the bits in use (a 12-bit film stored in 16 bits is not black); floats, whose scale
+    nobody declares, are stretched between their least and greatest finite value.
+    """
+    if np.issubdtype(values.dtype, np.floating):
+        finite = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
+        low, high = float(finite.min()), float(finite.max())
+        return ((finite - low) * (255 / (high - low or 1))).round().astype(np.uint8)
+    whole = np.clip(values.astype(np.int64), 0, None)
+    return (whole >> max(0, int(whole.max()).bit_length() - EIGHT_BITS)).astype(np.uint8)

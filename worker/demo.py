@@ -1,0 +1,206 @@
+"""The whole product on one machine: a private Redis, SQLite, and every process of a deployment as a child.
+
+It wires and watches; what the processes do, they do as anywhere else.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from worker import registry
+from worker.database import transaction
+from worker.embedded_redis import EmbeddedRedis
+from worker.errors import NotConfigured, ScoringError
+from worker.registry import SHIPPED_FILMS, SHIPPED_PHANTOMS
+from worker.settings import Settings, data_dir, settings
+
+logger = logging.getLogger(__name__)
+
+PROCESSES = ("intake", "worker", "trainer", "beat")
+#: A child that dies is started again, so often and so fast that a hiccup passes and a fault shows.
+RESTARTS_PER_CHILD = 5
+POLL_SECONDS = 0.5
+STOP_SECONDS = 20
+#: The log-in of the demo, told on its log-in page; it exists in no other mode.
+ACCOUNT = PASSWORD = "demo"  # noqa: S105
+
+
+class DemoRunning(ScoringError):
+    """Another demo uses this data directory."""
+
+
+@dataclass
+class Child:
+    """One process of the deployment and its log."""
+
+    arguments: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    restarts: int = 0
+
+    def start(self) -> None:
+        """Start the process; its output goes to its log."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C is for the demo, which stops its children in order.
+            self.process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "worker", *self.arguments], stdout=log, stderr=log, start_new_session=True
+            )
+
+
+@dataclass
+class Deployment:
+    """The running children."""
+
+    children: list[Child] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Start again whatever died.
+
+        Raises:
+            ScoringError: a child died too often.
+        """
+        for child in self.children:
+            if child.process and (code := child.process.poll()) is not None:
+                child.restarts += 1
+                if child.restarts > RESTARTS_PER_CHILD:
+                    raise ScoringError(
+                        f"`thoraq {child.arguments[0]}` ends with {code} again and again; see {child.log}"
+                    )
+                logger.warning("`thoraq %s` ended with %s and is started again", child.arguments[0], code)
+                child.start()
+
+    def stop(self) -> None:
+        """Ask every child to finish what it holds, then end those that did not."""
+        running = [child.process for child in self.children if child.process and child.process.poll() is None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextlib.contextmanager
+def demo(*, phantoms: bool, port: int) -> Iterator[Deployment]:
+    """Run the deployment while the `with` block lasts.
+
+    Args:
+        phantoms: score with the network trained on phantoms; otherwise with that trained on films.
+        port: the dashboard's.
+
+    Raises:
+        DemoRunning: another demo uses the data directory.
+    """
+    directory = data_dir()
+    directory.mkdir(parents=True, exist_ok=True)
+    with _sole_user(directory), _broker(directory) as broker_url:
+        write_environment(directory, broker_url)
+        settings.cache_clear()
+        prepare(settings(), phantoms=phantoms)
+        deployment = Deployment()
+        try:
+            for arguments in (*((name,) for name in PROCESSES), ("dashboard", "--port", str(port))):
+                child = Child(arguments, directory / "logs" / f"{arguments[0]}.log")
+                deployment.children.append(child)
+                child.start()
+            wait_for_dashboard(port)
+            yield deployment
+        finally:
+            deployment.stop()
+
+
+@contextlib.contextmanager
+def _sole_user(directory: Path) -> Iterator[IO[str]]:
+    """Hold a lock on the data directory; it falls with the process, however that ends."""
+    with (directory / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoRunning(f"a demo is already running with {directory}") from error
+        yield lock
+
+
+@contextlib.contextmanager
+def _broker(directory: Path) -> Iterator[str]:
+    """Yield the broker's URL: the one that is set, or an embedded server's."""
+    if url := os.environ.get("THORAQ_BROKER_URL"):
+        yield url
+    else:
+        with EmbeddedRedis(directory / "redis") as server:
+            yield server.url
+
+
+def write_environment(directory: Path, broker_url: str) -> None:
+    """Write `thoraq.env`, by which the children and every other `thoraq` command find the demo."""
+    values = {
+        "THORAQ_MODE": "demo",
+        "THORAQ_BROKER_URL": broker_url,
+        "THORAQ_SECRET_KEY": secrets.token_urlsafe(32),
+        "THORAQ_SWEEP_SECONDS": "10",
+        "THORAQ_TRAINING_DATA": str(directory / "phantom-dataset"),
+        "THORAQ_TRAINING_NETWORK": "phantom",
+    }
+    path = directory / "thoraq.env"
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def prepare(settings: Settings, *, phantoms: bool) -> None:
+    """Bring the schema up to date, register the shipped models, activate the fitting one, make the account."""
+    if settings.mode != "demo":
+        raise NotConfigured("THORAQ_MODE is set to something else than demo")
+    _thoraq("db", "upgrade")
+    chosen = SHIPPED_PHANTOMS if phantoms else SHIPPED_FILMS
+    with transaction() as session:
+        rows = {
+            path: registry.import_model(session, path, settings.models_dir)
+            for path in (SHIPPED_FILMS, SHIPPED_PHANTOMS)
+        }
+        registry.promote(session, rows[chosen].version, by="demo")
+    _thoraq("user", "add", ACCOUNT, "--role", "admin", "--password-stdin", "--or-update", given=PASSWORD)
+
+
+def draw_training_set(directory: Path) -> Child:
+    """Begin to draw the set that the demo's retraining uses, beside everything else."""
+    child = Child(("phantoms", str(directory), "--dataset", "--per-finding", "60"), directory.with_suffix(".log"))
+    child.start()
+    return child
+
+
+def _thoraq(*arguments: str, given: str = "") -> None:
+    """Run a `thoraq` command to its end.
+
+    Raises:
+        ScoringError: it failed; what it said is the message.
+    """
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "worker", *arguments], input=given, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ScoringError(f"`thoraq {' '.join(arguments[:2])}` failed: {done.stderr.strip()}")
+
+
+@retry(
+    retry=retry_if_exception_type(urllib.error.URLError), wait=wait_fixed(0.2), stop=stop_after_delay(30), reraise=True
+)
+def wait_for_dashboard(port: int) -> None:
+    """Wait until the dashboard answers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5):
+        pass

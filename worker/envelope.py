@@ -1,0 +1,106 @@
+"""The inbound envelope `cxr.score.request`: what a sender may say, checked before anything is stored.
+
+One envelope names one image, or a list of items. It carries pseudonymous identifiers, never a name or a birth date.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from worker.errors import RefusedSubmission
+from worker.records import Priority
+
+SCHEMA = "cxr.score.request"
+SCHEMA_MAJOR = "1"
+#: A night's worth of a large department; more belongs in several submissions.
+MAX_ITEMS = 10_000
+
+Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ImageReference(BaseModel):
+    """Where an image lies: a path below a root that the operator has named."""
+
+    root: Short = "images"
+    path: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    sha256: Sha256 | None = None
+
+
+class Accession(BaseModel):
+    """An accession number with its issuer; the number alone is not unique."""
+
+    number: Short
+    issuer: Short | None = None
+
+
+class Item(BaseModel):
+    """One image and the examination that it belongs to."""
+
+    image: ImageReference
+    study_instance_uid: Uid | None = None
+    series_instance_uid: Uid | None = None
+    sop_instance_uid: Uid | None = None
+    accession: Accession | None = None
+    #: The sender's pseudonym of the patient, for keeping a patient's films together.
+    patient_key: Key | None = None
+    #: The sender's own name for the film, given back with its result.
+    reference: Annotated[str, StringConstraints(max_length=512)] | None = None
+
+
+class Envelope(BaseModel):
+    """The part of a request that all its items share."""
+
+    model_config = ConfigDict(extra="allow")
+
+    schema_name: Literal["cxr.score.request"] = Field(alias="schema")
+    schema_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
+    #: Who sends; with `request_id` the key under which a repeat is recognised.
+    source: Short
+    request_id: Key
+    requested_at: datetime | None = None
+    priority: Literal["urgent", "routine", "offpeak"] = "routine"
+    items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
+
+    def rank(self) -> Priority:
+        """Return the priority as the ledger orders it."""
+        return Priority[self.priority.upper()]
+
+    def raw_items(self) -> list[dict[str, Any]]:
+        """Return the items as sent; an envelope without a list is its own single item."""
+        return self.items if self.items is not None else [self.model_extra or {}]
+
+    def unknown_fields(self) -> dict[str, Any]:
+        """Return fields of later minor versions: they are kept, and change nothing."""
+        return {name: value for name, value in (self.model_extra or {}).items() if name not in Item.model_fields}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what was asked; the moment of asking does not count."""
+        return hashlib.sha256(self.model_dump_json(exclude={"requested_at"}).encode()).hexdigest()
+
+
+def parse(message: object) -> Envelope:
+    """Return the checked envelope of a message.
+
+    Raises:
+        RefusedSubmission: `unsupported_schema` for another major version, `invalid` for anything else.
+    """
+    version = message.get("schema_version") if isinstance(message, dict) else None
+    if isinstance(version, str) and version.partition(".")[0] not in {SCHEMA_MAJOR, ""}:
+        raise RefusedSubmission("unsupported_schema", f"this system reads {SCHEMA} {SCHEMA_MAJOR}.x")
+    try:
+        return Envelope.model_validate(message)
+    except ValidationError as error:
+        raise RefusedSubmission("invalid", explain(error)) from error
+
+
+def explain(error: ValidationError) -> str:
+    """Return what is wrong and where, without the values, which may identify somebody."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'message'}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)[:5]
+    )

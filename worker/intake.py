@@ -1,0 +1,213 @@
+"""Accepting studies: check, store rows, commit, ring. The one function behind the message, HTTP and the command line.
+
+A study is accepted when its rows have committed. Whether a file is there, and is a film, is for the worker to find.
+"""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from worker import archive, doorbell
+from worker.database import through_outages, transaction
+from worker.envelope import SCHEMA, Envelope, Item, explain, parse
+from worker.errors import RefusedSubmission, RejectedImage
+from worker.records import Image, Priority, Refusal, Study, Submission
+from worker.settings import settings
+
+logger = logging.getLogger(__name__)
+
+
+class Refused(BaseModel):
+    """One item that was not accepted, and why."""
+
+    index: int
+    reference: str | None = None
+    reason: str
+    detail: str
+
+
+class Acceptance(BaseModel):
+    """The answer to a submission."""
+
+    submission_id: str
+    source: str
+    request_id: str
+    #: This key and content had been accepted before; the answer is that of the first time.
+    repeated: bool
+    accepted: int
+    refused: list[Refused]
+
+
+def accept(message: object) -> Acceptance:
+    """Accept an envelope whose items refer to files under named roots.
+
+    Raises:
+        RefusedSubmission: the envelope is invalid, of another major version, or reuses a key with other content.
+    """
+    envelope = parse(message)
+    return _store(envelope, roots=frozenset(settings().image_roots))
+
+
+def submit_files(
+    files: Iterable[tuple[str, bytes]], *, source: str, request_id: str | None, priority: Priority
+) -> Acceptance:
+    """Accept films by their bytes: each is archived under its content's name and becomes a study of its own.
+
+    Args:
+        files: (the sender's name for it, its bytes); consumed one by one.
+        source: who sends.
+        request_id: the sender's key; a new random one when None.
+        priority: the urgency of all of them.
+
+    Raises:
+        RefusedSubmission: no file at all, or the key was used with other content.
+    """
+    items = []
+    for name, data in files:
+        path, digest = archive.put(data, settings().archive_dir)
+        items.append({"image": {"root": archive.ARCHIVE, "path": path, "sha256": digest}, "reference": name[-512:]})
+    message = {
+        "schema": SCHEMA,
+        "schema_version": "1.0",
+        "source": source,
+        "request_id": request_id or uuid.uuid4().hex,
+        "priority": priority.name.lower(),
+        "items": items,
+    }
+    return _store(parse(message), roots=frozenset({archive.ARCHIVE}))
+
+
+def receive(message: object) -> None:
+    """Accept an envelope that came as a message; a refusal is stored, since nobody waits for the answer."""
+    try:
+        acceptance = accept(message)
+    except RefusedSubmission as error:
+        logger.warning("a message was refused: %s", error.code)
+        _store_refusal(message, error)
+    else:
+        logger.info(
+            "submission %s: %d accepted, %d refused",
+            acceptance.submission_id,
+            acceptance.accepted,
+            len(acceptance.refused),
+        )
+
+
+def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
+    """Write the rows of a submission in one transaction, then ring."""
+    try:
+        acceptance = _insert(envelope, roots)
+    except IntegrityError:  # The same key was committed in between: the first one's answer holds.
+        acceptance = _insert(envelope, roots)
+    if acceptance.accepted and not acceptance.repeated:
+        doorbell.ring_scorers(acceptance.accepted, settings().batch_size)
+    return acceptance
+
+
+@through_outages
+def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
+    with transaction() as session:
+        digest = envelope.digest()
+        known = session.scalar(
+            select(Submission).where(Submission.source == envelope.source, Submission.request_id == envelope.request_id)
+        )
+        if known is not None:
+            if known.content_sha256 != digest:
+                raise RefusedSubmission("conflict", "this source used this request_id before, with other content")
+            return _answer(known, repeated=True)
+        items, refused = _sort(envelope.raw_items(), roots)
+        submission = Submission(
+            id=uuid.uuid4().hex,
+            source=envelope.source,
+            request_id=envelope.request_id,
+            content_sha256=digest,
+            priority=envelope.rank(),
+            refused=[entry.model_dump() for entry in refused],
+            extra=envelope.unknown_fields(),
+            studies=_studies(items, envelope.rank()),
+        )
+        session.add(submission)
+        session.flush()
+        return _answer(submission, repeated=False)
+
+
+def _answer(submission: Submission, *, repeated: bool) -> Acceptance:
+    return Acceptance(
+        submission_id=submission.id,
+        source=submission.source,
+        request_id=submission.request_id,
+        repeated=repeated,
+        accepted=sum(len(study.images) for study in submission.studies),
+        refused=[Refused.model_validate(entry) for entry in submission.refused],
+    )
+
+
+def _sort(raw_items: list[dict[str, Any]], roots: frozenset[str]) -> tuple[list[Item], list[Refused]]:
+    """Part the items into those that can be accepted and those that cannot; one bad item harms no other."""
+    items, refused = [], []
+    for index, raw in enumerate(raw_items):
+        try:
+            item = Item.model_validate(raw)
+            if item.image.root not in roots:
+                raise RefusedSubmission("unknown_root", "the image's root is not configured here")
+            archive.check_path(item.image.path)
+            items.append(item)
+        except ValidationError as error:
+            refused.append(_refusal(index, raw, "invalid", explain(error)))
+        except RefusedSubmission as error:
+            refused.append(_refusal(index, raw, error.code, error.detail))
+        except RejectedImage as error:
+            refused.append(_refusal(index, raw, error.reason, error.detail))
+    return items, refused
+
+
+def _refusal(index: int, raw: dict[str, Any], reason: str, detail: str) -> Refused:
+    reference = raw.get("reference")
+    return Refused(
+        index=index, reference=reference if isinstance(reference, str) else None, reason=reason, detail=detail
+    )
+
+
+def _studies(items: list[Item], rank: Priority) -> list[Study]:
+    """Return the studies of a submission: items with one study UID form one, an item without is one by itself."""
+    studies: dict[str, Study] = {}
+    for index, item in enumerate(items):
+        study = studies.setdefault(
+            item.study_instance_uid or f"item {index}",
+            Study(
+                study_instance_uid=item.study_instance_uid,
+                accession_number=item.accession.number if item.accession else None,
+                accession_issuer=item.accession.issuer if item.accession else None,
+                patient_key=item.patient_key,
+            ),
+        )
+        study.images.append(
+            Image(
+                series_instance_uid=item.series_instance_uid,
+                sop_instance_uid=item.sop_instance_uid,
+                reference=item.reference,
+                root=item.image.root,
+                path=item.image.path,
+                sha256=item.image.sha256,
+                priority=rank,
+            )
+        )
+    return list(studies.values())
+
+
+@through_outages
+def _store_refusal(message: object, error: RefusedSubmission) -> None:
+    """Keep why a message was refused, under its key as far as it has one."""
+    fields = message if isinstance(message, dict) else {}
+    source, request_id = (
+        json.dumps(value)[1:-1][:length] if isinstance(value := fields.get(name), str) else None
+        for name, length in (("source", 64), ("request_id", 128))
+    )
+    with transaction() as session:
+        session.add(Refusal(source=source, request_id=request_id, code=error.code, detail=error.detail[:512]))

@@ -1,0 +1,59 @@
+"""Signs of life of the deployment's processes, as rows that the dashboard reads; nobody is asked over the broker."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from worker.database import now, transaction
+from worker.records import Process
+from worker.settings import settings
+
+#: A process that was silent for a day is history, not a problem of now.
+FORGET_AFTER = timedelta(days=1)
+
+
+def seen(name: str, kind: str, started_at: datetime) -> None:
+    """Record that a process is alive."""
+    with transaction() as session:
+        row = session.get(Process, name)
+        if row is None:
+            session.add(Process(name=name, kind=kind, started_at=started_at, seen_at=now()))
+        else:
+            row.seen_at, row.started_at = now(), started_at
+
+
+def worked(name: str, model_version: str | None = None, device: str | None = None) -> None:
+    """Record that a process finished a task, and with which network."""
+    with transaction() as session:
+        session.execute(
+            update(Process)
+            .where(Process.name == name)
+            .values(finished_at=now(), model_version=model_version, device=device)
+        )
+
+
+def left(name: str) -> None:
+    """Record that a process ended in order."""
+    with transaction() as session:
+        session.execute(delete(Process).where(Process.name == name))
+
+
+def alive(session: Session, kind: str, host: str) -> bool:
+    """Tell whether a process of a kind was seen on a host within three heartbeats."""
+    since = now() - timedelta(seconds=3 * settings().heartbeat_seconds)
+    names = session.scalars(select(Process.name).where(Process.kind == kind, Process.seen_at >= since))
+    return any(name.partition("@")[2] == host for name in names)
+
+
+def sweeping(session: Session) -> bool:
+    """Tell whether a sweep was finished within three of its periods."""
+    since = now() - timedelta(seconds=3 * settings().sweep_seconds)
+    return (
+        session.scalar(select(Process.name).where(Process.kind == "intake", Process.finished_at >= since)) is not None
+    )
+
+
+def forget_the_silent(session: Session) -> None:
+    """Delete the rows of processes that have been silent for long."""
+    session.execute(delete(Process).where(Process.seen_at < now() - FORGET_AFTER))

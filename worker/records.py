@@ -1,0 +1,255 @@
+"""The tables: submissions, studies, images, predictions, rejections, model versions, retraining runs, processes.
+
+They hold state and constraints. Changes of an image's state are made in `worker.ledger` only.
+"""
+
+from datetime import date, datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from worker.database import Base, UtcDateTime, now
+
+#: The longest UID of DICOM (PS3.5 section 9).
+UID_LENGTH = 64
+
+
+class Priority(IntEnum):
+    """Urgency of a submission; the smaller is claimed first."""
+
+    URGENT = 0
+    ROUTINE = 1
+    OFFPEAK = 2
+
+
+class ImageState(StrEnum):
+    """Where an image stands. It starts waiting and ends, for good, scored or rejected."""
+
+    WAITING = "waiting"  #: Accepted; nobody works on it.
+    SCORING = "scoring"  #: Claimed under a lease; goes back to waiting when the lease ends.
+    SCORED = "scored"  #: Has a prediction.
+    REJECTED = "rejected"  #: Has a rejection with its reason.
+
+
+class RunState(StrEnum):
+    """Where a retraining run stands."""
+
+    ASKED = "asked"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Submission(Base):
+    """What one sender handed over at once: the unit of acceptance and of idempotency."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (UniqueConstraint("source", "request_id"),)
+
+    #: A random hexadecimal number: the only identifier of ours that leaves in answers and URLs.
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    source: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(128))
+    #: SHA-256 of the envelope: the same key with another content is a conflict.
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    priority: Mapped[int]
+    #: What was not accepted: [{"index", "reference", "reason", "detail"}].
+    refused: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    #: Fields of the envelope that this version does not know, kept as they came.
+    extra: Mapped[dict[str, Any]] = mapped_column(JSON)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+
+    studies: Mapped[list["Study"]] = relationship(back_populates="submission")
+
+
+class Refusal(Base):
+    """An inbound message that could not be accepted, kept so that its sender can ask."""
+
+    __tablename__ = "refusals"
+    __table_args__ = (Index("ix_refusals_key", "source", "request_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    #: As far as the message told.
+    source: Mapped[str | None] = mapped_column(String(64))
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    code: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(String(512))
+    refused_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Study(Base):
+    """One examination; its images are scored apart and answered together."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id"), index=True)
+    study_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH), index=True)
+    accession_number: Mapped[str | None] = mapped_column(String(64), index=True)
+    accession_issuer: Mapped[str | None] = mapped_column(String(64))
+    #: The sender's pseudonym of the patient; never a name or a hospital number.
+    patient_key: Mapped[str | None] = mapped_column(String(128), index=True)
+
+    submission: Mapped[Submission] = relationship(back_populates="studies")
+    images: Mapped[list["Image"]] = relationship(back_populates="study", order_by="Image.id")
+
+
+class Image(Base):
+    """One film: where its bytes lie, and where it stands."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'scoring', 'scored', 'rejected')", name="ck_images_state"),
+        CheckConstraint("(state = 'scored') = (prediction_id IS NOT NULL)", name="ck_images_scored_has_prediction"),
+        CheckConstraint("(state = 'scoring') = (owner IS NOT NULL)", name="ck_images_scoring_has_owner"),
+        # The claim's order: state, urgency, age.
+        Index("ix_images_claim", "state", "priority", "id"),
+        Index("ix_images_lease", "state", "lease_until"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    series_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
+    sop_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
+    #: The sender's own name for the film, given back with its result.
+    reference: Mapped[str | None] = mapped_column(String(512))
+    #: A named root (`archive` is ours) and the path below it.
+    root: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(1024))
+    #: What the sender announced, then what the worker read.
+    sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    priority: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
+    #: Claims so far; counted before a byte is decoded, so that a killed process has counted too.
+    attempts: Mapped[int] = mapped_column(default=0)
+    #: The task that holds the lease.
+    owner: Mapped[str | None] = mapped_column(String(64), index=True)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: After trouble outside (a root that is not mounted), when to try again.
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"), index=True)
+
+    study: Mapped[Study] = relationship(back_populates="images")
+    prediction: Mapped["Prediction | None"] = relationship()
+    rejection: Mapped["Rejection | None"] = relationship(back_populates="image")
+
+
+class Prediction(Base):
+    """What one model version says of one image content; the same content is never scored twice by one version."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        UniqueConstraint("image_sha256", "model_version_id"),
+        CheckConstraint("probability >= 0 AND probability <= 1", name="ck_predictions_probability"),
+        Index("ix_predictions_label", "label", "probability"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_sha256: Mapped[str] = mapped_column(String(64))
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    #: The finding with the highest probability, and that probability.
+    label: Mapped[str] = mapped_column(String(64))
+    probability: Mapped[float]
+    predicted_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    model_version: Mapped["ModelVersion"] = relationship()
+    findings: Mapped[list["FindingProbability"]] = relationship(order_by="FindingProbability.finding")
+
+
+class FindingProbability(Base):
+    """The probability of one finding in one prediction, in [0, 1]."""
+
+    __tablename__ = "finding_probabilities"
+    __table_args__ = (
+        CheckConstraint("probability >= 0 AND probability <= 1", name="ck_finding_probabilities_probability"),
+    )
+
+    prediction_id: Mapped[int] = mapped_column(ForeignKey("predictions.id"), primary_key=True)
+    finding: Mapped[str] = mapped_column(String(64), primary_key=True)
+    probability: Mapped[float]
+
+
+class Rejection(Base):
+    """Why an image got no prediction."""
+
+    __tablename__ = "rejections"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), unique=True)
+    reason: Mapped[str] = mapped_column(String(32), index=True)
+    detail: Mapped[str] = mapped_column(String(512))
+    rejected_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    image: Mapped[Image] = relationship(back_populates="rejection")
+
+
+class ModelVersion(Base):
+    """One trained network, as published: its card, its file's SHA-256 and its evaluation report."""
+
+    __tablename__ = "model_versions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    registered_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Activation(Base):
+    """One promotion or rollback. The newest row names the active version; the rows are never changed."""
+
+    __tablename__ = "activations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    #: The activation to which a rollback returns; it skips versions that were rolled back.
+    returns_to_id: Mapped[int | None] = mapped_column(ForeignKey("activations.id"))
+    activated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    activated_by: Mapped[str] = mapped_column(String(64))
+
+    model_version: Mapped[ModelVersion] = relationship()
+
+
+class RetrainingRun(Base):
+    """One request to retrain, and what came of it."""
+
+    __tablename__ = "retraining_runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(16), default=RunState.ASKED, index=True)
+    asked_by: Mapped[str] = mapped_column(String(64))
+    #: The date of a nightly run; unique, so that however many timetables tick there is one a night.
+    night: Mapped[date | None] = mapped_column(unique=True)
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    epochs_done: Mapped[int] = mapped_column(default=0)
+    epochs_planned: Mapped[int | None]
+    #: How it ended, for a person.
+    message: Mapped[str | None] = mapped_column(String(1024))
+    candidate_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
+
+    candidate: Mapped[ModelVersion | None] = relationship()
+
+
+class Process(Base):
+    """The last sign of life of one process of the deployment."""
+
+    __tablename__ = "processes"
+
+    #: Host and kind of process, as Celery names its nodes.
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: What a scoring worker has loaded, and on what it computes.
+    model_version: Mapped[str | None] = mapped_column(String(64))
+    device: Mapped[str | None] = mapped_column(String(64))
+    #: When it last finished a task: "up" means finishing work, not running.
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,230 @@
+"""Model versions: directories published whole and verified by SHA-256, rows that name them, one active row.
+
+Knows files, cards and rows; never loads a network.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from worker.errors import ModelUnavailable
+from worker.records import Activation, ModelVersion
+
+MODEL_FILE = "model.keras"
+CARD_FILE = "card.json"
+REPORT_FILE = "report.json"
+#: The models that a new installation starts with: trained on real films, and on drawn phantoms.
+SHIPPED_DIR = Path(__file__).parent / "shipped"
+SHIPPED_FILMS = SHIPPED_DIR / "films"
+SHIPPED_PHANTOMS = SHIPPED_DIR / "phantoms"
+
+
+class ModelCard(BaseModel):
+    """What must be known of a network to use it; it travels beside the network's file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: `<network>-<first 12 digits of the file's SHA-256>`.
+    version: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    #: The architecture's name, as `thoraq networks` lists it.
+    network: str
+    #: The findings, in the order of the network's outputs.
+    classes: tuple[str, ...]
+    #: Height and width of the input in pixels.
+    input_size: tuple[int, int]
+    #: Copies of the one grey channel that the network expects.
+    channels: int
+    #: `worker.decoding.PREPROCESSING` with which it was trained.
+    preprocessing: str
+    trainable_parameters: int
+    #: What it learned from: real films, or drawn phantoms. Shown wherever a prediction is.
+    trained_on: Literal["films", "phantoms"]
+    #: SHA-256 over the exact images, labels and splits.
+    data_fingerprint: str
+    #: Images per split and class.
+    data_counts: dict[str, dict[str, int]]
+    seed: int
+    epochs: int
+    batch_size: int
+    #: Every other setting of the training run.
+    training: dict[str, Any]
+    #: Figures per split, each with its n: {"test": {"n", "accuracy", ...}}.
+    metrics: dict[str, dict[str, float | int | None]]
+    #: Versions of Python, Keras and the backend that trained it.
+    software: dict[str, str]
+    trained_at: datetime
+    #: What a reader must know before believing a figure.
+    limits: tuple[str, ...]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_card(directory: Path) -> ModelCard:
+    """Return the card of a model directory.
+
+    Raises:
+        ModelUnavailable: there is no card, or it is not one.
+    """
+    try:
+        return ModelCard.model_validate_json((directory / CARD_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"no readable {CARD_FILE} in {directory}"
+        raise ModelUnavailable(message) from error
+
+
+def read_report(directory: Path) -> dict[str, Any]:
+    """Return the evaluation report of a model directory; an empty one when it was published without."""
+    path = directory / REPORT_FILE
+    report: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return report
+
+
+def verified(directory: Path, sha256: str | None = None) -> tuple[Path, ModelCard]:
+    """Return the network's file and its card after checking the file's SHA-256.
+
+    Args:
+        directory: a model directory.
+        sha256: the digest that the database registered; the card's own when None.
+
+    Raises:
+        ModelUnavailable: the file is missing, or is not the one that was published.
+    """
+    card = read_card(directory)
+    path = directory / MODEL_FILE
+    if not path.is_file():
+        message = f"{directory} has no {MODEL_FILE}"
+        raise ModelUnavailable(message)
+    found = sha256_of(path)
+    if found != card.sha256 or (sha256 is not None and found != sha256):
+        message = f"{path} is not the file that was published: its SHA-256 is {found}"
+        raise ModelUnavailable(message)
+    return path, card
+
+
+def publish(directory: Path, models_dir: Path) -> Path:
+    """Copy a finished model directory to `models_dir/<version>` in one visible step.
+
+    A version that is there already is left as it is. Readers never see half a directory: it is written under
+    another name, flushed to disk and renamed.
+    """
+    _, card = verified(directory)
+    target = models_dir / card.version
+    if target.is_dir():
+        verified(target, card.sha256)
+        return target
+    models_dir.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=models_dir))
+    try:
+        copy = staging / card.version
+        shutil.copytree(directory, copy)
+        for path in [*copy.rglob("*"), copy]:
+            _flush_to_disk(path)
+        os.rename(copy, target)  # noqa: PTH104 - os.rename never replaces a directory that holds files
+        _flush_to_disk(models_dir)
+    finally:
+        shutil.rmtree(staging)
+    return target
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def register(session: Session, directory: Path) -> ModelVersion:
+    """Return the row of a published directory, making it if it is new; activates nothing."""
+    _, card = verified(directory)
+    row = find(session, card.version)
+    if row is None:
+        row = ModelVersion(
+            version=card.version,
+            sha256=card.sha256,
+            card=card.model_dump(mode="json"),
+            report=read_report(directory),
+        )
+        session.add(row)
+        session.flush()
+    return row
+
+
+def find(session: Session, version: str) -> ModelVersion | None:
+    """Return the row of a version, if it is registered."""
+    return session.scalar(select(ModelVersion).where(ModelVersion.version == version))
+
+
+def active(session: Session) -> ModelVersion | None:
+    """Return the active version, if one was ever activated."""
+    activation = current_activation(session)
+    return activation.model_version if activation else None
+
+
+def current_activation(session: Session) -> Activation | None:
+    """Return the newest activation."""
+    return session.scalar(select(Activation).order_by(Activation.id.desc()).limit(1))
+
+
+def promote(session: Session, version: str, by: str) -> ModelVersion:
+    """Make a registered version the active one.
+
+    Raises:
+        ModelUnavailable: no such version is registered.
+    """
+    row = find(session, version)
+    if row is None:
+        message = f"no model version {version} is registered"
+        raise ModelUnavailable(message)
+    before = current_activation(session)
+    if before is None or before.model_version_id != row.id:
+        session.add(Activation(model_version_id=row.id, returns_to_id=before.id if before else None, activated_by=by))
+        session.flush()
+    return row
+
+
+def rollback(session: Session, by: str) -> ModelVersion:
+    """Make the version active again that the present one replaced.
+
+    Raises:
+        ModelUnavailable: the active version replaced none.
+    """
+    current = current_activation(session)
+    target = session.get(Activation, current.returns_to_id) if current and current.returns_to_id else None
+    if target is None:
+        message = "there is no earlier version to return to"
+        raise ModelUnavailable(message)
+    session.add(
+        Activation(model_version_id=target.model_version_id, returns_to_id=target.returns_to_id, activated_by=by)
+    )
+    session.flush()
+    return target.model_version
+
+
+def import_model(session: Session, directory: Path, models_dir: Path) -> ModelVersion:
+    """Publish and register a model directory; it becomes active only where nothing is."""
+    row = register(session, publish(directory, models_dir))
+    if active(session) is None:
+        promote(session, row.version, by="import")
+    return row
+
+
+def write_card(directory: Path, card: ModelCard, report: Mapping[str, Any]) -> None:
+    """Write the card and the report beside a network's file."""
+    (directory / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
+    (directory / REPORT_FILE).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,96 @@
+"""Retraining runs as rows: who asked, how far it is, how it ended. The training itself lives on the other floor."""
+
+from datetime import date, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from worker import doorbell
+from worker.database import now, through_outages, transaction
+from worker.records import RetrainingRun, RunState
+
+UNFINISHED = (RunState.ASKED, RunState.RUNNING)
+#: A running trainer reports every few seconds; one that was silent this long is dead.
+SILENCE_SECONDS = 180
+
+
+def ask(by: str, night: date | None = None) -> int:
+    """Ask for one retraining and return its run's id; the unfinished run's where there is one.
+
+    Args:
+        by: who asked.
+        night: the date of a nightly run; of all that ask for one date, the first makes the run.
+    """
+    try:
+        with transaction() as session:
+            run = session.scalar(select(RetrainingRun).where(RetrainingRun.state.in_(UNFINISHED)))
+            if run is None:
+                run = RetrainingRun(asked_by=by, night=night)
+                session.add(run)
+                session.flush()
+    except IntegrityError:  # Another timetable asked for the same night.
+        with transaction() as session:
+            return session.scalars(select(RetrainingRun.id).where(RetrainingRun.night == night)).one()
+    if run.state == RunState.ASKED:
+        doorbell.ring_trainer(run.id)
+    return run.id
+
+
+@through_outages
+def start(run_id: int) -> bool:
+    """Take an asked run and tell whether it is ours; a second delivery of its bell finds it taken."""
+    with transaction() as session:
+        taken = session.scalar(
+            update(RetrainingRun)
+            .where(RetrainingRun.id == run_id, RetrainingRun.state == RunState.ASKED)
+            .values(state=RunState.RUNNING, started_at=now(), heartbeat_at=now())
+            .returning(RetrainingRun.id)
+        )
+        return taken is not None
+
+
+def progress(run_id: int, epochs_done: int, epochs_planned: int) -> None:
+    """Record how far a run is; this is its sign of life."""
+    with transaction() as session:
+        session.execute(
+            update(RetrainingRun)
+            .where(RetrainingRun.id == run_id)
+            .values(epochs_done=epochs_done, epochs_planned=epochs_planned, heartbeat_at=now())
+        )
+
+
+def finish(run_id: int, *, candidate_id: int, message: str) -> None:
+    """Record that a run registered its candidate."""
+    _end(run_id, RunState.DONE, message, candidate_id)
+
+
+def fail(run_id: int, message: str) -> None:
+    """Record why a run ended without a candidate."""
+    _end(run_id, RunState.FAILED, message, None)
+
+
+@through_outages
+def _end(run_id: int, state: RunState, message: str, candidate_id: int | None) -> None:
+    with transaction() as session:
+        session.execute(
+            update(RetrainingRun)
+            .where(RetrainingRun.id == run_id, RetrainingRun.state.in_(UNFINISHED))
+            .values(state=state, message=message[:1024], candidate_id=candidate_id, finished_at=now())
+        )
+
+
+def sweep() -> None:
+    """Ring again for runs that were asked for and not begun; fail those whose trainer went silent."""
+    with transaction() as session:
+        for run in session.scalars(select(RetrainingRun).where(RetrainingRun.state.in_(UNFINISHED))).all():
+            if run.state == RunState.ASKED:
+                doorbell.ring_trainer(run.id)
+            elif (run.heartbeat_at or run.asked_at) < now() - timedelta(seconds=SILENCE_SECONDS):
+                run.state, run.finished_at = RunState.FAILED, now()
+                run.message = f"the trainer went silent for {SILENCE_SECONDS} s and was given up"
+
+
+def recent(session: Session, limit: int = 20) -> list[RetrainingRun]:
+    """Return the newest runs, newest first."""
+    return list(session.scalars(select(RetrainingRun).order_by(RetrainingRun.id.desc()).limit(limit)))

@@ -1,0 +1,96 @@
+"""Every setting of the queue, the database and the limits, read once; nothing else reads the environment.
+
+Values come from `THORAQ_*` variables, then from `thoraq.env` in the data directory (which `thoraq demo` writes, so
+that other commands find the demo without being told).
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+Mode = Literal["production", "demo", "test"]
+
+
+def data_dir() -> Path:
+    """Return where this installation keeps its data.
+
+    `THORAQ_DATA_DIR` rules; a checkout keeps them in `.thoraq` beside the code, an installed wheel in the user's
+    state directory.
+    """
+    if named := os.environ.get("THORAQ_DATA_DIR"):
+        return Path(named).resolve()
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return CHECKOUT / ".thoraq"
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "thoraq"
+
+
+class Settings(BaseSettings):
+    """What the worker, the doors and the command line need to know."""
+
+    model_config = SettingsConfigDict(env_prefix="THORAQ_", frozen=True, extra="ignore")
+
+    mode: Mode = "production"
+    data_dir: Path = Field(default_factory=data_dir)
+    database_url_setting: SecretStr | None = Field(default=None, validation_alias="THORAQ_DATABASE_URL")
+    broker_url: SecretStr | None = None
+    #: Named folders that upstream systems may refer to, as JSON: {"images": "/data/images"}.
+    image_roots: dict[str, Path] = Field(default_factory=dict)
+
+    #: Films of one batch: the network's fixed batch shape, and the most that one poison film can hold up.
+    batch_size: int = Field(default=32, ge=1, le=1024)
+    #: 0 = one thread per core.
+    decode_threads: int = Field(default=0, ge=0)
+    #: A full-size CR in lossless DICOM is about 30 MB.
+    max_file_bytes: int = Field(default=64 * 2**20, ge=1)
+    #: 8000 x 8000: larger than any radiography detector sold.
+    max_pixels: int = Field(default=64_000_000, ge=1)
+
+    #: One task scores batches for `task_budget_seconds`, then rings for the rest; the limit kills one that hangs.
+    task_budget_seconds: int = Field(default=30, ge=1)
+    task_time_limit_seconds: int = Field(default=120, ge=2)
+    #: Beyond this a claimed film counts as abandoned. Longer than the time limit, so a live batch is never doubled.
+    lease_seconds: int = Field(default=150, ge=2)
+    #: How long Redis waits for an acknowledgement; longer than the time limit, as reliability demands.
+    visibility_timeout_seconds: int = Field(default=300, ge=2)
+    max_attempts: int = Field(default=3, ge=1)
+
+    sweep_seconds: float = Field(default=30, gt=0)
+    #: Two missed heartbeats make a process "unknown", six "down".
+    heartbeat_seconds: float = Field(default=10, gt=0)
+    #: Local time of the nightly retraining, HH:MM; empty switches it off.
+    nightly_at: str = Field(default="02:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    timezone: str = "UTC"
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL; SQLite in the data directory unless one is set."""
+        if self.database_url_setting:
+            return self.database_url_setting.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'thoraq.db'}"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where uploaded files lie, named by their content."""
+        return self.data_dir / "archive"
+
+    @property
+    def previews_dir(self) -> Path:
+        """Where the worker stores the previews that the dashboard shows."""
+        return self.data_dir / "previews"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where published model versions lie."""
+        return self.data_dir / "models"
+
+
+@cache
+def settings() -> Settings:
+    """Return this process's settings; invalid ones raise `pydantic.ValidationError`."""
+    return Settings(_env_file=data_dir() / "thoraq.env")
