@@ -1,0 +1,66 @@
+"""`thoraq train`: one network, trained here and now."""
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from model_training.candidate import Recipe, make
+from model_training.commands.progress import TrainingBars
+from model_training.commands.tables import print_evaluation
+from model_training.films import DatasetError
+from model_training.networks import NETWORKS
+from worker.commands.console import json_option, print_json
+from worker.registry import ModelCard, read_report
+from worker.settings import settings
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--network", required=True, type=click.Choice(list(NETWORKS)))
+@click.option("--epochs", type=click.IntRange(min=1), help="Default: the network's own number.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The model directory to write. Default: candidates/<version> in the data directory.",
+)
+@json_option
+def train(*, data: Path, network: str, epochs: int | None, seed: int, out: Path | None, as_json: bool) -> None:
+    """Train one network on the folders train, validation and test of DATA, each with a folder per class.
+
+    Writes the network, its card, its report and its figures. Nothing is promoted.
+
+    Example: thoraq train --data films --network v3 --seed 0 --out candidate
+    """
+    if out is not None and out.exists() and any(out.iterdir()):
+        raise click.BadParameter(f"{out} is not empty", param_hint="--out")
+    directory, card = _made(Recipe(data, network, epochs, seed), out)
+    report = read_report(directory)
+    if as_json:
+        print_json({**report, "directory": str(directory)})
+        return
+    for limit in card.limits:
+        click.echo(f"- {limit}")
+    print_evaluation(report["test"], f"{card.version} on the test split")
+    click.echo(str(directory))
+
+
+def _made(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
+    """Train under a temporary name, so that a directory that bears a candidate's name is whole."""
+    candidates = settings().data_dir / "candidates"
+    parent = out.resolve().parent if out else candidates
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".candidate-", dir=parent) as scratch:
+        made = Path(scratch) / "made"
+        try:
+            with TrainingBars() as progress:
+                card = make(recipe, made, progress)
+        except DatasetError as error:
+            raise click.BadParameter(str(error), param_hint="--data") from error
+        except FloatingPointError as error:
+            raise click.ClickException(str(error)) from error
+        target = out or candidates / card.version
+        # An empty directory of that name gives way; one with files was refused before.
+        made.rename(target)
+    return target, card
