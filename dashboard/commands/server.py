@@ -1,0 +1,68 @@
+"""`thoraq dashboard`: the web application under gunicorn, one process with threads."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from gunicorn.app.base import BaseApplication
+
+from dashboard.app import create_app
+from dashboard.settings import DashboardSettings, dashboard_settings
+from worker.celery_app import broker_url
+from worker.settings import settings as worker_settings
+
+#: Requests in progress when a stop is asked for get this long.
+GRACE_SECONDS = 20
+#: Where gunicorn keeps its sign of life; on a disk, a slow write would look like a dead process.
+MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a private file in it
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings only: no configuration file, no variable and no control socket of its own."""
+
+    def __init__(self, settings: DashboardSettings, options: dict[str, Any]) -> None:
+        """Keep what `load` and `load_config` need; the base class calls them."""
+        self._settings, self._options = settings, options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take over our options."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:  # noqa: ANN401
+        """Build the application in the serving process."""
+        return create_app(self._settings)
+
+
+@click.command(epilog="Example: thoraq dashboard --host 0.0.0.0 --port 8000")
+@click.option("--host", help="Address to listen on (THORAQ_HOST).  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (THORAQ_PORT).  [default: 8000]")
+@click.option(
+    "--threads", type=click.IntRange(1, 256), help="Requests answered at once (THORAQ_THREADS).  [default: 8]"
+)
+def dashboard(host: str | None, port: int | None, threads: int | None) -> None:
+    """Serve the web pages and the HTTP door until a signal stops it."""
+    settings = dashboard_settings()
+    broker_url(worker_settings())
+    Server(settings, options(settings, host=host, port=port, threads=threads)).run()
+
+
+def options(
+    settings: DashboardSettings, *, host: str | None = None, port: int | None = None, threads: int | None = None
+) -> dict[str, Any]:
+    """Return gunicorn's options; what is given rules over the settings."""
+    address = host or settings.host
+    return {
+        "bind": f"[{address}]:{port or settings.port}" if ":" in address else f"{address}:{port or settings.port}",
+        # Failed log-ins are counted in the process, so there is one.
+        "workers": 1,
+        "worker_class": "gthread",
+        "threads": threads or settings.threads,
+        "graceful_timeout": GRACE_SECONDS,
+        # Query strings may carry a sender's own keys: requests are not logged.
+        "accesslog": None,
+        "control_socket_disable": True,
+        "worker_tmp_dir": str(MEMORY) if MEMORY.is_dir() else None,
+        "proc_name": "thoraq dashboard",
+    }

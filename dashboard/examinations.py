@@ -1,0 +1,83 @@
+"""One study in full: its films, what each model version says of them, why a film was rejected. Only reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer, joinedload, selectinload
+
+from dashboard.worklist import Row, rows
+from worker.records import Image, ModelVersion, Prediction, Study
+from worker.settings import settings
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film with its outcome."""
+
+    image: Image
+    has_preview: bool
+    #: (finding, probability), the highest first; empty unless scored.
+    findings: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """One study with its films."""
+
+    row: Row
+    study: Study
+    films: list[Film]
+
+    @property
+    def models(self) -> list[ModelVersion]:
+        """Return the model versions that scored its films, each once."""
+        found = (film.image.prediction.model_version for film in self.films if film.image.prediction)
+        return list({model.id: model for model in found}.values())
+
+
+def examination(session: Session, study_id: int) -> Examination | None:
+    """Return a study with its films; None when there is no such study."""
+    study = session.get(Study, study_id, options=[joinedload(Study.submission)])
+    if study is None:
+        return None
+    films = [Film(image, _has_preview(image), ranked(image.prediction)) for image in images(session, [study_id])]
+    return Examination(rows(session, [study_id])[0], study, films)
+
+
+def images(session: Session, study_ids: Sequence[int]) -> list[Image]:
+    """Return the films of studies with their predictions and rejections, in the order of acceptance."""
+    prediction = joinedload(Image.prediction)
+    query = (
+        select(Image)
+        .where(Image.study_id.in_(study_ids))
+        .options(
+            prediction.selectinload(Prediction.findings),
+            # Reports are long, and no film needs one.
+            prediction.joinedload(Prediction.model_version).options(defer(ModelVersion.report)),
+            joinedload(Image.rejection),
+            selectinload(Image.study),
+        )
+        .order_by(Image.id)
+    )
+    return list(session.scalars(query))
+
+
+def ranked(prediction: Prediction | None) -> list[tuple[str, float]]:
+    """Return a prediction's (finding, probability), the highest first."""
+    if prediction is None:
+        return []
+    return sorted(((entry.finding, entry.probability) for entry in prediction.findings), key=lambda e: (-e[1], e[0]))
+
+
+def preview_file(sha256: str | None) -> Path | None:
+    """Return the file of a film's preview, which the worker made when it decoded the film; None when there is none."""
+    if not sha256:
+        return None
+    path = settings().previews_dir / sha256[:2] / f"{sha256}.jpg"
+    return path if path.is_file() else None
+
+
+def _has_preview(image: Image) -> bool:
+    return preview_file(image.sha256) is not None

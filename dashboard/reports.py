@@ -1,0 +1,151 @@
+"""An evaluation report as it is shown: whatever parts the stored JSON has, in the order in which they are read.
+
+Reports of older versions lack parts; what is missing is None here and is said on the page.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.display import from_path
+
+#: caret's eleven columns, in caret's order.
+CLASS_COLUMNS = (
+    "Sensitivity",
+    "Specificity",
+    "Pos Pred Value",
+    "Neg Pred Value",
+    "Precision",
+    "Recall",
+    "F1",
+    "Prevalence",
+    "Detection Rate",
+    "Detection Prevalence",
+    "Balanced Accuracy",
+)
+SPLITS = (("test", "Test set"), ("validation", "Validation set"), ("train", "Training set"))
+#: Shades of a confusion matrix; `thoraq.css` has a rule for each.
+SHADES = 10
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One count of a confusion matrix."""
+
+    count: int
+    #: Share of its row, the films that were given this label; None in a row of zeros.
+    share: float | None
+    #: 0 (none of the row) to `SHADES` (the whole row).
+    shade: int
+    right: bool
+
+
+@dataclass(frozen=True)
+class Split:
+    """The report of one split of the data."""
+
+    name: str
+    title: str
+    #: Films that the figures are made of; each figure is shown with it.
+    n: int | None
+    accuracy: object
+    #: 95 %, exact.
+    interval: tuple[object, object]
+    overall: list[tuple[str, object]]
+    classes: list[str]
+    #: (predicted class, a cell for each actual class), or None.
+    matrix: list[tuple[str, list[Cell]]] | None
+    #: (class, caret's columns and the AUROC), or None.
+    by_class: list[tuple[str, list[object]]] | None
+    rejected: int | None
+
+
+def splits(report: Mapping[str, Any]) -> list[Split]:
+    """Return the splits that a report has, the test set first."""
+    return [_split(name, title, report[name]) for name, title in SPLITS if isinstance(report.get(name), Mapping)]
+
+
+def headline(report: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[object, object]:
+    """Return the n and the accuracy on the test set, from the report or, failing that, from the card."""
+    n, accuracy = from_path(report, "test", "n"), from_path(report, "test", "overall", "Accuracy")
+    if accuracy is None:
+        n, accuracy = from_path(card, "metrics", "test", "n"), from_path(card, "metrics", "test", "accuracy")
+    return n, accuracy
+
+
+def history(report: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Return the curves of training, one value an epoch, whether they are stored by curve or by epoch."""
+    stored = report.get("history")
+    if isinstance(stored, Mapping):
+        return {name: list(values) for name, values in stored.items() if isinstance(values, Sequence)}
+    if isinstance(stored, Sequence) and stored and all(isinstance(epoch, Mapping) for epoch in stored):
+        names = [name for name in stored[0] if name != "epoch"]
+        return {name: [epoch[name] for epoch in stored if name in epoch] for name in names}
+    return {}
+
+
+def by_source(report: Mapping[str, Any]) -> list[tuple[str, list[object]]]:
+    """Return (source, [n, accuracy, lower and upper end of its 95 % interval]) of the test set's sources."""
+    groups = report.get("test_by_source")
+    return [
+        (str(group.get("group")), [group.get(name) for name in ("n", "Accuracy", "AccuracyLower", "AccuracyUpper")])
+        for group in (groups if isinstance(groups, Sequence) else ())
+        if isinstance(group, Mapping)
+    ]
+
+
+def _split(name: str, title: str, part: Mapping[str, Any]) -> Split:
+    classes = [str(entry) for entry in part.get("classes") or ()]
+    return Split(
+        name=name,
+        title=title,
+        n=part.get("n"),
+        accuracy=from_path(part, "overall", "Accuracy"),
+        interval=(from_path(part, "overall", "AccuracyLower"), from_path(part, "overall", "AccuracyUpper")),
+        overall=[
+            ("Balanced accuracy", part.get("balanced_accuracy")),
+            ("Macro AUROC", from_path(part, "auroc", "macro")),
+            ("Kappa", from_path(part, "overall", "Kappa")),
+            ("No information rate", from_path(part, "overall", "AccuracyNull")),
+            ("P (accuracy > no information rate)", from_path(part, "overall", "AccuracyPValue")),
+            ("P (McNemar)", from_path(part, "overall", "McnemarPValue")),
+            ("Expected calibration error, 15 bins", part.get("ece")),
+        ],
+        classes=classes,
+        matrix=_matrix(part.get("table"), classes),
+        by_class=_by_class(part, classes),
+        rejected=_count(part.get("rejected")),
+    )
+
+
+def _matrix(table: object, classes: Sequence[str]) -> list[tuple[str, list[Cell]]] | None:
+    if not isinstance(table, Sequence) or len(table) != len(classes) or not classes:
+        return None
+    return [(name, _cells(counts, row)) for row, (name, counts) in enumerate(zip(classes, table, strict=True))]
+
+
+def _cells(counts: Sequence[int], row: int) -> list[Cell]:
+    total = sum(counts)
+    shares = [count / total if total else None for count in counts]
+    return [
+        Cell(count, share, round(SHADES * (share or 0)), right=column == row)
+        for column, (count, share) in enumerate(zip(counts, shares, strict=True))
+    ]
+
+
+def _by_class(part: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, list[object]]] | None:
+    if not isinstance(part.get("byClass"), Mapping):
+        return None
+    return [
+        (
+            name,
+            [from_path(part, "byClass", name, column) for column in CLASS_COLUMNS] + [from_path(part, "auroc", name)],
+        )
+        for name in classes
+    ]
+
+
+def _count(rejected: object) -> int | None:
+    """Return how many films were rejected, stored as a number or with their reasons."""
+    count = rejected.get("count") if isinstance(rejected, Mapping) else rejected
+    return count if isinstance(count, int) else None

@@ -1,0 +1,8 @@
+// Follows the reader's choice of light or dark; runs before the first paint.
+"use strict";
+(() => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", apply);
+  apply();
+})();
