@@ -1,0 +1,86 @@
+"""The rules of the house that a tool of ours must watch."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("module", ["worker.tasks", "worker.cli", "worker.intake", "dashboard", "model_training.tasks"])
+def test_keras_is_imported_by_no_parent_and_no_page(module):
+    """CUDA does not survive a fork, and pages start fast: only the child that computes imports a backend."""
+    code = f"import {module}, sys; print(sorted({{'keras', 'tensorflow', 'torch', 'jax'}} & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+
+    assert "[]" == done.stdout.strip()
+
+
+def test_the_import_contract_holds():
+    """Arrows go one way."""
+    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], capture_output=True, text=True, cwd=CHECKOUT)
+
+    assert 0 == done.returncode, done.stdout
+
+
+def commands(command, name):
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for sub in command.list_commands(context):
+            yield from commands(command.get_command(context, sub), f"{name} {sub}")
+    else:
+        yield name, command
+
+
+def test_every_command_has_help_with_an_example():
+    """Nobody has to guess how a command is called."""
+    from worker.cli import InstalledCommands
+
+    found = dict(commands(InstalledCommands(), "thoraq"))
+
+    without = {name for name, command in found.items() if not re.search(rf"Example: .*{name}", f"{command.help} {command.epilog}")}
+    assert set() == without
+    assert len(found) > 20
+
+
+def test_the_contract_of_command_names_is_kept():
+    """Others script against these names."""
+    names = set().union(*(point.load() for point in entry_points(group="thoraq.commands")))
+
+    assert set() == {
+        "demo", "submit", "status", "results", "score", "networks", "train", "evaluate", "report", "models", "retrain",
+        "db", "user", "worker", "trainer", "beat", "dashboard",
+    } - names  # fmt: skip
+
+
+def test_locks_carry_versions_and_hashes_and_no_address():
+    """Whoever installs chooses the registry."""
+    for lock in CHECKOUT.glob("requirements*.lock"):
+        text = lock.read_text()
+        assert "://" not in text
+        assert text.count("==") < text.count("--hash=sha256:")
+
+
+def test_no_module_is_named_for_nothing():
+    """A file is a noun of the domain or a step of the flow."""
+    names = {
+        path.stem for root in ("worker", "dashboard", "model_training") for path in (CHECKOUT / root).rglob("*.py")
+    }
+
+    assert set() == names & {"utils", "common", "helpers", "misc", "base", "core"}
+
+
+def test_the_readme_names_only_commands_and_targets_that_exist():
+    """The README is true, line by line, as far as a test can tell."""
+    text = (CHECKOUT / "README.md").read_text() + "".join(p.read_text() for p in (CHECKOUT / "docs").glob("*.md"))
+    names = set().union(*(point.load() for point in entry_points(group="thoraq.commands")))
+    targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set() == set(re.findall(r"`thoraq ([a-z]+)", text)) - names
+    assert set() == set(re.findall(r"`make ([a-z]+)", text)) - targets

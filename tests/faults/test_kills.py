@@ -1,0 +1,78 @@
+"""What is killed in the middle of its work loses nothing and doubles nothing."""
+
+import os
+import signal
+import time
+
+from sqlalchemy import text
+
+from worker.phantoms import write_films
+
+
+def one_outcome_each(deployment, films: int) -> None:
+    """Judge the ledger: every film has exactly one outcome, every prediction is unique."""
+    with deployment.database() as connection:
+        states = dict(connection.execute(text("SELECT state, count(*) FROM images GROUP BY state")).all())
+        assert {"scored": films} == states
+        assert films == connection.scalar(text("SELECT count(*) FROM predictions"))
+        assert 0 == connection.scalar(text("SELECT count(*) FROM rejections"))
+        assert 3 >= connection.scalar(text("SELECT max(attempts) FROM images"))
+
+
+def copies(directory, count: int) -> None:
+    """Write many distinct films quickly: a few drawn ones, each with its own grey in one corner."""
+    from PIL import Image
+
+    sources = write_films(directory / "drawn", per_finding=4, seed=3)
+    for number in range(count):
+        image = Image.open(sources[number % len(sources)])
+        image.putpixel((0, 0), number % 256)
+        image.putpixel((1, 0), number // 256)
+        image.save(directory / f"{number}.png")
+    for source in sources:
+        source.unlink()
+
+
+def test_killing_the_child_loses_and_doubles_nothing(deployment, tmp_path):
+    """SIGKILL of the pool child, three times, while 600 films are scored in small batches."""
+    (tmp_path / "films").mkdir()
+    copies(tmp_path / "films", 600)
+    deployment.environment["THORAQ_BATCH_SIZE"] = "8"
+    deployment.start("worker")
+    accepted = deployment.json("submit", str(tmp_path / "films"))["submission_id"]
+
+    for share in (50, 200, 350):
+        deployment.wait_for(lambda share=share: deployment.standing()["scored"] >= share, f"{share} films", 120)
+        deployment.kill_child("worker")
+    deployment.wait_until_finished(accepted)
+
+    one_outcome_each(deployment, 600)
+    assert "Worker exited prematurely: signal 9" in deployment.log("worker")
+
+
+def test_killing_the_whole_worker_loses_and_doubles_nothing(deployment, tmp_path):
+    """SIGKILL of parent and child; what they had leased is found again when the lease ends."""
+    (tmp_path / "films").mkdir()
+    copies(tmp_path / "films", 300)
+    deployment.environment |= {
+        "THORAQ_BATCH_SIZE": "8",
+        "THORAQ_TASK_TIME_LIMIT_SECONDS": "20",
+        "THORAQ_TASK_BUDGET_SECONDS": "4",
+        "THORAQ_LEASE_SECONDS": "22",
+        "THORAQ_VISIBILITY_TIMEOUT_SECONDS": "24",
+    }
+    deployment.start("intake")
+    deployment.start("beat")
+    deployment.start("worker")
+    accepted = deployment.json("submit", str(tmp_path / "films"))["submission_id"]
+    deployment.wait_for(lambda: deployment.standing()["scored"] >= 50, "50 films", 120)
+
+    worker = deployment.processes.pop("worker")
+    for pid in [worker.pid, *deployment.children_of(worker)]:
+        os.kill(pid, signal.SIGKILL)
+    worker.wait()
+    time.sleep(1)
+    deployment.start("worker")
+
+    deployment.wait_until_finished(accepted)
+    one_outcome_each(deployment, 300)

@@ -1,0 +1,12 @@
+"""An upstream system: imports Celery and nothing of ours, and sends one `cxr.score.v1` message."""
+
+import json
+import sys
+from pathlib import Path
+
+from celery import Celery
+
+broker_url, envelope_file = sys.argv[1:]
+envelope = json.loads(Path(envelope_file).read_text(encoding="utf-8"))
+Celery(broker=broker_url).send_task("cxr.score.v1", kwargs={"request": envelope}, queue="intake")
+assert not {"worker", "dashboard", "model_training"} & set(sys.modules)

@@ -1,0 +1,112 @@
+"""A browser, and the product to look at: phantoms only, SQLite, real Redis, real processes."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from deployment import Deployment
+from playwright.sync_api import Page, sync_playwright
+
+from worker.embedded_redis import free_port
+from worker.phantoms import write_dataset, write_films
+
+#: Chromium's own calls home would fail on a closed network and fill the console.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+class Site:
+    """The dashboard in a browser: collects what must not happen, and takes pictures."""
+
+    def __init__(self, page: Page, address: str, pictures: Path) -> None:
+        self.page = page
+        self.address = address
+        self.pictures = pictures
+        self.complaints: list[str] = []
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("requestfailed", self._failed)
+        page.on("request", self._asked)
+
+    def _said(self, message) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def _asked(self, request) -> None:
+        if not request.url.startswith(self.address):
+            self.complaints.append(f"a request left our host: {request.url}")
+
+    def _failed(self, request) -> None:
+        # A poll that is cut short because the page was left is no failure.
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"{request.url}: {request.failure}")
+
+    def open(self, path: str) -> None:
+        answer = self.page.goto(self.address + path, wait_until="networkidle")
+        assert answer is not None
+        assert 200 == answer.status, f"{path}: {answer.status}"
+
+    def log_in(self) -> None:
+        self.open("/login")
+        self.page.fill("input[name=name]", "demo")
+        self.page.fill("input[name=password]", "demo")
+        self.page.get_by_role("button", name="Log in").click()
+
+    def picture(self, name: str) -> None:
+        """Take the page as a desktop and as a phone shows it."""
+        for width, height in ((1440, 900), (390, 844)):
+            self.page.set_viewport_size({"width": width, "height": height})
+            self.page.screenshot(path=self.pictures / f"{name}-{width}.png", full_page=True)
+        self.page.set_viewport_size({"width": 1440, "height": 900})
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> Path:
+    """Where screenshots go: THORAQ_TEST_PICTURES, or a temporary folder."""
+    folder = Path(os.environ.get("THORAQ_TEST_PICTURES") or tmp_path_factory.mktemp("pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def product(tmp_path, broker_url):
+    """A deployment with 24 scored phantoms and a small phantom set to train on; its trainer is not started."""
+    port = free_port()
+    (tmp_path / "thoraq").mkdir()
+    deployment = Deployment(
+        tmp_path / "thoraq",
+        broker_url=broker_url,
+        THORAQ_TRAINING_DATA=str(tmp_path / "dataset"),
+        THORAQ_TRAINING_NETWORK="phantom",
+        THORAQ_TRAINING_EPOCHS="2",
+    )
+    deployment.address = f"http://127.0.0.1:{port}"
+    deployment.thoraq("db", "upgrade")
+    deployment.thoraq("models", "import")
+    phantom = next(row["version"] for row in deployment.json("models", "list") if row["trained_on"] == "phantoms")
+    deployment.thoraq("models", "promote", phantom)
+    deployment.thoraq("user", "add", "demo", "--role", "admin", "--password-stdin", given="demo")
+    write_films(tmp_path / "films", per_finding=6, seed=2024)
+    write_dataset(tmp_path / "dataset", per_finding=10, seed=5)
+    deployment.start("intake")
+    deployment.start("worker")
+    deployment.start("dashboard", "--port", str(port))
+    deployment.thoraq("submit", str(tmp_path / "films"), "--wait")
+    yield deployment
+    deployment.stop()
+
+
+@pytest.fixture
+def site(product, pictures):
+    """A fresh browser on the product's dashboard."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have chromium")
+        pytest.skip("chromium is not on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        yield Site(page, product.address, pictures)
+        browser.close()

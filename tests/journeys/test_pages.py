@@ -1,0 +1,116 @@
+"""The product as a person meets it, in a browser."""
+
+import re
+
+from worker.phantoms import draw, save
+
+
+def test_every_page_is_whole(product, site):
+    """Each page loads from our host alone, without a complaint of the browser, and shows what it is for."""
+    site.open("/login")
+    site.picture("login")
+    site.log_in()
+    site.page.wait_for_url("**/studies*")
+    site.picture("results")
+    assert 24 == site.page.locator("tbody tr").count()
+
+    site.page.locator("tbody tr a").first.click()
+    site.page.wait_for_load_state("networkidle")
+    assert site.page.evaluate("document.querySelector('.film img').naturalWidth") > 200
+    assert {"Effusions", "No-Findings", "Opacity", "Pneumothorax"} <= set(
+        re.findall(r"[A-Z][\w-]+", site.page.inner_text("main"))
+    )
+    assert "phantom" in site.page.inner_text("main").lower()
+    assert "Not a medical device" in site.page.inner_text("body")
+    site.picture("study")
+
+    site.open("/queue/")
+    assert "worker" in site.page.inner_text("main").lower()
+    site.picture("queues")
+
+    site.open("/models/")
+    site.picture("models")
+    version = next(row["version"] for row in product.json("models", "list") if row["active"])
+    site.open(f"/models/{version}")
+    assert "Sensitivity" in site.page.inner_text("main")
+    assert "Kappa" in site.page.inner_text("main")
+    assert site.page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
+    site.picture("model-phantoms")
+
+    films = next(row["version"] for row in product.json("models", "list") if row["trained_on"] == "films")
+    site.open(f"/models/{films}")
+    assert "Covid-19" in site.page.inner_text("main")
+    site.picture("model-films")
+
+    site.open("/training/")
+    site.picture("training")
+    site.open("/upload")
+    site.picture("upload")
+    assert [] == site.complaints
+
+
+def test_results_are_filtered_by_finding(product, site):
+    """The filter's answer is what the ledger holds."""
+    site.log_in()
+    expected = sum(row["label"] == "Pneumothorax" for row in product.json("results"))
+
+    site.open("/studies?finding=Pneumothorax")
+
+    assert expected == site.page.locator("tbody tr").count() > 0
+    assert [] == site.complaints
+
+
+def test_a_film_is_uploaded_and_its_result_read(product, site, tmp_path):
+    """Upload, wait on the page that follows without reloading it, read the result; a broken film has its reason."""
+    save(draw("Pneumothorax", 77), tmp_path / "upload" / "film.png")
+    (tmp_path / "upload" / "broken.png").write_bytes(b"no film")
+    site.log_in()
+
+    site.open("/upload")
+    site.page.set_input_files("input[type=file]", [tmp_path / "upload" / name for name in ("film.png", "broken.png")])
+    site.page.locator("main form [type=submit]").click()
+    site.page.wait_for_url("**/submissions/*")
+    site.page.get_by_text("Pneumothorax").first.wait_for(timeout=60_000)
+    site.page.get_by_text(re.compile("unsupported format", re.IGNORECASE)).first.wait_for(timeout=60_000)
+    site.picture("submission")
+
+    assert [] == site.complaints
+
+
+def test_a_retraining_is_asked_for_watched_and_its_candidate_waits_for_a_person(product, site):
+    """The button asks for one run; the trainer registers a candidate with its report; nothing promotes itself."""
+    before = {row["version"] for row in product.json("models", "list")}
+    product.start("trainer")
+    site.log_in()
+    site.open("/training/")
+
+    site.page.get_by_role("button", name="Retrain now").click()
+    product.wait_for(lambda: len(product.json("models", "list")) == len(before) + 1, "the candidate", 180)
+    site.page.get_by_text(re.compile("registered|done", re.IGNORECASE)).first.wait_for(timeout=30_000)
+    site.picture("training-done")
+
+    candidate = next(row for row in product.json("models", "list") if row["version"] not in before)
+    assert not candidate["active"]
+    site.open(f"/models/{candidate['version']}")
+    assert "promote" in site.page.inner_text("main").lower()
+    assert [] == site.complaints
+
+
+def test_a_queue_that_stands_still_is_said_in_words(product, site, tmp_path):
+    """Without a worker, waiting films are not merely a number."""
+    worker = product.processes.pop("worker")
+    worker.terminate()
+    worker.wait(30)
+    product.thoraq("submit", str(tmp_path / "films"))
+    site.log_in()
+
+    site.open("/queue/")
+
+    assert re.search("no worker|stands still", site.page.inner_text("main"), re.IGNORECASE)
+    site.picture("queues-standstill")
+    product.start("worker")
+    product.wait_until_finished()
+    site.page.get_by_text(re.compile("no worker|stands still", re.IGNORECASE)).first.wait_for(
+        state="hidden", timeout=30_000
+    )
+    assert [] == site.complaints

@@ -1,0 +1,194 @@
+"""The application over an empty database, a client that logs in like a person, and rows made up on the spot."""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from dashboard import accounts
+from dashboard.accounts import Role
+from dashboard.app import create_app
+from dashboard.settings import DashboardSettings
+from worker.database import now, transaction
+from worker.records import (
+    Activation,
+    FindingProbability,
+    Image,
+    ImageState,
+    ModelVersion,
+    Prediction,
+    Priority,
+    Process,
+    Rejection,
+    Study,
+    Submission,
+)
+
+CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
+MAX_UPLOAD_BYTES = 300_000
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def app(database: Path) -> Flask:
+    """The application as in production, but without HTTPS and with errors turned into pages."""
+    app = create_app(DashboardSettings(mode="test", secure_cookies=False, max_upload_bytes=MAX_UPLOAD_BYTES))
+    app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without a session."""
+    return app.test_client()
+
+
+@dataclass
+class Auth:
+    """A person at the log-in page."""
+
+    client: FlaskClient
+
+    def token(self, path: str = "/login") -> str:
+        """Return the CSRF token of the first form of a page."""
+        found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.client.get(path).text)
+        assert found, f"no form at {path}"
+        return found[1]
+
+    def account(self, role: Role, name: str | None = None) -> str:
+        """Make an account and return its name."""
+        name = name or role.value
+        accounts.add(name, PASSWORD, role, "test")
+        return name
+
+    def enter(self, name: str, password: str = PASSWORD, **fields: str) -> TestResponse:
+        """Fill the form in and send it."""
+        form = {"csrf_token": self.token(), "name": name, "password": password, **fields}
+        return self.client.post("/login", data=form)
+
+    def login(self, role: Role = Role.ADMIN) -> None:
+        """Make an account of this role and log in."""
+        assert self.enter(self.account(role)).status_code == 303
+
+
+@pytest.fixture
+def auth(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> Auth:
+    """What a person can do at the log-in page of `client`; hashing is made cheap, there is much of it."""
+    monkeypatch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    return Auth(client)
+
+
+@pytest.fixture
+def basic(auth: Auth) -> dict[str, str]:
+    """The header of an upstream system that has an account."""
+    name = auth.account(Role.UPSTREAM, "pacs")
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{PASSWORD}".encode()).decode()}
+
+
+@dataclass
+class Rows:
+    """Writes what the worker would have written."""
+
+    _number: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def model(self, version: str = "v3-0123456789ab", trained_on: str = "films", report: Mapping | None = None) -> int:
+        """Register and activate a model version; return its id."""
+        card = {
+            "version": version,
+            "network": "v3",
+            "classes": list(CLASSES),
+            "trained_on": trained_on,
+            "limits": ["One label for each film: two findings at once cannot be told."],
+        }
+        with transaction() as session:
+            model = ModelVersion(version=version, sha256="0" * 64, card=card, report=dict(report or {}))
+            session.add(model)
+            session.flush()
+            session.add(Activation(model_version_id=model.id, activated_by="test"))
+            return model.id
+
+    def study(self, *films: "Mapping[str, float] | str | None", model: int | None = None, **fields: object) -> int:
+        """Write a study of films: probabilities (scored), a reason (rejected) or None (waiting); return its id."""
+        number = next(self._number)
+        with transaction() as session:
+            submission = Submission(
+                id=f"{number:032x}",
+                source="test",
+                request_id=str(number),
+                content_sha256="0" * 64,
+                priority=Priority.ROUTINE,
+                refused=[],
+                extra={},
+            )
+            study = Study(submission=submission, **fields)
+            session.add(study)
+            session.flush()
+            for index, film in enumerate(films):
+                session.add(self._film(session, study.id, f"{number:060x}{index:04x}", film, model))
+            return study.id
+
+    @staticmethod
+    def _film(session, study_id: int, sha256: str, film, model: int | None) -> Image:
+        image = Image(
+            study_id=study_id, root="archive", path=sha256, sha256=sha256, priority=1, reference=f"film-{sha256[-4:]}"
+        )
+        if film is None:
+            return image
+        image.finished_at = now()
+        if isinstance(film, str):
+            image.state = ImageState.REJECTED
+            image.rejection = Rejection(reason=film, detail="the file is broken")
+            return image
+        top = max(film, key=film.get)
+        image.state = ImageState.SCORED
+        image.prediction = Prediction(
+            image_sha256=sha256,
+            model_version_id=model,
+            label=top,
+            probability=film[top],
+            findings=[FindingProbability(finding=name, probability=value) for name, value in film.items()],
+        )
+        return image
+
+    def process(self, seen_seconds_ago: float = 0, kind: str = "worker", name: str = "worker-1@host") -> None:
+        """Write a process's last sign of life."""
+        seen = now() - timedelta(seconds=seen_seconds_ago)
+        with transaction() as session:
+            session.merge(
+                Process(
+                    name=name,
+                    kind=kind,
+                    started_at=seen,
+                    seen_at=seen,
+                    model_version="v3-0123456789ab",
+                    device="tensorflow cpu",
+                    finished_at=seen,
+                )
+            )
+
+
+@pytest.fixture
+def rows(database: Path) -> Rows:
+    """Writes rows as the worker does."""
+    return Rows()
+
+
+def scores(**changed: float) -> dict[str, float]:
+    """Return six probabilities; names with `_` for `-`."""
+    base = dict.fromkeys(CLASSES, 0.02)
+    return base | {name.replace("_", "-"): value for name, value in changed.items()}
+
+
+@pytest.fixture(name="scores")
+def scores_fixture():
+    """A function that returns six probabilities, some of them given."""
+    return scores

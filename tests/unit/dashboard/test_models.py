@@ -1,0 +1,175 @@
+"""The pages of the registry: list, card, report with every part missing once, curves, figures."""
+
+import re
+
+import pytest
+
+from dashboard.accounts import Role
+from dashboard.curves import chart
+from dashboard.reports import CLASS_COLUMNS, history, splits
+from worker.settings import settings
+
+REPORT = {
+    "test": {
+        "n": 20,
+        "classes": ["A", "B", "C"],
+        "table": [[5, 1, 0], [2, 8, 0], [0, 0, 4]],
+        "overall": {"Accuracy": 0.85, "AccuracyLower": 0.6211, "AccuracyUpper": 0.9679, "McnemarPValue": None},
+        "byClass": {"A": dict.fromkeys(CLASS_COLUMNS, 0.5) | {"Precision": None}, "B": {}, "C": {}},
+        "auroc": {"A": 0.91, "B": 0.92, "C": None, "macro": 0.915},
+        "rejected": {"count": 2, "reasons": {"blank": 2}},
+    },
+    "history": {"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]},
+}
+
+
+@pytest.fixture(autouse=True)
+def _person(auth):
+    """Somebody who may read."""
+    auth.login(Role.VIEWER)
+
+
+def test_the_list_names_the_active_version_n_and_accuracy(client, rows):
+    """And says what each was trained on."""
+    rows.model("v3-aaaaaaaaaaaa", report=REPORT)
+    rows.model("phantom-bbbbbbbb", trained_on="phantoms")
+
+    text = client.get("/models/").text
+
+    for part in ("v3-aaaaaaaaaaaa", "85.0\N{NO-BREAK SPACE}%", ">20<", "tag-phantom", "thoraq models promote"):
+        assert part in text
+    assert 1 == text.count("tag-active")
+
+
+def test_an_empty_registry_says_what_to_do(client):
+    """Without a model nothing is scored."""
+    assert "thoraq models import" in client.get("/models/").text
+
+
+def test_a_report_shows_accuracy_with_n_and_interval(client, rows):
+    """A figure without them flatters."""
+    rows.model("v3-aaaaaaaaaaaa", report=REPORT)
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    for part in (
+        "85.00\N{NO-BREAK SPACE}%",
+        "62.11\N{NO-BREAK SPACE}%",
+        "96.79\N{NO-BREAK SPACE}%",
+        "n = 20",
+        "0.9150",
+    ):
+        assert part in text
+    assert "2 rejected" in text
+
+
+def test_the_confusion_matrix_has_predictions_in_rows_and_shades_by_share_of_the_row():
+    """5 of 6 predicted A are A: shade 8 of 10."""
+    name, cells = splits(REPORT)[0].matrix[0]
+
+    assert "A" == name
+    assert [(5, 8, True), (1, 2, False), (0, 0, False)] == [(cell.count, cell.shade, cell.right) for cell in cells]
+
+
+def test_an_undefined_figure_is_an_em_dash_that_explains_itself(client, rows):
+    """Never 0."""
+    rows.model("v3-aaaaaaaaaaaa", report=REPORT)
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    assert '<span class="undefined" title="undefined: nothing to divide by">—</span>' in text
+
+
+@pytest.mark.parametrize("missing", ["n", "classes", "table", "overall", "byClass", "auroc", "rejected"])
+def test_a_report_without_a_part_is_shown_without_it(client, rows, missing):
+    """Older versions are still readable."""
+    rows.model(
+        "v3-aaaaaaaaaaaa", report={"test": {key: part for key, part in REPORT["test"].items() if key != missing}}
+    )
+
+    assert 200 == client.get("/models/v3-aaaaaaaaaaaa").status_code
+
+
+def test_accuracy_is_shown_by_source(client, rows):
+    """A mean hides the hospital on which it fails."""
+    group = {"group": "North", "n": 8, "Accuracy": 0.375, "AccuracyLower": 0.0852, "AccuracyUpper": 0.7551}
+    rows.model("v3-aaaaaaaaaaaa", report={**REPORT, "test_by_source": [group]})
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    assert "North" in text
+    assert "37.5\N{NO-BREAK SPACE}%" in text
+
+
+def test_the_kept_epoch_is_marked(client, rows):
+    """Of two epochs, the second: at the right end."""
+    rows.model("v3-aaaaaaaaaaaa", report={**REPORT, "kept_epoch": 2})
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    assert 'class="kept" x1="472.0"' in text
+    assert "epoch 2 were kept" in text
+
+
+def test_a_version_without_any_report_says_so(client, rows):
+    """Nothing is known about it, and the page says how to learn it."""
+    rows.model("v3-aaaaaaaaaaaa")
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    assert "No evaluation report" in text
+    assert "no training curves" in text
+
+
+def test_the_curves_are_drawn_whether_stored_by_curve_or_by_epoch():
+    """Both forms are about."""
+    by_epoch = {"history": [{"epoch": 1, "loss": 1.0, "val_loss": 1.1}, {"epoch": 2, "loss": 0.5, "val_loss": 0.7}]}
+
+    assert history(REPORT) == history(by_epoch)
+
+
+def test_a_chart_spans_its_axes_and_ends_on_the_last_value():
+    """Epoch 1 at the left, the last at the right; 0 at the bottom."""
+    drawn = chart("Loss", {"training": [1.0, 0.5, 0.0]})
+
+    points = [tuple(map(float, point.split(","))) for point in drawn.lines[0].points.split()]
+    assert [(44.0, 10.0), (258.0, 110.0), (472.0, 210.0)] == points
+    assert ["0", "0.2", "0.4", "0.6", "0.8", "1"] == [tick.label for tick in drawn.values]
+    assert [1, 2, 3] == [int(tick.label) for tick in drawn.epochs]
+
+
+@pytest.mark.parametrize("values", [[], [float("nan")], [float("inf")], ["x"], [None]])
+def test_a_curve_without_a_number_is_not_drawn(values):
+    """Rather none than a wrong one."""
+    assert chart("Loss", {"training": values}) is None
+
+
+@pytest.mark.parametrize("values", [[0.0], [0.0, 0.0], [1e-9, 1e9]])
+def test_a_chart_survives_flat_and_steep_curves(values):
+    """No division by nothing."""
+    drawn = chart("Loss", {"training": values})
+
+    assert not re.search("nan|inf", drawn.lines[0].points)
+    assert len(drawn.values) <= 8
+
+
+def test_figures_are_served_by_name_only(client, rows):
+    """Two names, of registered versions, under a policy that lets no script run."""
+    rows.model("v3-aaaaaaaaaaaa")
+    directory = settings().models_dir / "v3-aaaaaaaaaaaa"
+    directory.mkdir(parents=True)
+    (directory / "curves.svg").write_text("<svg/>")
+    (directory / "model.keras").write_text("weights")
+
+    answer = client.get("/models/v3-aaaaaaaaaaaa/figures/curves.svg", buffered=True)
+
+    assert (200, "image/svg+xml; charset=utf-8") == (answer.status_code, answer.content_type)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    for path in ("model.keras", "confusion.svg", "..%2fcard.json", "../card.json"):
+        assert 404 == client.get(f"/models/v3-aaaaaaaaaaaa/figures/{path}").status_code, path
+    assert 404 == client.get("/models/..%2f..%2fetc/figures/curves.svg").status_code
+
+
+def test_an_unknown_version_is_not_found(client):
+    """In the house's style."""
+    assert 404 == client.get("/models/v9-000000000000").status_code

@@ -1,0 +1,105 @@
+"""A whole run, from folders of films to a directory that the worker can load."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from model_training.candidate import Recipe, make
+from model_training.dataset import read
+from model_training.films import read_labelled
+from worker.classifier import Classifier
+from worker.registry import MODEL_FILE, read_card, read_report, sha256_of, verified
+
+
+def test_the_card_says_what_was_trained_and_how(made, shared_data):
+    """Written, read back and verified by the worker's registry."""
+    directory, card, _ = made
+
+    _, found = verified(directory)
+
+    digest = sha256_of(directory / MODEL_FILE)
+    assert card == found == read_card(directory)
+    assert (f"phantom-{digest[:12]}", digest) == (card.version, card.sha256)
+    assert ("Left", "Right") == card.classes
+    assert (3, 6, 32) == (card.seed, card.epochs, card.batch_size)
+    assert read(shared_data, card.input_size).fingerprint == card.data_fingerprint
+    assert {"Left": 4, "Right": 4} == card.data_counts["test"]
+    assert {"n", "accuracy", "accuracy_lower", "accuracy_upper", "macro_auroc"} <= card.metrics["test"].keys()
+    assert 8 == card.metrics["test"]["n"]
+    assert card.training["kept_by"]
+    assert "Research use only; not a medical device." in card.limits
+
+
+def test_the_report_holds_curves_and_evaluations(made):
+    """What the dashboard shows lies beside the network."""
+    directory, card, _ = made
+    report = read_report(directory)
+
+    assert card.version == report["version"]
+    assert list(range(1, 7)) == [entry["epoch"] for entry in report["history"]]
+    assert {"train": 24, "validation": 8, "test": 8} == {
+        split: report[split]["n"] for split in ("train", "validation", "test")
+    }
+    assert list(card.limits) == report["limits"]
+    assert (directory / "curves.svg").is_file()
+    assert (directory / "confusion.svg").is_file()
+
+
+def test_the_published_file_is_small_and_has_no_optimiser(made):
+    """Neither the optimiser's state nor the augmentation is needed to score."""
+    directory, _, _ = made
+    path = directory / MODEL_FILE
+
+    network = keras.saving.load_model(path, safe_mode=True)
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json").decode()
+    assert path.stat().st_size < 300_000
+    assert getattr(network, "optimizer", None) is None
+    assert "Random" not in config
+    assert not json.loads(config)["compile_config"]
+
+
+def test_the_worker_scores_what_the_report_says(made, shared_data):
+    """The classifier that will serve it finds the same table on the test split."""
+    directory, card, _ = made
+    classifier = Classifier.load(directory)
+    films = read_labelled(shared_data, card.classes, card.input_size)
+
+    predicted = classifier.predict(films.pixels).argmax(axis=1)
+
+    table = np.zeros((2, 2), int)
+    np.add.at(table, (predicted, films.labels), 1)
+    assert read_report(directory)["test"]["table"] == table.tolist()
+
+
+def test_progress_is_told_film_by_film_and_epoch_by_epoch(made):
+    """Whoever waits sees how long."""
+    _, _, progress = made
+
+    assert [(done, 40) for done in range(1, 41)] == progress.films
+    assert [(done, 6) for done in range(1, 7)] == progress.epochs
+    assert 6 == progress.steps
+
+
+def test_sources_are_told_apart_where_a_manifest_names_them(drawn, tmp_path, watcher):
+    """Accuracy within a source shows a short cut."""
+    rows = [
+        f"{path.relative_to(drawn).as_posix()},{'north' if index % 3 else 'south'}"
+        for index, path in enumerate(sorted(drawn.rglob("*.png")))
+    ]
+    (drawn / "manifest.csv").write_text("\n".join(["file,source_repo", *rows]) + "\n")
+
+    make(Recipe(drawn, "phantom", epochs=1), tmp_path / "candidate", watcher)
+
+    groups = read_report(tmp_path / "candidate")["test_by_source"]
+    assert {"north", "south"} == {row["group"] for row in groups}
+    assert 8 == sum(row["n"] for row in groups)
+
+
+def test_a_network_that_does_not_exist_is_not_trained(drawn, tmp_path, watcher):
+    """The name is looked up before a film is read."""
+    with pytest.raises(KeyError):
+        make(Recipe(drawn, "v9"), tmp_path / "candidate", watcher)

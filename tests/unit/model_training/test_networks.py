@@ -1,0 +1,45 @@
+"""The networks against the counts that the paper prints."""
+
+import numpy as np
+import pytest
+
+from model_training.networks import NETWORKS, trainable_parameters
+
+SIX_CLASSES = 6
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("v1", 167_750), ("v2", 16_851_398), ("v3", 167_750)])
+def test_the_papers_networks_have_the_papers_number_of_parameters(name, parameters):
+    """A layer too many or too few shows in the count."""
+    network = NETWORKS[name]
+
+    assert parameters == trainable_parameters(network.build(network, SIX_CLASSES))
+
+
+def test_the_phantom_network_is_small():
+    """It is shipped with the code."""
+    network = NETWORKS["phantom"]
+
+    assert trainable_parameters(network.build(network, SIX_CLASSES)) < 40_000
+
+
+def test_v3_is_v1_with_a_dropout_after_each_pooling():
+    """The paper's final network differs from its first in nothing else."""
+    v1, v3 = (NETWORKS[name].build(NETWORKS[name], SIX_CLASSES) for name in ("v1", "v3"))
+    kinds = [type(layer).__name__ for layer in v3.layers]
+
+    assert [type(layer).__name__ for layer in v1.layers] == [kind for kind in kinds if kind != "Dropout"]
+    assert kinds.count("MaxPooling2D") == 3
+    assert all(kinds[index + 1] == "Dropout" for index, kind in enumerate(kinds) if kind == "MaxPooling2D")
+
+
+@pytest.mark.parametrize("name", ["v1", "v3", "phantom"])
+def test_a_network_takes_bytes_and_answers_with_probabilities(name):
+    """The division by 255 is the network's own."""
+    network = NETWORKS[name]
+    films = np.full((2, *network.input_size, 3), 200, np.uint8)
+
+    answers = np.asarray(network.build(network, 4).predict_on_batch(films))
+
+    assert (2, 4) == answers.shape
+    assert answers.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)

@@ -1,0 +1,118 @@
+"""The `thoraq` command as scripts use it."""
+
+import csv
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from worker import cli
+from worker.phantoms import write_films
+
+
+@pytest.fixture
+def thoraq(eager, phantom_model):
+    """Run a subcommand; returns its result with stdout apart from stderr."""
+
+    def run(*arguments):
+        group = cli.InstalledCommands()
+        return CliRunner().invoke(group, arguments)
+
+    return run
+
+
+@pytest.fixture
+def films(tmp_path):
+    write_films(tmp_path / "films", per_finding=1, seed=1)
+    return tmp_path / "films"
+
+
+def test_submit_status_and_results_tell_one_story(thoraq, films):
+    """What was submitted is counted and answered; stdout carries JSON and nothing else."""
+    (films / "broken.png").write_bytes(b"broken")
+    (films / "notes.txt").write_text("not a film")
+
+    acceptance = json.loads(thoraq("submit", str(films), "--json").stdout)
+    standing = json.loads(thoraq("status", acceptance["submission_id"], "--json").stdout)
+    results = json.loads(thoraq("results", acceptance["submission_id"], "--json").stdout)
+
+    assert 5 == acceptance["accepted"]
+    assert (4, 1, 0) == (standing["scored"], standing["rejected"], standing["waiting"])
+    assert "unsupported_format" == {row["reference"]: row["reason"] for row in results}["broken.png"]
+    assert "Effusions/phantom-0000.png" in {row["reference"] for row in results}
+
+
+def test_results_as_csv_have_one_row_a_film_and_one_column_a_finding(thoraq, films):
+    """A spreadsheet can read it."""
+    thoraq("submit", str(films))
+
+    rows = list(csv.DictReader(io.StringIO(thoraq("results", "--csv", "-").stdout)))
+
+    assert 4 == len(rows)
+    assert all(0 <= float(row["probability Effusions"]) <= 1 for row in rows)
+
+
+def test_a_request_id_is_accepted_once(thoraq, films):
+    """A script that is run again submits nothing twice."""
+    first = json.loads(thoraq("submit", str(films), "--request-id", "night-1", "--json").stdout)
+    second = json.loads(thoraq("submit", str(films), "--request-id", "night-1", "--json").stdout)
+
+    assert first["submission_id"] == second["submission_id"]
+    assert second["repeated"]
+
+
+def test_score_needs_no_queue_and_answers_for_every_file(thoraq, films):
+    """The contract of `thoraq score --json`."""
+    (films / "broken.png").write_bytes(b"broken")
+
+    rows = json.loads(thoraq("score", str(films), "--json").stdout)
+
+    assert [{"file", "outcome", "reason", "label", "probabilities"}] * 5 == [set(row) for row in rows]
+    assert ["rejected", "scored", "scored", "scored", "scored"] == sorted(row["outcome"] for row in rows)
+
+
+def test_models_are_listed_and_shown(thoraq, phantom_model):
+    """The registry tells which version is active."""
+    rows = json.loads(thoraq("models", "list", "--json").stdout)
+    shown = json.loads(thoraq("models", "show", "active", "--json").stdout)
+
+    assert [(phantom_model, True)] == [(row["version"], row["active"]) for row in rows]
+    assert phantom_model == shown["card"]["version"]
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "said"),
+    [
+        (2, ["status", "f" * 32], "there is no submission"),
+        (2, ["submit", "/no/such/file"], "does not exist"),
+        (2, ["submit"], "Missing argument"),
+        (2, ["nonsense"], "No such command"),
+        (2, ["models", "show", "nothing"], "there is no version"),
+        (1, ["models", "promote", "nothing"], "no model version nothing"),
+        (1, ["models", "rollback"], "no earlier version"),
+    ],
+)
+def test_an_error_is_one_line_with_its_exit_code(eager, phantom_model, capsys, monkeypatch, code, arguments, said):
+    """2 for bad input, 1 for a failure, and never a traceback."""
+    monkeypatch.setattr("sys.argv", ["thoraq", *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    told = capsys.readouterr()
+    assert code == ended.value.code
+    assert said in told.err
+    assert 1 == len(told.err.strip().splitlines())
+    assert told.out == ""
+
+
+def test_a_database_without_a_schema_is_told_in_one_line(data_dir, capsys, monkeypatch):
+    """The first mistake of a new installation has its remedy in the message."""
+    monkeypatch.setattr("sys.argv", ["thoraq", "status"])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert 1 == ended.value.code
+    assert "thoraq db upgrade" in capsys.readouterr().err

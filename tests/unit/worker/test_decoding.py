@@ -1,0 +1,130 @@
+"""Files of every sort through the decoder."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from worker.decoding import Limits, decode, resize
+from worker.errors import Reason, RejectedImage
+from worker.phantoms import draw
+
+FILM = draw("No-Findings", seed=1)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "GIF"])
+def test_a_lossless_film_comes_back_pixel_for_pixel(kind):
+    """What the sender saved is what the network sees."""
+    assert np.array_equal(FILM, decode(encoded(Image.fromarray(FILM), kind)))
+
+
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 95}), ("WEBP", {"quality": 95})])
+def test_a_lossy_film_comes_back_nearly_the_same(kind, options):
+    """Lossy formats differ by their own loss and no more."""
+    assert np.abs(FILM.astype(int) - decode(encoded(Image.fromarray(FILM), kind, **options))).mean() < 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P"])
+def test_a_grey_film_in_another_mode_is_the_same_film(mode):
+    """Colour channels and opaque alpha change nothing."""
+    assert np.abs(FILM.astype(int) - decode(encoded(Image.fromarray(FILM).convert(mode), "PNG"))).max() <= 2
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_greys_keep_their_top_eight_bits(bits):
+    """A 12-bit film stored in 16 bits is not black."""
+    bright = FILM.copy()
+    bright[0, 0] = 255
+    deep = Image.fromarray(bright.astype(np.uint16) << (bits - 8))
+
+    assert np.array_equal(bright, decode(encoded(deep, "PNG")))
+
+
+def test_floats_are_stretched_over_their_range():
+    """A float film of undeclared scale spans black to white."""
+    film = decode(encoded(Image.fromarray(FILM.astype(np.float32) / 7 - 3), "TIFF"))
+
+    assert (0, 255) == (film.min(), film.max())
+    assert np.corrcoef(FILM.ravel(), film.ravel())[0, 1] > 0.999
+
+
+def test_a_film_turned_by_exif_stands_upright():
+    """The camera's note on orientation is obeyed."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = encoded(Image.fromarray(FILM).rotate(90, expand=True), "PNG", exif=exif)
+
+    assert np.array_equal(FILM, decode(turned))
+
+
+def test_transparency_lies_over_black():
+    """Transparent edges are unexposed film."""
+    image = Image.fromarray(FILM).convert("RGBA")
+    image.paste((255, 255, 255, 0), (0, 0, 30, 256))
+
+    assert decode(encoded(image, "PNG"))[:, :30].max() == 0
+
+
+PNG = encoded(Image.fromarray(FILM), "PNG")
+JPEG = encoded(Image.fromarray(FILM), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("reason", "data"),
+    [
+        (Reason.EMPTY, b""),
+        (Reason.UNSUPPORTED_FORMAT, b"<html>not here</html>" * 20),
+        (Reason.UNSUPPORTED_FORMAT, b"%PDF-1.7 nothing more"),
+        (Reason.CORRUPT, PNG[: len(PNG) // 2]),
+        (Reason.CORRUPT, JPEG[: len(JPEG) // 2]),
+        (Reason.TOO_SMALL, encoded(Image.new("L", (32, 300)), "PNG")),
+        (Reason.BLANK, encoded(Image.new("L", (256, 256), 255), "PNG")),
+    ],
+)
+def test_what_is_no_film_is_rejected_with_its_reason(reason, data):
+    """Each kind of bad file has a reason of its own."""
+    with pytest.raises(RejectedImage) as rejected:
+        decode(data)
+
+    assert reason == rejected.value.reason
+
+
+def test_limits_are_checked_before_pixels_are_decoded():
+    """A bomb costs its header."""
+    with pytest.raises(RejectedImage) as bytes_over:
+        decode(PNG, Limits(max_bytes=100))
+    with pytest.raises(RejectedImage) as pixels_over:
+        decode(PNG, Limits(max_pixels=1000))
+
+    assert Reason.TOO_MANY_BYTES == bytes_over.value.reason
+    assert Reason.TOO_MANY_PIXELS == pixels_over.value.reason
+
+
+def test_damage_anywhere_gives_a_film_or_a_rejection():
+    """A thousand damaged files raise nothing but RejectedImage."""
+    random = np.random.default_rng(0)
+    for number in range(1000):
+        data = bytearray(PNG if number % 2 else JPEG)
+        for position in random.integers(0, len(data), 8):
+            data[position] = random.integers(256)
+        try:
+            film = decode(bytes(data[: random.integers(1, len(data) + 1)]))
+        except RejectedImage:
+            continue
+        assert np.uint8 == film.dtype
+
+
+def test_resizing_keeps_the_mean_grey_and_an_equal_size_untouched():
+    """The network's input is the film, smaller."""
+    small = resize(FILM, (64, 48))
+
+    assert (64, 48) == small.shape
+    assert abs(float(small.mean()) - float(FILM.mean())) < 1
+    assert resize(FILM, FILM.shape) is FILM
