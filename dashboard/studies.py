@@ -46,12 +46,12 @@ def show(study_id: int) -> ResponseReturnValue:
 @studies.get("/studies/<int(max=2147483647):study_id>/now")
 @requires(READERS, polled=True)
 def current(study_id: int) -> ResponseReturnValue:
-    """Tell the page of an unfinished study whether it is finished by now."""
+    """Tell the page of an unfinished study, which shows `finished` films, whether more are finished by now."""
     with reading() as session:
         found = rows(session, [study_id])
     if not found:
         abort(404)
-    return {"parts": {}, "reload": found[0].state != StudyState.WAITING}
+    return {"parts": {}, "reload": found[0].finished_count != row_id(request.args.get("finished"))}
 
 
 @studies.get("/films/<int(max=2147483647):image_id>/preview.jpg")

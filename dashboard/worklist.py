@@ -12,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, case, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from worker.records import FindingProbability, Image, ImageState, ModelVersion, Prediction, Study, Submission
+from worker.records import FindingProbability, Image, ImageState, ModelVersion, Prediction, Rejection, Study, Submission
 
 #: The one class that says that nothing was found.
 NO_FINDINGS = "No-Findings"
@@ -61,6 +61,8 @@ class Row:
     #: (finding, probability), the highest first; empty while nothing is scored.
     findings: list[tuple[str, float]]
     versions: list[Version]
+    #: Why films of it were rejected.
+    reasons: list[str]
     #: The sender's name for its first film.
     reference: str | None
 
@@ -68,6 +70,11 @@ class Row:
     def film_count(self) -> int:
         """Return how many films the study has."""
         return sum(self.films.values())
+
+    @property
+    def finished_count(self) -> int:
+        """Return how many of its films are scored or rejected."""
+        return self.films.get(ImageState.SCORED, 0) + self.films.get(ImageState.REJECTED, 0)
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
     """Return the rows of the studies `ids`, in this order."""
     films = _films(session, ids)
     findings, versions = _findings(session, ids), _versions(session, ids)
+    reasons = _reasons(session, ids)
     first_reference = select(func.min(Image.reference)).where(Image.study_id == Study.id).scalar_subquery()
     heads = session.execute(
         select(Study.id, Submission.received_at, Submission.priority, first_reference)
@@ -119,6 +127,7 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
             films.get(study_id, {}),
             findings.get(study_id, []),
             versions.get(study_id, []),
+            reasons.get(study_id, []),
             reference,
         )
         for study_id, received_at, priority, reference in heads
@@ -207,6 +216,14 @@ def _findings(session: Session, ids: Sequence[int]) -> dict[int, list[tuple[str,
     for study_id, finding, probability in session.execute(query):
         combined.setdefault(study_id, []).append((finding, probability))
     return combined
+
+
+def _reasons(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
+    reasons: dict[int, list[str]] = {}
+    query = select(Image.study_id, Rejection.reason).join(Image.rejection).where(Image.study_id.in_(ids)).distinct()
+    for study_id, reason in session.execute(query.order_by(Rejection.reason)):
+        reasons.setdefault(study_id, []).append(reason)
+    return reasons
 
 
 def _versions(session: Session, ids: Sequence[int]) -> dict[int, list[Version]]:

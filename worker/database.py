@@ -70,6 +70,8 @@ def connect(url: str) -> Engine:
     options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
     return create_engine(
         url,
+        # Parameters may be identifiers; an error's text ends in a log.
+        hide_parameters=True,
         pool_pre_ping=True,
         pool_size=5,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options},
@@ -81,7 +83,8 @@ def _connect_sqlite(url: str) -> Engine:
     # isolation_level None keeps the driver from issuing a BEGIN of its own.
     if database := make_url(url).database:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "isolation_level": None})
+    driver = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "isolation_level": None}
+    engine = create_engine(url, hide_parameters=True, connect_args=driver)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:  # noqa: ANN401

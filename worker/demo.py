@@ -50,6 +50,8 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
+    #: A process that has an end of its own; it is started again only if it failed.
+    ends: bool = False
 
     def start(self) -> None:
         """Start the process; its output goes to its log."""
@@ -74,7 +76,8 @@ class Deployment:
             ScoringError: a child died too often.
         """
         for child in self.children:
-            if child.process and (code := child.process.poll()) is not None:
+            code = child.process.poll() if child.process else None
+            if code is not None and not (child.ends and code == 0):
                 child.restarts += 1
                 if child.restarts > RESTARTS_PER_CHILD:
                     raise ScoringError(
@@ -179,7 +182,9 @@ def prepare(settings: Settings, *, phantoms: bool) -> None:
 
 def draw_training_set(directory: Path) -> Child:
     """Begin to draw the set that the demo's retraining uses, beside everything else."""
-    child = Child(("phantoms", str(directory), "--dataset", "--per-finding", "60"), directory.with_suffix(".log"))
+    child = Child(
+        ("phantoms", str(directory), "--dataset", "--per-finding", "60"), directory.with_suffix(".log"), ends=True
+    )
     child.start()
     return child
 

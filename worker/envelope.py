@@ -17,9 +17,14 @@ SCHEMA_MAJOR = "1"
 #: A night's worth of a large department; more belongs in several submissions.
 MAX_ITEMS = 10_000
 
+#: No control characters: a database, a log and a terminal would each read them differently.
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Short = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)]
+Path = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=PRINTABLE)]
+Reference = Annotated[str, StringConstraints(max_length=512, pattern=PRINTABLE)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -27,7 +32,7 @@ class ImageReference(BaseModel):
     """Where an image lies: a path below a root that the operator has named."""
 
     root: Short = "images"
-    path: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    path: Path
     sha256: Sha256 | None = None
 
 
@@ -49,7 +54,7 @@ class Item(BaseModel):
     #: The sender's pseudonym of the patient, for keeping a patient's films together.
     patient_key: Key | None = None
     #: The sender's own name for the film, given back with its result.
-    reference: Annotated[str, StringConstraints(max_length=512)] | None = None
+    reference: Reference | None = None
 
 
 class Envelope(BaseModel):

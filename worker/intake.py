@@ -5,6 +5,7 @@ A study is accepted when its rows have committed. Whether a file is there, and i
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,9 @@ from worker.records import Image, Priority, Refusal, Study, Submission
 from worker.settings import settings
 
 logger = logging.getLogger(__name__)
+
+#: In a file's name, where a sender has little choice, control characters are replaced instead of refused.
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Refused(BaseModel):
@@ -71,7 +75,8 @@ def submit_files(
     items = []
     for name, data in files:
         path, digest = archive.put(data, settings().archive_dir)
-        items.append({"image": {"root": archive.ARCHIVE, "path": path, "sha256": digest}, "reference": name[-512:]})
+        image = {"root": archive.ARCHIVE, "path": path, "sha256": digest}
+        items.append({"image": image, "reference": UNPRINTABLE.sub("?", name)[-512:]})
     message = {
         "schema": SCHEMA,
         "schema_version": "1.0",
@@ -84,9 +89,12 @@ def submit_files(
 
 
 def receive(message: object) -> None:
-    """Accept an envelope that came as a message; a refusal is stored, since nobody waits for the answer."""
+    """Accept an envelope that came as a message; a refusal is stored, since nobody waits for the answer.
+
+    For the same reason an outage of the database is waited out here, and nowhere else in this module.
+    """
     try:
-        acceptance = accept(message)
+        acceptance = through_outages(accept)(message)
     except RefusedSubmission as error:
         logger.warning("a message was refused: %s", error.code)
         _store_refusal(message, error)
@@ -110,7 +118,6 @@ def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     return acceptance
 
 
-@through_outages
 def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     with transaction() as session:
         digest = envelope.digest()

@@ -43,6 +43,7 @@ class Outcome(BaseModel):
     reference: str | None
     accession_number: str | None
     study_instance_uid: str | None
+    sop_instance_uid: str | None
     outcome: Literal["waiting", "scoring", "scored", "rejected"]
     reason: str | None
     detail: str | None
@@ -122,6 +123,7 @@ def _outcome(image: Image) -> Outcome:
         reference=image.reference,
         accession_number=image.study.accession_number,
         study_instance_uid=image.study.study_instance_uid,
+        sop_instance_uid=image.sop_instance_uid,
         outcome=ImageState(image.state).value,
         reason=rejection.reason if rejection else None,
         detail=rejection.detail if rejection else None,

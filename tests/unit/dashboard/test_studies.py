@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dashboard.accounts import Role
-from dashboard.worklist import Filters, StudyState, page
+from dashboard.worklist import Filters, page
 from worker.database import reading
 from worker.settings import settings
 
@@ -111,6 +111,14 @@ def test_the_result_over_several_films_is_the_highest_and_for_no_findings_the_lo
     assert [] == ids(client.get("/studies?finding=No-Findings").text)
 
 
+def test_a_result_of_which_films_are_missing_is_called_preliminary(client, rows, scores):
+    """On the list and on the study; nobody takes it for the last word."""
+    study = rows.study(scores(Effusions=0.6), None, model=rows.model())
+
+    assert "so far" in client.get("/studies").text
+    assert "Preliminary: 1 of 2 films scored so far" in client.get(f"/studies/{study}").text
+
+
 def test_identifiers_are_on_the_page_and_in_no_address(client, rows, scores):
     """Addresses end in logs and histories."""
     study = rows.study(
@@ -207,11 +215,12 @@ def test_an_unknown_study_is_not_found(client, number):
     assert "There is no such page" in answer.text
 
 
-def test_the_page_of_an_unfinished_study_is_told_when_to_reload(client, rows, scores):
+def test_the_page_of_an_unfinished_study_is_told_when_a_film_is_finished(client, rows, scores):
     """The script asks, the server knows."""
-    waiting, done = rows.study(None), rows.study(scores(Pneumonia=0.5), model=rows.model())
+    study = rows.study(scores(Pneumonia=0.5), None, model=rows.model())
 
-    assert f'data-poll="/studies/{waiting}/now"' in client.get(f"/studies/{waiting}").text
-    assert {"parts": {}, "reload": False} == client.get(f"/studies/{waiting}/now").json
-    assert {"parts": {}, "reload": True} == client.get(f"/studies/{done}/now").json
-    assert StudyState.SCORED == "scored"
+    address = re.search(r'data-poll="([^"]+)"', client.get(f"/studies/{study}").text)[1]
+
+    assert f"/studies/{study}/now?finished=1" == address
+    assert {"parts": {}, "reload": False} == client.get(address).json
+    assert {"parts": {}, "reload": True} == client.get(f"/studies/{study}/now?finished=0").json

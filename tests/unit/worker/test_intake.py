@@ -148,3 +148,39 @@ def test_uploaded_files_are_archived_by_content(bells):
         assert ["night/a.png", "night/b.png", "c.png"] == list(
             session.scalars(select(Image.reference).order_by(Image.id))
         )
+
+
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\n", "\ud800"])
+def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_name(bells, character):
+    """No character reaches the database, a log or a terminal that one of them would choke on."""
+    with pytest.raises(RefusedSubmission) as refused:
+        intake.accept(envelope(source=f"pacs{character}north"))
+    intake.receive(envelope(request_id=f"1{character}2"))
+    intake.submit_files([(f"a{character}b.png", b"x")], source="test", request_id=None, priority=Priority.ROUTINE)
+
+    assert "invalid" == refused.value.code
+    assert 1 == count(Refusal)
+    with reading() as session:
+        assert ["a?b.png"] == list(session.scalars(select(Image.reference)))
+
+
+def test_an_outage_of_the_database_is_waited_out_for_a_message_only(bells, monkeypatch):
+    """A page must answer soon; a message has nobody who waits."""
+    from sqlalchemy.exc import OperationalError
+
+    outages = [OperationalError("INSERT", {}, Exception("gone")), OperationalError("INSERT", {}, Exception("gone"))]
+    insert = intake._insert
+
+    def sometimes(*arguments):
+        if outages:
+            raise outages.pop()
+        return insert(*arguments)
+
+    monkeypatch.setattr(intake, "_insert", sometimes)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
+
+    with pytest.raises(OperationalError):
+        intake.accept(envelope())
+    intake.receive(envelope())
+
+    assert 1 == count(Image)
