@@ -222,6 +222,8 @@ class RetrainingRun(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(String(16), default=RunState.ASKED, index=True)
+    #: True until it ends, then null; unique, so that however many ask at once there is one unfinished run.
+    unfinished: Mapped[bool | None] = mapped_column(unique=True)
     asked_by: Mapped[str] = mapped_column(String(64))
     #: The date of a nightly run; unique, so that however many timetables tick there is one a night.
     night: Mapped[date | None] = mapped_column(unique=True)

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from worker import doorbell
-from worker.database import now, through_outages, transaction
+from worker.database import now, reading, through_outages, transaction
 from worker.records import RetrainingRun, RunState
 
 UNFINISHED = (RunState.ASKED, RunState.RUNNING)
@@ -24,17 +24,23 @@ def ask(by: str, night: date | None = None) -> int:
     """
     try:
         with transaction() as session:
-            run = session.scalar(select(RetrainingRun).where(RetrainingRun.state.in_(UNFINISHED)))
+            run = _unfinished(session)
             if run is None:
-                run = RetrainingRun(asked_by=by, night=night)
+                run = RetrainingRun(asked_by=by, night=night, unfinished=True)
                 session.add(run)
                 session.flush()
-    except IntegrityError:  # Another timetable asked for the same night.
-        with transaction() as session:
-            return session.scalars(select(RetrainingRun.id).where(RetrainingRun.night == night)).one()
+    except IntegrityError:  # Another asked at the same moment, or for the same night before.
+        with reading() as session:
+            run = (
+                _unfinished(session) or session.scalars(select(RetrainingRun).where(RetrainingRun.night == night)).one()
+            )
     if run.state == RunState.ASKED:
         doorbell.ring_trainer(run.id)
     return run.id
+
+
+def _unfinished(session: Session) -> RetrainingRun | None:
+    return session.scalar(select(RetrainingRun).where(RetrainingRun.unfinished.is_(True)))
 
 
 @through_outages
@@ -76,7 +82,7 @@ def _end(run_id: int, state: RunState, message: str, candidate_id: int | None) -
         session.execute(
             update(RetrainingRun)
             .where(RetrainingRun.id == run_id, RetrainingRun.state.in_(UNFINISHED))
-            .values(state=state, message=message[:1024], candidate_id=candidate_id, finished_at=now())
+            .values(state=state, unfinished=None, message=message[:1024], candidate_id=candidate_id, finished_at=now())
         )
 
 
@@ -87,7 +93,7 @@ def sweep() -> None:
             if run.state == RunState.ASKED:
                 doorbell.ring_trainer(run.id)
             elif (run.heartbeat_at or run.asked_at) < now() - timedelta(seconds=SILENCE_SECONDS):
-                run.state, run.finished_at = RunState.FAILED, now()
+                run.state, run.unfinished, run.finished_at = RunState.FAILED, None, now()
                 run.message = f"the trainer went silent for {SILENCE_SECONDS} s and was given up"
 
 

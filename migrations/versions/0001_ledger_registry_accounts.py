@@ -106,6 +106,7 @@ def upgrade() -> None:
         "retraining_runs",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("unfinished", sa.Boolean(), nullable=True),
         sa.Column("asked_by", sa.String(length=64), nullable=False),
         sa.Column("night", sa.Date(), nullable=True),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
@@ -119,6 +120,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["candidate_id"], ["model_versions.id"], name=op.f("fk_retraining_runs_candidate_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_retraining_runs")),
         sa.UniqueConstraint("night", name=op.f("uq_retraining_runs_night")),
+        sa.UniqueConstraint("unfinished", name=op.f("uq_retraining_runs_unfinished")),
     )
     op.create_index(op.f("ix_retraining_runs_state"), "retraining_runs", ["state"], unique=False)
     op.create_table(

@@ -1,0 +1,86 @@
+"""What Celery is told."""
+
+from pathlib import Path
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from worker import doorbell
+from worker.celery_app import SCORE, app, configuration, timetable
+from worker.errors import NotConfigured
+from worker.settings import Settings
+
+
+def test_messages_are_json_acknowledged_late_and_given_back_when_a_child_dies():
+    """The settings on which "nothing is lost" rests."""
+    conf = configuration(Settings(mode="test"))
+
+    assert (["json"], "json") == (conf["accept_content"], conf["task_serializer"])
+    assert conf["task_acks_late"]
+    assert conf["task_reject_on_worker_lost"]
+    assert 1 == conf["worker_prefetch_multiplier"]
+    assert conf["visibility_timeout"] == conf["broker_transport_options"]["visibility_timeout"]
+
+
+def test_time_limit_lease_and_visibility_are_in_their_order():
+    """A live batch is never doubled: it is killed first, then its lease ends, then Redis delivers again."""
+    settings = Settings()
+
+    assert settings.task_time_limit_seconds < settings.lease_seconds < settings.visibility_timeout_seconds
+    assert settings.task_budget_seconds < settings.task_time_limit_seconds
+
+
+def test_without_a_broker_production_refuses():
+    """Celery's own default would be another broker on this machine."""
+    with pytest.raises(NotConfigured, match="THORAQ_BROKER_URL"):
+        configuration(Settings(mode="production"))
+
+
+def test_the_nightly_entry_can_be_switched_off():
+    """Retraining every night is a choice."""
+    assert {"sweep", "retrain nightly"} == set(timetable(Settings()))
+    assert {"sweep"} == set(timetable(Settings(nightly_at="")))
+
+
+def test_secrets_are_stars_wherever_settings_are_printed():
+    """A log that shows settings shows no password."""
+    settings = Settings(broker_url="redis://:hunter2@host/0", THORAQ_DATABASE_URL="postgresql://u:hunter2@host/x")
+
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in str(settings.model_dump())
+
+
+def test_a_broker_that_is_out_is_told_and_not_raised(monkeypatch, database):
+    """The rows are committed; the sweeper rings again."""
+
+    def out(*_arguments, **_options):
+        raise OperationalError
+
+    monkeypatch.setattr(app, "send_task", out)
+    monkeypatch.setattr(app.tasks[SCORE], "apply_async", out)
+
+    assert not doorbell.ring_scorers(1, 32)
+
+
+def test_a_submission_rings_once_a_batch_and_not_without_end(monkeypatch):
+    """Several workers may help; a flood of bells helps nobody."""
+    rung = []
+    monkeypatch.setattr(doorbell, "_ring", lambda *arguments: rung.append(arguments) or True)
+
+    for images, expected in ((1, 1), (32, 1), (33, 2), (10_000, doorbell.MAX_BELLS)):
+        rung.clear()
+        doorbell.ring_scorers(images, 32)
+        assert expected == len(rung)
+
+
+def test_settings_come_from_the_environment_then_from_the_data_directory(monkeypatch, tmp_path):
+    """Other commands find the demo by the file that it writes."""
+    from worker.settings import settings
+
+    (tmp_path / "thoraq.env").write_text("THORAQ_BATCH_SIZE=7\nTHORAQ_SWEEP_SECONDS=3\n")
+    monkeypatch.setenv("THORAQ_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("THORAQ_SWEEP_SECONDS", "5")
+    settings.cache_clear()
+
+    assert (7, 5, Path(tmp_path)) == (settings().batch_size, settings().sweep_seconds, settings().data_dir)
+    settings.cache_clear()

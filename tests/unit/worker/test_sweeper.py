@@ -1,0 +1,91 @@
+"""The sweeper and the signs of life."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from worker import doorbell, intake, ledger, presence, sweeper
+from worker.database import now, reading, transaction
+from worker.records import Image, Priority, Process
+
+
+@pytest.fixture
+def bells(database, monkeypatch):
+    """The bells that rang for scorers."""
+    rung = []
+    monkeypatch.setattr(doorbell, "ring_scorers", lambda images, _batch: rung.append(images) or True)
+    return rung
+
+
+def submit():
+    intake.submit_files([("a.png", b"a")], source="t", request_id=None, priority=Priority.ROUTINE)
+
+
+def test_nothing_waiting_rings_no_bell(bells):
+    """An idle system is silent."""
+    sweeper.sweep()
+
+    assert [] == bells
+
+
+def test_a_waiting_film_is_rung_for_until_somebody_claims_it(bells):
+    """However many bells were lost."""
+    submit()
+    bells.clear()
+
+    sweeper.sweep()
+    with transaction() as session:
+        ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
+    sweeper.sweep()
+
+    assert 1 == len(bells)
+
+
+def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(bells):
+    """A worker that vanished gives its films back."""
+    submit()
+    with transaction() as session:
+        ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
+        session.execute(update(Image).values(lease_until=now() - timedelta(seconds=1)))
+
+    sweeper.sweep()
+
+    with reading() as session:
+        image = session.scalars(select(Image)).one()
+    assert ("waiting", None, 1) == (image.state, image.owner, image.attempts)
+    assert 2 == len(bells)
+
+
+def test_signs_of_life_come_and_go(database):
+    """Alive while it tells, gone when it says farewell, forgotten after a day of silence."""
+    presence.seen("worker-1@host", "worker", now())
+    presence.worked("worker-1@host", "v3-0", "tensorflow cpu")
+    with reading() as session:
+        row = session.get(Process, "worker-1@host")
+        assert ("v3-0", "tensorflow cpu") == (row.model_version, row.device)
+        assert presence.alive(session, "worker", "host")
+        assert not presence.alive(session, "worker", "other")
+        assert not presence.alive(session, "intake", "host")
+
+    with transaction() as session:
+        session.execute(update(Process).values(seen_at=now() - timedelta(seconds=60)))
+        assert not presence.alive(session, "worker", "host")
+    presence.seen("worker-2@host", "worker", now())
+    presence.left("worker-2@host")
+    with transaction() as session:
+        session.execute(update(Process).values(seen_at=now() - timedelta(days=2)))
+        presence.forget_the_silent(session)
+
+    with reading() as session:
+        assert [] == list(session.scalars(select(Process)))
+
+
+def test_a_timetable_is_alive_while_sweeps_are_done(database):
+    """The beat process leaves its sign in what it rings for."""
+    presence.seen("intake-1@host", "intake", now())
+    with reading() as session:
+        assert not presence.sweeping(session)
+    presence.worked("intake-1@host")
+    with reading() as session:
+        assert presence.sweeping(session)
