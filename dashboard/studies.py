@@ -19,7 +19,7 @@ POLL_SECONDS = 5
 def index() -> ResponseReturnValue:
     """Show the newest studies, narrowed by top finding and by state."""
     filters = Filters(
-        finding=request.args.get("finding") or None,
+        finding=_finding(request.args.get("finding")),
         state=_state(request.args.get("state")),
         before=row_id(request.args.get("before")),
         after=row_id(request.args.get("after")),
@@ -64,6 +64,11 @@ def preview(image_id: int) -> ResponseReturnValue:
     if path is None:
         abort(404)
     return send_file(path, mimetype="image/jpeg")
+
+
+def _finding(text: str | None) -> str | None:
+    """Return the finding asked for; what no card can name (PostgreSQL takes no NUL) asks for none."""
+    return text if text and text.isprintable() else None
 
 
 def _state(text: str | None) -> StudyState | None:

@@ -43,6 +43,7 @@ def test_a_database_that_is_gone_is_503(client, tmp_path, monkeypatch):
     """And the rest is unknown, not fine."""
     monkeypatch.setenv("THORAQ_DATABASE_URL", f"sqlite:///{tmp_path}")
     settings.cache_clear()
+    engine().dispose()
     engine.cache_clear()
 
     answer = client.get("/health/ready")
