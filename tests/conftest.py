@@ -1,6 +1,7 @@
 """What every test may ask for: an empty database and data directory of its own, and the shipped phantom network."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 for name in [name for name in os.environ if name.startswith("THORAQ_") and not name.startswith("THORAQ_TEST_")]:
     del os.environ[name]
 os.environ["THORAQ_MODE"] = "test"
+os.environ["THORAQ_DATA_DIR"] = tempfile.mkdtemp(prefix="thoraq-test-")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

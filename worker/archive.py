@@ -4,6 +4,7 @@ Callers name a root and a path below it; no reference, however written, reaches 
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -61,21 +62,44 @@ def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> byt
     except OSError as error:
         raise TryAgainLater(f"the root {root} is not there: is it mounted?") from error
     try:
-        target = (base / path).resolve(strict=True)
-        if not target.is_relative_to(base):
-            raise RejectedImage(Reason.OUTSIDE_ROOT, "the path leaves its root through a link")
-        status = target.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise RejectedImage(Reason.NOT_READABLE, "the reference is not a regular file")
-        if status.st_size > max_bytes:
-            raise RejectedImage(Reason.TOO_MANY_BYTES, f"{status.st_size} bytes; the limit is {max_bytes}")
-        return target.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RejectedImage(Reason.NOT_FOUND, "there is no such file below its root") from error
+        return _read_below(base, path, max_bytes)
     except PermissionError as error:
+        _require_mounted(base, root)
         raise RejectedImage(Reason.NOT_READABLE, "the worker may not read the file") from error
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links.
+    except FileNotFoundError as error:
+        _require_mounted(base, root)
+        raise RejectedImage(Reason.NOT_FOUND, "there is no such file below its root") from error
+    except (OSError, RuntimeError) as error:
+        # RuntimeError is what pathlib makes of a loop of links.
+        if isinstance(error, RuntimeError) or error.errno in {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}:
+            raise RejectedImage(Reason.NOT_FOUND, "the path can name no file") from error
         raise TryAgainLater("the file system did not answer") from error
+
+
+def _read_below(base: Path, path: str, max_bytes: int) -> bytes:
+    target = (base / path).resolve(strict=True)
+    if not target.is_relative_to(base):
+        raise RejectedImage(Reason.OUTSIDE_ROOT, "the path leaves its root through a link")
+    status = target.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise RejectedImage(Reason.NOT_READABLE, "the reference is not a regular file")
+    if status.st_size > max_bytes:
+        raise RejectedImage(Reason.TOO_MANY_BYTES, f"{status.st_size} bytes; the limit is {max_bytes}")
+    return target.read_bytes()
+
+
+def _require_mounted(base: Path, root: str) -> None:
+    """Tell a missing file from a missing mount: an empty or closed folder is a mount point without its mount.
+
+    Raises:
+        TryAgainLater: the root holds nothing that we may see.
+    """
+    try:
+        if next(base.iterdir(), None) is not None:
+            return
+    except OSError as error:
+        raise TryAgainLater(f"the root {root} cannot be read") from error
+    raise TryAgainLater(f"the root {root} is empty: is it mounted?")
 
 
 def preview_path(previews_dir: Path, sha256: str) -> Path:
@@ -91,6 +115,11 @@ def _write_atomically(target: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         staging.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # Without it a power cut may forget the name that a committed row refers to.
+    finally:
+        os.close(folder)
 
 
 @contextlib.contextmanager

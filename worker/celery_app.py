@@ -23,7 +23,7 @@ INTAKE_QUEUE = "intake"
 DEFAULT_QUEUE = "celery"
 SCORE_QUEUE = "score"
 TRAIN_QUEUE = "train"
-#: Where kombu puts what it can route nowhere; watched, never consumed.
+#: Where kombu puts what it can route nowhere, instead of dropping it; never consumed.
 UNROUTABLE_QUEUE = "unroutable"
 
 #: Seconds until a silent Redis counts as an outage; without it a black-holed connection hangs for good.
@@ -31,7 +31,7 @@ SOCKET_TIMEOUT_SECONDS = 5
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Return Celery's configuration; every value was measured or is reasoned in docs/reliability.md."""
+    """Return Celery's configuration; the reasons stand beside the values."""
     transport = {
         "visibility_timeout": settings.visibility_timeout_seconds,
         # How often unacknowledged messages of dead workers are looked for: every pass, a second apart.
@@ -48,7 +48,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport,
         "visibility_timeout": settings.visibility_timeout_seconds,
         "broker_connection_retry_on_startup": True,
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        # A batch goes on while the broker is away: the ledger makes its redelivery harmless, and killing it charges
+        # an attempt to films that did nothing.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
@@ -63,7 +65,6 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_soft_shutdown_timeout": 60,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
-        # Arguments may carry identifiers: never printed, neither whole nor in part.
         "worker_redirect_stdouts": False,
         "timezone": settings.timezone,
         "enable_utc": True,

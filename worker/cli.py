@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import entry_points
 
 import click
+from pydantic import ValidationError
 
 from worker.errors import ScoringError
 
@@ -46,6 +47,10 @@ def main() -> None:
     except click.ClickException as error:
         print(f"thoraq: {error.format_message()}", file=sys.stderr)  # noqa: T201
         code = error.exit_code
+    except ValidationError as error:
+        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        print(f"thoraq: a setting is invalid: {problems}", file=sys.stderr)  # noqa: T201
+        code = 2
     except ScoringError as error:
         print(f"thoraq: {error}", file=sys.stderr)  # noqa: T201
         code = 1

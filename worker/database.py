@@ -20,6 +20,7 @@ from worker.settings import settings
 #: Longer than any statement of ours; a lock that is held longer belongs to a process in trouble.
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
+SILENT_NETWORK_MS = 10_000
 CONNECT_TIMEOUT_SECONDS = 5
 SQLITE_BUSY_TIMEOUT_SECONDS = 20
 
@@ -74,7 +75,15 @@ def connect(url: str) -> Engine:
         hide_parameters=True,
         pool_pre_ping=True,
         pool_size=5,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options},
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": options,
+            # The server's timeouts cannot end a wait for a server that is cut off; the kernel's can.
+            "tcp_user_timeout": SILENT_NETWORK_MS,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
     )
 
 
@@ -82,13 +91,13 @@ def _connect_sqlite(url: str) -> Engine:
     """Write-ahead logging, and BEGIN IMMEDIATE: a transaction that will write must not find out too late."""
     # isolation_level None keeps the driver from issuing a BEGIN of its own.
     if database := make_url(url).database:
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+        Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     driver = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "isolation_level": None}
     engine = create_engine(url, hide_parameters=True, connect_args=driver)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:  # noqa: ANN401
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -22,6 +22,10 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 MIN_SIDE_PIXELS = 64
 EIGHT_BITS = 8
 
+# Pillow warns where we check and reject ourselves. Set once: catch_warnings is not safe in threads.
+warnings.filterwarnings("ignore", module="PIL")
+Image.MAX_IMAGE_PIXELS = None
+
 Grey = npt.NDArray[np.uint8]
 
 
@@ -60,18 +64,14 @@ def resize(film: Grey, size: tuple[int, int]) -> Grey:
 def _open(data: bytes, limits: Limits) -> Image.Image:
     """Return the loaded first frame, upright; header checks come before any pixel is decoded."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns where we check, measure and reject ourselves.
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            width, height = image.size
-            if width * height > limits.max_pixels:
-                raise RejectedImage(
-                    Reason.TOO_MANY_PIXELS, f"{width} x {height} pixels; the limit is {limits.max_pixels}"
-                )
-            if min(width, height) < MIN_SIDE_PIXELS:
-                raise RejectedImage(Reason.TOO_SMALL, f"{width} x {height} pixels; a side needs {MIN_SIDE_PIXELS}")
-            image.load()
-            return ImageOps.exif_transpose(image)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+        if width * height > limits.max_pixels:
+            raise RejectedImage(Reason.TOO_MANY_PIXELS, f"{width} x {height} pixels; the limit is {limits.max_pixels}")
+        if min(width, height) < MIN_SIDE_PIXELS:
+            raise RejectedImage(Reason.TOO_SMALL, f"{width} x {height} pixels; a side needs {MIN_SIDE_PIXELS}")
+        image.load()
+        return ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
         raise RejectedImage(
             Reason.UNSUPPORTED_FORMAT, "not an image of a format that is read: " + ", ".join(FORMATS)

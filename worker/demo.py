@@ -5,35 +5,28 @@ It wires and watches; what the processes do, they do as anywhere else.
 
 import contextlib
 import fcntl
-import logging
 import os
 import secrets
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from worker import registry
+from worker.children import Child, Deployment
 from worker.database import transaction
 from worker.embedded_redis import EmbeddedRedis
 from worker.errors import NotConfigured, ScoringError
 from worker.registry import SHIPPED_FILMS, SHIPPED_PHANTOMS
 from worker.settings import Settings, data_dir, settings
 
-logger = logging.getLogger(__name__)
-
 PROCESSES = ("intake", "worker", "trainer", "beat")
-#: A child that dies is started again, so often and so fast that a hiccup passes and a fault shows.
-RESTARTS_PER_CHILD = 5
 POLL_SECONDS = 0.5
-STOP_SECONDS = 20
 #: The log-in of the demo, told on its log-in page; it exists in no other mode.
 ACCOUNT = PASSWORD = "demo"  # noqa: S105
 
@@ -42,66 +35,8 @@ class DemoRunning(ScoringError):
     """Another demo uses this data directory."""
 
 
-@dataclass
-class Child:
-    """One process of the deployment and its log."""
-
-    arguments: tuple[str, ...]
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-    restarts: int = 0
-    #: A process that has an end of its own; it is started again only if it failed.
-    ends: bool = False
-
-    def start(self) -> None:
-        """Start the process; its output goes to its log."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C is for the demo, which stops its children in order.
-            self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "worker", *self.arguments], stdout=log, stderr=log, start_new_session=True
-            )
-
-
-@dataclass
-class Deployment:
-    """The running children."""
-
-    children: list[Child] = field(default_factory=list)
-
-    def watch(self) -> None:
-        """Start again whatever died.
-
-        Raises:
-            ScoringError: a child died too often.
-        """
-        for child in self.children:
-            code = child.process.poll() if child.process else None
-            if code is not None and not (child.ends and code == 0):
-                child.restarts += 1
-                if child.restarts > RESTARTS_PER_CHILD:
-                    raise ScoringError(
-                        f"`thoraq {child.arguments[0]}` ends with {code} again and again; see {child.log}"
-                    )
-                logger.warning("`thoraq %s` ended with %s and is started again", child.arguments[0], code)
-                child.start()
-
-    def stop(self) -> None:
-        """Ask every child to finish what it holds, then end those that did not."""
-        running = [child.process for child in self.children if child.process and child.process.poll() is None]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in running:
-            try:
-                process.wait(timeout=max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 @contextlib.contextmanager
-def demo(*, phantoms: bool, port: int) -> Iterator[Deployment]:
+def deployed(*, phantoms: bool, port: int) -> Iterator[Deployment]:
     """Run the deployment while the `with` block lasts.
 
     Args:
@@ -112,7 +47,7 @@ def demo(*, phantoms: bool, port: int) -> Iterator[Deployment]:
         DemoRunning: another demo uses the data directory.
     """
     directory = data_dir()
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _sole_user(directory), _broker(directory) as broker_url:
         write_environment(directory, broker_url)
         settings.cache_clear()
@@ -127,6 +62,8 @@ def demo(*, phantoms: bool, port: int) -> Iterator[Deployment]:
             yield deployment
         finally:
             deployment.stop()
+            # What ran in this mode is gone; nothing that is started later shall think that it is a demo.
+            (directory / "thoraq.env").unlink()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Self
 import redis
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from worker.children import bound_to_us
 from worker.errors import NotConfigured
 
 #: As in production: nothing is evicted, everything is appended to a file. Loopback and a password keep others out.
@@ -76,7 +77,8 @@ class EmbeddedRedis:
             CONFIGURATION.format(port=self._port, password=self._password, directory=self._directory)
         )
         # A session of its own: Ctrl-C is for the demo, which stops its servers in order.
-        self._process = subprocess.Popen([server_path(), configuration], start_new_session=True)  # noqa: S603
+        command = bound_to_us([server_path(), str(configuration)])
+        self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
         self._wait_until_it_answers()
         return self
 

@@ -4,6 +4,7 @@ One envelope names one image, or a list of items. It carries pseudonymous identi
 """
 
 import hashlib
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -98,9 +99,13 @@ def parse(message: object) -> Envelope:
     if isinstance(version, str) and version.partition(".")[0] not in {SCHEMA_MAJOR, ""}:
         raise RefusedSubmission("unsupported_schema", f"this system reads {SCHEMA} {SCHEMA_MAJOR}.x")
     try:
-        return Envelope.model_validate(message)
+        envelope = Envelope.model_validate(message)
+        json.dumps(message, allow_nan=False, ensure_ascii=False).encode()
     except ValidationError as error:
         raise RefusedSubmission("invalid", explain(error)) from error
+    except ValueError as error:  # NaN, or half of a surrogate pair: no database stores them.
+        raise RefusedSubmission("invalid", "the message holds a value that JSON in UTF-8 cannot express") from error
+    return envelope
 
 
 def explain(error: ValidationError) -> str:

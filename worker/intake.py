@@ -97,7 +97,7 @@ def receive(message: object) -> None:
         acceptance = through_outages(accept)(message)
     except RefusedSubmission as error:
         logger.warning("a message was refused: %s", error.code)
-        _store_refusal(message, error)
+        store_refusal(message, error)
     else:
         logger.info(
             "submission %s: %d accepted, %d refused",
@@ -209,7 +209,7 @@ def _studies(items: list[Item], rank: Priority) -> list[Study]:
 
 
 @through_outages
-def _store_refusal(message: object, error: RefusedSubmission) -> None:
+def store_refusal(message: object, error: RefusedSubmission) -> None:
     """Keep why a message was refused, under its key as far as it has one."""
     fields = message if isinstance(message, dict) else {}
     source, request_id = (

@@ -176,6 +176,11 @@ def active(session: Session) -> ModelVersion | None:
     return activation.model_version if activation else None
 
 
+def active_id(session: Session) -> int | None:
+    """Return the id of the active version, without its card and its report: asked before every batch."""
+    return session.scalar(select(Activation.model_version_id).order_by(Activation.id.desc()).limit(1))
+
+
 def current_activation(session: Session) -> Activation | None:
     """Return the newest activation."""
     return session.scalar(select(Activation).order_by(Activation.id.desc()).limit(1))

@@ -31,9 +31,9 @@ def ask(by: str, night: date | None = None) -> int:
                 session.flush()
     except IntegrityError:  # Another asked at the same moment, or for the same night before.
         with reading() as session:
-            run = (
-                _unfinished(session) or session.scalars(select(RetrainingRun).where(RetrainingRun.night == night)).one()
-            )
+            run = _unfinished(session) or session.scalar(select(RetrainingRun).where(RetrainingRun.night == night))
+        if run is None:  # The other's run has ended in between.
+            return ask(by, night)
     if run.state == RunState.ASKED:
         doorbell.ring_trainer(run.id)
     return run.id
@@ -67,7 +67,7 @@ def progress(run_id: int, epochs_done: int, epochs_planned: int) -> None:
 
 
 def finish(run_id: int, *, candidate_id: int, message: str) -> None:
-    """Record that a run registered its candidate."""
+    """Record that a run registered its candidate, though it may have been given up for its silence before."""
     _end(run_id, RunState.DONE, message, candidate_id)
 
 
@@ -81,20 +81,28 @@ def _end(run_id: int, state: RunState, message: str, candidate_id: int | None) -
     with transaction() as session:
         session.execute(
             update(RetrainingRun)
-            .where(RetrainingRun.id == run_id, RetrainingRun.state.in_(UNFINISHED))
+            .where(RetrainingRun.id == run_id, RetrainingRun.state != RunState.DONE)
             .values(state=state, unfinished=None, message=message[:1024], candidate_id=candidate_id, finished_at=now())
         )
 
 
 def sweep() -> None:
-    """Ring again for runs that were asked for and not begun; fail those whose trainer went silent."""
+    """Ring again for a run that was asked for and not begun; fail one whose trainer went silent."""
+    silent = RetrainingRun.heartbeat_at < now() - timedelta(seconds=SILENCE_SECONDS)
     with transaction() as session:
-        for run in session.scalars(select(RetrainingRun).where(RetrainingRun.state.in_(UNFINISHED))).all():
-            if run.state == RunState.ASKED:
-                doorbell.ring_trainer(run.id)
-            elif (run.heartbeat_at or run.asked_at) < now() - timedelta(seconds=SILENCE_SECONDS):
-                run.state, run.unfinished, run.finished_at = RunState.FAILED, None, now()
-                run.message = f"the trainer went silent for {SILENCE_SECONDS} s and was given up"
+        session.execute(
+            update(RetrainingRun)
+            .where(RetrainingRun.state == RunState.RUNNING, silent)
+            .values(
+                state=RunState.FAILED,
+                unfinished=None,
+                finished_at=now(),
+                message=f"the trainer went silent for {SILENCE_SECONDS} s and was given up",
+            )
+        )
+        asked = session.scalars(select(RetrainingRun.id).where(RetrainingRun.state == RunState.ASKED)).all()
+    for run_id in asked:
+        doorbell.ring_trainer(run_id)
 
 
 def recent(session: Session, limit: int = 20) -> list[RetrainingRun]:

@@ -72,11 +72,11 @@ class Scorer:
     def follow_active_version(self) -> None:
         """Load the active version if it is not the loaded one; a batch is scored by one version."""
         with reading() as session:
+            if self._model_version_id and registry.active_id(session) == self._model_version_id:
+                return
             row = registry.active(session)
-            if row is None:
-                raise ModelUnavailable("no model version is active: run `thoraq models import` or `models promote`")
-        if row.id == self._model_version_id:
-            return
+        if row is None:
+            raise ModelUnavailable("no model version is active: run `thoraq models import` or `models promote`")
         self._classifier = Classifier.load(
             self._settings.models_dir / row.version, sha256=row.sha256, batch_size=self._settings.batch_size
         )

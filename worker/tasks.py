@@ -1,23 +1,26 @@
-"""The Celery doors of the worker, a few lines each, and the signals of a process's life."""
+"""The Celery doors of the worker, a few lines each."""
 
 import logging
+import time
 from datetime import datetime
 from functools import cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from celery import Task, signals
+from celery import Task
 from celery.exceptions import Reject
 from sqlalchemy.exc import DBAPIError
 
 from worker import celery_app, doorbell, intake, presence, retraining, sweeper
 from worker.celery_app import app
-from worker.database import forget_parent_connections, is_outage
+from worker.database import through_outages
 from worker.errors import ModelUnavailable
 from worker.scoring import Scorer
 from worker.settings import settings
 
 logger = logging.getLogger(__name__)
+
+#: Before a message that the database cannot take is tried again.
+PAUSE_SECONDS = 2
 
 
 @cache
@@ -39,15 +42,15 @@ def score(self: Task[..., None]) -> None:
         doorbell.ring_scorers(1, settings().batch_size)
 
 
-@app.task(name=celery_app.SCORE_REQUEST)
-def receive(request: object) -> None:
-    """Accept an envelope; it goes back to the broker if the database is out for longer than we may wait."""
+@app.task(name=celery_app.SCORE_REQUEST, acks_on_timeout=False)
+def receive(request: object = None, **_unknown: object) -> None:
+    """Accept an envelope, or keep why it was refused; while the database cannot do either, the broker keeps it."""
     try:
         intake.receive(request)
     except DBAPIError as error:
-        if is_outage(error):
-            raise Reject(reason="the database is out", requeue=True) from error
-        raise
+        logger.error("the database cannot take a message (%s); it goes back", type(error).__name__)  # noqa: TRY400
+        time.sleep(PAUSE_SECONDS)
+        raise Reject(reason="the database cannot take it", requeue=True) from None
 
 
 @app.task(name=celery_app.SWEEP, bind=True)
@@ -60,10 +63,4 @@ def sweep(self: Task[..., None]) -> None:
 @app.task(name=celery_app.RETRAIN_NIGHTLY)
 def retrain_nightly() -> None:
     """Ask for the run of this night; the first of several timetables makes it."""
-    retraining.ask(by="nightly", night=datetime.now(ZoneInfo(settings().timezone)).date())
-
-
-@signals.worker_process_init.connect
-def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
-    """Give the child connections of its own."""
-    forget_parent_connections()
+    through_outages(retraining.ask)(by="nightly", night=datetime.now(ZoneInfo(settings().timezone)).date())

@@ -4,20 +4,32 @@ import csv
 import json
 import os
 import re
+import signal
 import subprocess
+import urllib.request
 from collections import Counter
 from pathlib import Path
+
+import psutil
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
 
-def run(command: list[str], tmp_path: Path) -> str:
-    """Run a command of the README with nothing of the caller's in its environment."""
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Return an environment with nothing of the caller's in it, and an empty home."""
     (tmp_path / "home").mkdir(exist_ok=True)
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "THORAQ_DATA_DIR": str(tmp_path / "data"),
-    }  # fmt: skip
-    done = subprocess.run(command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=500)
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "THORAQ_DATA_DIR": str(tmp_path / "data")}
+
+
+def started(tmp_path: Path) -> subprocess.Popen:
+    """Start a demo that goes on until it is stopped."""
+    command = [CHECKOUT / ".venv/bin/thoraq", "demo"]
+    return subprocess.Popen(command, env=environment(tmp_path), cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+
+
+def run(command: list[str], tmp_path: Path) -> str:
+    """Run a command of the README to its end."""
+    done = subprocess.run(command, env=environment(tmp_path), cwd=CHECKOUT, capture_output=True, text=True, timeout=500)
     assert 0 == done.returncode, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -32,7 +44,8 @@ def test_the_demo_scores_its_phantoms_and_leaves_its_results_to_other_commands(t
     assert 24 == len(results) == sum(row["outcome"] == "scored" for row in results)
     assert {"phantoms"} == {row["trained_on"] for row in results}
     # Nothing of the demo goes on.
-    assert "" == subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True).stdout
+    lines = [str(process.info["cmdline"]) for process in psutil.process_iter(["cmdline"])]
+    assert [] == [line for line in lines if str(tmp_path) in line]
 
 
 def test_the_demo_on_real_films_agrees_with_evaluate(tmp_path, real_films):
@@ -52,3 +65,30 @@ def test_the_demo_on_real_films_agrees_with_evaluate(tmp_path, real_films):
     assert 810 == len(rows) == len({row["reference"] for row in rows})
     pairs = Counter((row["label"], row["reference"].split("/")[0]) for row in rows)
     assert report["table"] == [[pairs[label, truth] for truth in report["classes"]] for label in report["classes"]]
+
+
+def test_a_demo_that_is_killed_leaves_nothing_behind_and_can_be_started_again(tmp_path):
+    """SIGKILL of the demo takes its Redis and its workers along; the next one finds the data as they were."""
+    with started(tmp_path) as demo:
+        told = next(line for line in demo.stdout if "dashboard: http" in line)
+        address = re.search(r"http://\S+", told)[0]
+        assert 200 == urllib.request.urlopen(address + "/login", timeout=10).status
+        family = psutil.Process(demo.pid).children(recursive=True)
+        demo.kill()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert [] == alive
+    assert len(family) >= 8
+
+    assert "24 scored, 0 rejected" in run(["make", "demo", "ARGS=--once"], tmp_path)
+    assert 48 == len(json.loads(run([".venv/bin/thoraq", "results", "--json"], tmp_path)))
+
+
+def test_ctrl_c_stops_the_demo_in_order(tmp_path):
+    """Exit code 0, and no process left."""
+    with started(tmp_path) as demo:
+        next(line for line in demo.stdout if "dashboard: http" in line)
+        family = psutil.Process(demo.pid).children(recursive=True)
+        demo.send_signal(signal.SIGINT)
+        assert 0 == demo.wait(60)
+
+    assert [] == [process for process in family if process.is_running()]

@@ -11,9 +11,11 @@ from types import FrameType
 import click
 
 from worker import outcomes
+from worker.children import Deployment
 from worker.commands.console import print_table
 from worker.commands.submissions import films_under, show, wait_until_finished
 from worker.database import reading
+from worker.demo import ACCOUNT, PASSWORD, POLL_SECONDS, deployed, draw_training_set
 from worker.embedded_redis import free_port
 from worker.intake import Acceptance, submit_files
 from worker.outcomes import Outcome
@@ -35,13 +37,11 @@ def demo(images: Path | None, port: int | None, *, once: bool) -> None:
 
     Example: thoraq demo --images ../films --once
     """
-    from worker import demo as product  # noqa: PLC0415 - what follows takes a second to import
-
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     port = port or _default_port()
     click.echo("starting Redis, intake, worker, trainer, beat and dashboard", err=True)
-    with product.demo(phantoms=images is None, port=port) as deployment:
+    with deployed(phantoms=images is None, port=port) as deployment:
         films = films_under((images,)) if images else _phantom_films()
         acceptance = submit_files(
             ((name, path.read_bytes()) for name, path in films),
@@ -51,17 +51,21 @@ def demo(images: Path | None, port: int | None, *, once: bool) -> None:
         _report(acceptance)
         if once:
             return
-        click.echo(f"\nThe dashboard: http://127.0.0.1:{port} (log in as {product.ACCOUNT} / {product.PASSWORD}). "
-                   "Ctrl-C stops everything.")  # fmt: skip
-        training_set = data_dir() / "phantom-dataset"
-        if not training_set.is_dir():
-            deployment.children.append(product.draw_training_set(training_set))
         try:
-            while True:
-                deployment.watch()
-                time.sleep(product.POLL_SECONDS)
+            _stay(deployment, port)
         except KeyboardInterrupt:
             click.echo("stopping", err=True)
+
+
+def _stay(deployment: Deployment, port: int) -> None:
+    """Keep everything running until somebody interrupts; meanwhile draw what the retraining button trains on."""
+    click.echo(f"\nThe dashboard: http://127.0.0.1:{port} (log in as {ACCOUNT} / {PASSWORD}). Ctrl-C stops everything.")
+    training_set = data_dir() / "phantom-dataset"
+    if not training_set.is_dir():
+        deployment.children.append(draw_training_set(training_set))
+    while True:
+        deployment.watch()
+        time.sleep(POLL_SECONDS)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

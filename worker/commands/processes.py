@@ -12,9 +12,11 @@ from celery import signals
 from sqlalchemy.exc import DBAPIError
 
 from worker import doorbell, presence
+from worker import intake as intake_door
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
-from worker.database import now, reading
+from worker.database import forget_parent_connections, now, reading
+from worker.errors import RefusedSubmission
 from worker.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -83,8 +85,29 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
 def _prepare() -> None:
     """Refuse to start without a broker, and log to stderr in one form."""
     broker_url(settings())
-    settings().data_dir.mkdir(parents=True, exist_ok=True)
+    settings().data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_bodies)
+    signals.worker_process_init.connect(_begin_child)
+    signals.task_unknown.connect(_keep_unknown)
+
+
+def _without_bodies(record: logging.LogRecord) -> bool:
+    """Replace what Celery logs of a message that it discards: the body, which may hold identifiers."""
+    if record.levelno >= logging.WARNING and "body" in str(record.msg):
+        record.msg = "a message was discarded: no such task, or no readable body"
+        record.args, record.exc_info = (), None
+    return True
+
+
+def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
+    """Give a child connections of its own: two processes on one socket read each other's answers."""
+    forget_parent_connections()
+
+
+def _keep_unknown(name: str, **_arguments: Any) -> None:  # noqa: ANN401
+    """Keep that a message asked for a task which does not exist, such as a later version of ours."""
+    intake_door.store_refusal({}, RefusedSubmission("unknown_task", f"there is no task {name[:64]}"))
 
 
 def _show_presence(name: str, kind: str) -> None:

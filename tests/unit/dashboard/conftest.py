@@ -90,7 +90,7 @@ def auth(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> Auth:
 @pytest.fixture
 def basic(auth: Auth) -> dict[str, str]:
     """The header of an upstream system that has an account."""
-    name = auth.account(Role.UPSTREAM, "pacs")
+    name = auth.account(Role.UPSTREAM, "pacs-north")
     return {"Authorization": "Basic " + base64.b64encode(f"{name}:{PASSWORD}".encode()).decode()}
 
 
@@ -122,7 +122,7 @@ class Rows:
         with transaction() as session:
             submission = Submission(
                 id=f"{number:032x}",
-                source="test",
+                source="pacs-north",
                 request_id=str(number),
                 content_sha256="0" * 64,
                 priority=Priority.ROUTINE,

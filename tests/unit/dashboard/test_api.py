@@ -6,6 +6,7 @@ import io
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from dashboard.accounts import Role
 from worker.database import reading
 from worker.records import Submission
 from worker.settings import settings
@@ -70,7 +71,7 @@ def test_the_same_key_with_other_content_is_a_conflict(client, basic):
     ("changed", "status", "code"),
     [
         ({"schema_version": "2.0"}, 422, "unsupported_schema"),
-        ({"source": ""}, 400, "invalid"),
+        ({"request_id": ""}, 400, "invalid"),
         ({"items": []}, 400, "invalid"),
         ({"priority": 0}, 400, "invalid"),
     ],
@@ -107,7 +108,7 @@ def test_films_are_accepted_as_multipart(client, basic):
     answer = client.post("/api/v1/submissions", data={"films": films, "priority": "urgent"}, headers=basic)
 
     assert 202 == answer.status_code
-    assert (2, "pacs") == (answer.json["accepted"], answer.json["source"])
+    assert (2, "pacs-north") == (answer.json["accepted"], answer.json["source"])
     assert "urgent" == client.get(answer.location, headers=basic).json["priority"]
 
 
@@ -205,3 +206,15 @@ def assert_problem(answer, status: int, code: str | None = None) -> None:
     assert answer.json["title"]
     assert code == answer.json.get("code")
     assert ("about:blank" if code is None else f"urn:thoraq:problem:{code}") == answer.json["type"]
+
+
+def test_a_system_cannot_speak_or_ask_for_another(client, basic, auth):
+    """Its keys could be burnt and its results read."""
+    mine = client.post("/api/v1/submissions", json=envelope(), headers=basic).json["submission_id"]
+    other = auth.account(Role.UPSTREAM, "pacs-south")
+    theirs = {"Authorization": "Basic " + base64.b64encode(f"{other}:correct horse battery".encode()).decode()}
+
+    assert 403 == client.post("/api/v1/submissions", json=envelope(request_id="r-2"), headers=theirs).status_code
+    assert 403 == client.get(f"/api/v1/submissions/{mine}", headers=theirs).status_code
+    assert 403 == client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=theirs).status_code
+    assert 200 == client.get(f"/api/v1/submissions/{mine}", headers=basic).status_code

@@ -56,6 +56,7 @@ def test_a_link_out_of_the_root_is_refused(roots):
 def test_what_is_no_file_is_rejected(roots, reason, path):
     """A pipe would hang whoever opened it."""
     os.mkfifo(roots["images"] / "pipe")
+    (roots["images"] / "loop").symlink_to("loop")
 
     with pytest.raises(RejectedImage) as rejected:
         read(roots, path)
@@ -73,8 +74,12 @@ def test_size_is_checked_before_reading(roots):
 
 def test_a_root_that_is_not_mounted_is_trouble_outside(roots, tmp_path):
     """The film is not to blame for a missing mount."""
+    (tmp_path / "mount-point").mkdir()
+
     with pytest.raises(TryAgainLater):
         read({"images": tmp_path / "unmounted"}, "film.png")
+    with pytest.raises(TryAgainLater, match="is it mounted"):
+        read({"images": tmp_path / "mount-point"}, "film.png")
 
 
 def test_equal_bytes_are_stored_once(tmp_path):

@@ -1,5 +1,6 @@
 """What Celery is told."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,18 @@ def test_settings_come_from_the_environment_then_from_the_data_directory(monkeyp
 
     assert (7, 5, Path(tmp_path)) == (settings().batch_size, settings().sweep_seconds, settings().data_dir)
     settings.cache_clear()
+
+
+def test_a_discarded_message_leaves_no_word_of_itself_in_the_log(caplog):
+    """Celery would print the body, and with it what identifies a patient."""
+    from celery.worker.consumer.consumer import UNKNOWN_TASK_ERROR
+
+    from worker.commands.processes import _without_bodies
+
+    logger = logging.getLogger("celery.worker.consumer.consumer")
+    logger.addFilter(_without_bodies)
+    logger.error(UNKNOWN_TASK_ERROR, "KeyError", "DOE^JOHN", {"kwargsrepr": "DOE^JOHN"}, {})
+    logger.removeFilter(_without_bodies)
+
+    assert "discarded" in caplog.text
+    assert "DOE" not in caplog.text

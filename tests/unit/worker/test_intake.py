@@ -111,6 +111,8 @@ def test_a_bad_item_harms_no_other(bells):
         ("invalid", envelope(priority="whenever")),
         ("invalid", envelope(items=[])),
         ("invalid", {key: value for key, value in envelope().items() if key != "source"}),
+        ("invalid", envelope(later_field="\ud800")),
+        ("invalid", envelope(later_field=float("nan"))),
         ("invalid", "no object"),
         ("invalid", None),
         ("invalid", [1, 2]),
@@ -184,3 +186,31 @@ def test_an_outage_of_the_database_is_waited_out_for_a_message_only(bells, monke
     intake.receive(envelope())
 
     assert 1 == count(Image)
+
+
+def test_a_message_with_other_arguments_is_kept_as_refused(bells):
+    """A sender that names the argument wrongly is told, too."""
+    from worker.tasks import receive
+
+    receive.apply(kwargs={"envelope": envelope()})
+
+    assert 1 == count(Refusal)
+
+
+def test_a_message_that_the_database_cannot_take_goes_back_to_the_broker(bells, monkeypatch):
+    """Without tables, or without a disk: the broker keeps it until the database can."""
+    from celery.exceptions import Reject
+    from sqlalchemy.exc import ProgrammingError
+
+    from worker import tasks
+
+    def broken(*_arguments):
+        raise ProgrammingError("INSERT", {}, Exception("no such table"))
+
+    monkeypatch.setattr(intake, "_insert", broken)
+    monkeypatch.setattr(tasks.time, "sleep", lambda _seconds: None)
+
+    with pytest.raises(Reject) as rejected:
+        tasks.receive.run(envelope())
+
+    assert rejected.value.requeue

@@ -79,10 +79,20 @@ def test_a_run_whose_trainer_went_silent_is_given_up_and_says_so(bells):
         session.execute(update(RetrainingRun).values(heartbeat_at=silent_since))
 
     retraining.sweep()
-    retraining.finish(run, candidate_id=1, message="too late")
 
     assert ("failed", 3, None) == (runs()[0].state, runs()[0].epochs_done, runs()[0].candidate_id)
     assert "silent" in runs()[0].message
+
+
+def test_a_run_that_comes_back_from_its_silence_keeps_its_candidate(bells):
+    """The candidate is registered, so the run says so; nobody's result is dropped."""
+    run = retraining.ask(by="a")
+    retraining.start(run)
+    retraining.fail(run, "given up")
+
+    retraining.finish(run, candidate_id=None, message="registered")
+
+    assert ("done", "registered") == (runs()[0].state, runs()[0].message)
 
 
 def test_a_bell_that_nobody_heard_is_rung_again(bells):
