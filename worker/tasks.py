@@ -1,6 +1,8 @@
 """The Celery doors of the worker, a few lines each."""
 
 import logging
+import os
+import signal
 import time
 from datetime import datetime
 from functools import cache
@@ -37,6 +39,11 @@ def score(self: Task[..., None]) -> None:
     except ModelUnavailable as error:
         logger.error("nothing can be scored: %s", error)  # noqa: TRY400 - the sentence says it, the films wait on
         return
+    except MemoryError:
+        # Celery would end the parent for it. The child's death is the blast wall: its films come back one by one.
+        logger.critical("out of memory; this process ends")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise
     presence.worked(str(self.request.hostname), *scorer().loaded())
     if still_waiting:
         doorbell.ring_scorers(1, settings().batch_size)

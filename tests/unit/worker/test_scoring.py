@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -121,3 +123,17 @@ def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
 
     with pytest.raises(ModelUnavailable, match="not the file that was published"):
         scorer().score_waiting("owner")
+
+
+def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monkeypatch):
+    """Its parent lives on, the message is delivered again, and its films are tried one by one."""
+    ended = []
+    monkeypatch.setattr("worker.scoring.decode", lambda *_arguments: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("worker.tasks.os.kill", lambda *arguments: ended.append(arguments))
+
+    with pytest.raises(MemoryError):
+        submit([("film", png(draw("Effusions", 1)))])
+
+    assert [(os.getpid(), signal.SIGKILL)] == ended
+    with reading() as session:
+        assert "scoring" == session.scalars(select(Image)).one().state
