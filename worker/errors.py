@@ -16,6 +16,7 @@ class Reason(StrEnum):
     CORRUPT = "corrupt"  #: A known format whose content cannot be decoded.
     TOO_MANY_PIXELS = "too_many_pixels"  #: Width times height is over the limit.
     TOO_SMALL = "too_small"  #: A side is too short to be a radiograph.
+    SEVERAL_FRAMES = "several_frames"  #: More than one page or frame: which one is the film is not for us to guess.
     BLANK = "blank"  #: Every pixel has the same value.
     CRASHED_THE_WORKER = "crashed_the_worker"  #: Scoring it, alone, killed the process repeatedly.
 

@@ -84,6 +84,10 @@ JPEG = encoded(Image.fromarray(FILM), "JPEG")
         (Reason.UNSUPPORTED_FORMAT, b"%PDF-1.7 nothing more"),
         (Reason.CORRUPT, PNG[: len(PNG) // 2]),
         (Reason.CORRUPT, JPEG[: len(JPEG) // 2]),
+        (
+            Reason.SEVERAL_FRAMES,
+            encoded(Image.fromarray(FILM), "TIFF", save_all=True, append_images=[Image.new("L", (256, 256))]),
+        ),
         (Reason.TOO_SMALL, encoded(Image.new("L", (32, 300)), "PNG")),
         (Reason.BLANK, encoded(Image.new("L", (256, 256), 255), "PNG")),
     ],
