@@ -6,8 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.access import READERS, requires
-from dashboard.curves import chart
-from dashboard.reports import CLASS_COLUMNS, by_source, headline, history, splits
+from dashboard.reports import CLASS_COLUMNS, by_source, headline, splits
 from dashboard.security import FIGURE_POLICY
 from worker import registry
 from worker.database import reading
@@ -46,20 +45,11 @@ def show(version: str) -> ResponseReturnValue:
         if model is None:
             abort(404)
         active = registry.active(session)
-    curves, kept_epoch = history(model.report), model.report.get("kept_epoch")
     return render_template(
         "models/show.html",
         model=model,
         card=model.card,
         active=active is not None and active.id == model.id,
-        charts=[
-            drawn
-            for title, names in (("Loss", ("loss", "val_loss")), ("Accuracy", ("accuracy", "val_accuracy")))
-            if (
-                drawn := chart(title, {_curve_name(name): curves[name] for name in names if name in curves}, kept_epoch)
-            )
-        ],
-        kept_epoch=kept_epoch,
         splits=splits(model.report),
         sources=by_source(model.report),
         columns=(*CLASS_COLUMNS, "AUROC"),
@@ -85,7 +75,3 @@ def _activations(session: Session) -> list[Activation]:
     for activation in found:
         activation.model_version  # noqa: B018 - loaded while the session is open
     return found
-
-
-def _curve_name(name: str) -> str:
-    return "validation" if name.startswith("val_") else "training"

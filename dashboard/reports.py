@@ -73,17 +73,6 @@ def headline(report: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[object
     return n, accuracy
 
 
-def history(report: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Return the curves of training, one value an epoch, whether they are stored by curve or by epoch."""
-    stored = report.get("history")
-    if isinstance(stored, Mapping):
-        return {name: list(values) for name, values in stored.items() if isinstance(values, Sequence)}
-    if isinstance(stored, Sequence) and stored and all(isinstance(epoch, Mapping) for epoch in stored):
-        names = [name for name in stored[0] if name != "epoch"]
-        return {name: [epoch[name] for epoch in stored if name in epoch] for name in names}
-    return {}
-
-
 def by_source(report: Mapping[str, Any]) -> list[tuple[str, list[object]]]:
     """Return (source, [n, accuracy, lower and upper end of its 95 % interval]) of the test set's sources."""
     groups = report.get("test_by_source")
