@@ -3,6 +3,7 @@
 They let the demo and the tests run without a patient's film. They are no patients, and say so in every corner.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,7 +217,20 @@ def write_films(directory: Path, per_finding: int, seed: int) -> list[Path]:
 
 
 def write_dataset(directory: Path, per_finding: int, seed: int) -> None:
-    """Draw a training set: `per_finding` films of each finding for training, a fifth of it for each other split."""
-    for index, split in enumerate(("train", "validation", "test")):
-        write_films(directory / split, per_finding if split == "train" else max(1, per_finding // 5), seed * 3 + index)
-    (directory / KIND_FILE).write_text(KIND + "\n")
+    """Draw a training set: `per_finding` films of each finding for training, a fifth of it for each other split.
+
+    It is drawn under another name and renamed when it is whole, so that nobody trains on half of it and an
+    interrupted one is drawn again.
+
+    Raises:
+        FileExistsError: `directory` is there already.
+    """
+    if directory.exists():
+        raise FileExistsError(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".drawing-", dir=directory.parent) as staging:
+        whole = Path(staging) / directory.name
+        for index, split in enumerate(("train", "validation", "test")):
+            write_films(whole / split, per_finding if split == "train" else max(1, per_finding // 5), seed * 3 + index)
+        (whole / KIND_FILE).write_text(KIND + "\n")
+        whole.rename(directory)

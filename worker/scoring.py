@@ -139,4 +139,5 @@ class Scorer:
     def _record(self, owner: str, outcomes: Sequence[Scored | Rejected], postponed: Sequence[int]) -> None:
         with transaction() as session:
             ledger.record(session, owner, outcomes, self._model_version_id)
-            ledger.release(session, owner, postponed)
+            if postponed:
+                ledger.release(session, owner, postponed)

@@ -62,6 +62,7 @@ def _stay(deployment: Deployment, port: int) -> None:
     click.echo(f"\nThe dashboard: http://127.0.0.1:{port} (log in as {ACCOUNT} / {PASSWORD}). Ctrl-C stops everything.")
     training_set = data_dir() / "phantom-dataset"
     if not training_set.is_dir():
+        click.echo("The phantoms on which its retraining learns are being drawn; that takes about 20 s.")
         deployment.children.append(draw_training_set(training_set))
     while True:
         deployment.watch()

@@ -17,6 +17,8 @@ def phantoms(directory: Path, per_finding: int, seed: int, *, dataset: bool) -> 
 
     Example: thoraq phantoms drawn/ --dataset --per-finding 300
     """
+    if dataset and directory.exists():
+        raise click.UsageError(f"{directory} is there already")
     if dataset:
         write_dataset(directory, per_finding, seed)
     else:

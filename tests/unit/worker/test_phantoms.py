@@ -12,6 +12,7 @@ from worker.phantoms import (
     _healthy,
     _pneumothorax,
     draw,
+    save,
     write_dataset,
 )
 
@@ -47,9 +48,28 @@ def test_fluid_absorbs_more_and_air_less_than_the_healthy_lung(seed):
 
 def test_a_data_set_has_three_splits_of_distinct_films(tmp_path):
     """No film is drawn twice, and the folder says what it holds."""
-    write_dataset(tmp_path, per_finding=2, seed=1)
+    write_dataset(tmp_path / "set", per_finding=2, seed=1)
 
     files = sorted(tmp_path.rglob("*.png"))
     assert (2 + 1 + 1) * len(FINDINGS) == len(files)
     assert len(files) == len({path.read_bytes() for path in files})
-    assert "phantoms" == (tmp_path / KIND_FILE).read_text().strip()
+    assert "phantoms" == (tmp_path / "set" / KIND_FILE).read_text().strip()
+
+
+def test_a_data_set_that_was_interrupted_is_not_there(tmp_path, monkeypatch):
+    """Half a set would be trained on, or would stand in the way of a whole one for ever."""
+    saved = []
+
+    def save_three(film, path):
+        if len(saved) == 3:
+            raise KeyboardInterrupt
+        saved.append(path)
+        save(film, path)
+
+    monkeypatch.setattr("worker.phantoms.save", save_three)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path / "set", per_finding=2, seed=1)
+
+    assert 3 == len(saved)
+    assert [] == list(tmp_path.iterdir())
