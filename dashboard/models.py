@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.access import READERS, requires
-from dashboard.reports import CLASS_COLUMNS, by_source, headline, splits
-from dashboard.security import FIGURE_POLICY
+from dashboard.reports import CLASS_COLUMNS, by_group, headline, splits
+from dashboard.security import FIGURE_POLICY, REPORT_POLICY
 from worker import registry
 from worker.database import reading
 from worker.records import Activation, ModelVersion
@@ -16,7 +16,18 @@ from worker.settings import settings
 models = Blueprint("models", __name__, url_prefix="/models")
 
 #: What a version's directory may show of itself.
-FIGURES = {"curves.svg": "Training curves", "confusion.svg": "Confusion matrix"}
+FIGURES = {
+    "curves.svg": "Training curves",
+    "confusion.svg": "Confusion matrix",
+    "roc.svg": "ROC curves",
+    "precision_recall.svg": "Precision-recall curves",
+    "reliability.svg": "Reliability",
+    "coverage.svg": "Error against coverage",
+    "groups.svg": "Accuracy by group",
+}
+#: The whole report as a page, and what it asks for by names beside its own.
+REPORT_PAGE = "report.html"
+REPORT_FILES = {REPORT_PAGE: "text/html", "report.css": "text/css", **dict.fromkeys(FIGURES, "image/svg+xml")}
 MAX_ACTIVATIONS = 20
 
 
@@ -51,9 +62,10 @@ def show(version: str) -> ResponseReturnValue:
         card=model.card,
         active=active is not None and active.id == model.id,
         splits=splits(model.report),
-        sources=by_source(model.report),
+        groups=by_group(model.report),
         columns=(*CLASS_COLUMNS, "AUROC"),
         figures={name: title for name, title in FIGURES.items() if (settings().models_dir / version / name).is_file()},
+        report_page=REPORT_PAGE if (settings().models_dir / version / REPORT_PAGE).is_file() else None,
     )
 
 
@@ -67,6 +79,19 @@ def figure(version: str, name: str) -> ResponseReturnValue:
         abort(404)
     answer = send_from_directory(settings().models_dir / model.version, name, mimetype="image/svg+xml")
     answer.headers["Content-Security-Policy"] = FIGURE_POLICY
+    return answer
+
+
+@models.get("/<version>/report/<name>")
+@requires(READERS)
+def report(version: str, name: str) -> ResponseReturnValue:
+    """Return the page that the training run of a registered version wrote, or what that page asks for."""
+    with reading() as session:
+        model = registry.find(session, version)
+    if model is None or name not in REPORT_FILES:
+        abort(404)
+    answer = send_from_directory(settings().models_dir / model.version, name, mimetype=REPORT_FILES[name])
+    answer.headers["Content-Security-Policy"] = REPORT_POLICY if name == REPORT_PAGE else FIGURE_POLICY
     return answer
 
 

@@ -57,6 +57,8 @@ class Split:
     matrix: list[tuple[str, list[Cell]]] | None
     #: (class, caret's columns and the AUROC), or None.
     by_class: list[tuple[str, list[object]]] | None
+    #: (class or mean, n of the class, AUROC and its interval's ends, AUPRC and its interval's ends), or None.
+    areas: list[tuple[str, list[object]]] | None
     rejected: int | None
 
 
@@ -73,13 +75,18 @@ def headline(report: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[object
     return n, accuracy
 
 
-def by_source(report: Mapping[str, Any]) -> list[tuple[str, list[object]]]:
-    """Return (source, [n, accuracy, lower and upper end of its 95 % interval]) of the test set's sources."""
-    groups = report.get("test_by_source")
+def by_group(report: Mapping[str, Any]) -> list[tuple[str, list[object]]]:
+    """Return (group, [n, accuracy, lower and upper end of its 95 % interval]) of the test set's groups.
+
+    By source, view, sex and age, or by source alone in older reports; a group that is too small has its n only.
+    """
+    rows, names = report.get("subgroups"), ("n", "accuracy", "lower", "upper")
+    if not rows:
+        rows, names = report.get("test_by_source"), ("n", "Accuracy", "AccuracyLower", "AccuracyUpper")
     return [
-        (str(group.get("group")), [group.get(name) for name in ("n", "Accuracy", "AccuracyLower", "AccuracyUpper")])
-        for group in (groups if isinstance(groups, Sequence) else ())
-        if isinstance(group, Mapping)
+        (f"{row.get('by', 'source')}: {row.get('group')}", [row.get(name) for name in names])
+        for row in (rows if isinstance(rows, Sequence) else ())
+        if isinstance(row, Mapping)
     ]
 
 
@@ -103,6 +110,7 @@ def _split(name: str, title: str, part: Mapping[str, Any]) -> Split:
         classes=classes,
         matrix=_matrix(part.get("table"), classes),
         by_class=_by_class(part, classes),
+        areas=_areas(part),
         rejected=_count(part.get("rejected")),
     )
 
@@ -132,6 +140,19 @@ def _by_class(part: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str
         )
         for name in classes
     ]
+
+
+def _areas(part: Mapping[str, Any]) -> list[tuple[str, list[object]]] | None:
+    found, mean = part.get("discrimination"), part.get("macro")
+    if not isinstance(found, Mapping) or not isinstance(mean, Mapping):
+        return None
+    rows = [*found.items(), ("mean of the classes", {**mean, "n_positive": part.get("n")})]
+    return [(name, [row.get("n_positive"), *_with_ends(row, "auroc"), *_with_ends(row, "auprc")]) for name, row in rows]
+
+
+def _with_ends(row: Mapping[str, Any], area: str) -> tuple[object, object, object]:
+    lower, upper = row.get(f"{area}_interval") or (None, None)
+    return row.get(area), lower, upper
 
 
 def _count(rejected: object) -> int | None:

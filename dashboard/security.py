@@ -13,6 +13,11 @@ PAGE_POLICY = (
 )
 #: A figure that a training run drew: its own styles, no script, no parent's origin.
 FIGURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+#: The page that a training run wrote: our styles and its figures, no script, no form, nobody's frame.
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "sandbox allow-same-origin; frame-ancestors 'none'"
+)
 
 HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,

@@ -3,23 +3,26 @@
 The one place where data, network, training and evaluation meet; the command and the nightly run both come through here.
 """
 
-import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from model_training import evaluation, training
+from model_training import answers, checkpoint, evaluation, model_file, thumbnails, training
+from model_training.answers import Answers
+from model_training.calibration import fit_temperature
 from model_training.dataset import Dataset, read
+from model_training.films import Films, read_labelled
+from model_training.knobs import Knobs
 from model_training.limits import limits_of
 from model_training.networks import CHANNELS, NETWORKS, Network, trainable_parameters
-from model_training.report import assemble
-from model_training.training import Fitted, Knobs, Progress
-from worker import backend
+from model_training.provenance import software
+from model_training.report import EXTERNAL, assemble
+from model_training.training import Fitted, Progress
 from worker.decoding import PREPROCESSING
 from worker.registry import MODEL_FILE, ModelCard, sha256_of, write_card
+from worker.settings import settings
 
 #: How much of the file's SHA-256 a version carries.
 DIGEST_DIGITS = 12
@@ -34,6 +37,10 @@ class Recipe:
     #: None: the network's own number.
     epochs: int | None = None
     seed: int = 0
+    #: Films of other hospitals in class folders: evaluated, never trained on.
+    external: Path | None = None
+    #: Replaces the network's own knobs of these names.
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self) -> Network:
@@ -47,11 +54,14 @@ class Recipe:
     @property
     def knobs(self) -> Knobs:
         """The choices of the training run."""
-        return Knobs.of(self.architecture, epochs=self.epochs, seed=self.seed)
+        own = self.architecture.knobs
+        return replace(own, epochs=self.epochs or own.epochs, seed=self.seed, **self.changes)
 
 
 def make(recipe: Recipe, directory: Path, progress: Progress) -> ModelCard:
-    """Read the data, train, evaluate, and write the model directory; the test split is looked at last, once.
+    """Read the data, train, calibrate, evaluate, and write the model directory; the test split is looked at last, once.
+
+    A run that was killed goes on where its last epoch ended, when it is asked for again with the same data.
 
     Raises:
         DatasetError: the data cannot be trained on.
@@ -59,15 +69,58 @@ def make(recipe: Recipe, directory: Path, progress: Progress) -> ModelCard:
     """
     network, knobs = recipe.architecture, recipe.knobs
     data = read(recipe.data, network.input_size, progress.on_film)
-    fitted = training.fit(network, data, knobs, progress)
+    external = _external(recipe, data)
+    state = _checkpoint(recipe, data)
+    fitted = training.fit(network, data, knobs, progress, state)
+    temperature = _calibrate(fitted, data, knobs)
     directory.mkdir(parents=True, exist_ok=True)
-    fitted.network.save(directory / MODEL_FILE)
-    report = assemble(data, fitted, knobs)
+    model_file.write(fitted.network, directory / MODEL_FILE)
+    found = {
+        split: answers.ask(fitted.network, films, knobs.batch_size)
+        for split, films in {**data.splits, **external}.items()
+    }
+    report = assemble(data, fitted, knobs, answers=found, temperature=temperature)
     card = _card(recipe, data, fitted, report, sha256_of(directory / MODEL_FILE))
-    report = {"version": card.version, "network": network.name, **report}
-    write_card(directory, card, report)
-    _draw(report, directory)
+    _write(recipe, card, {"version": card.version, "network": network.name, **report}, found, directory)
+    state.unlink(missing_ok=True)
     return card
+
+
+def _external(recipe: Recipe, data: Dataset) -> dict[str, Films]:
+    if recipe.external is None:
+        return {}
+    return {EXTERNAL: read_labelled(recipe.external, data.classes, recipe.architecture.input_size)}
+
+
+def _checkpoint(recipe: Recipe, data: Dataset) -> Path:
+    """Return where a run with these choices on these films keeps its state."""
+    choices = {"network": recipe.network, **asdict(recipe.knobs), "data": data.fingerprint, "software": software()}
+    folder = settings().data_dir / "checkpoints"
+    checkpoint.forget_old(folder)
+    return folder / checkpoint.name_of(choices | {"preprocessing": PREPROCESSING})
+
+
+def _calibrate(fitted: Fitted, data: Dataset, knobs: Knobs) -> float:
+    """Divide the last layer by the temperature that fits the validation films, and return it (Guo et al. 2017).
+
+    What is published answers with calibrated probabilities, and no caller has to know of a temperature.
+    """
+    films = data.splits["validation"]
+    temperature = fit_temperature(answers.ask(fitted.network, films, knobs.batch_size).probabilities, films.labels)
+    last = fitted.network.layers[-1]
+    last.set_weights([weights / temperature for weights in last.get_weights()])
+    return temperature
+
+
+def _write(
+    recipe: Recipe, card: ModelCard, report: Mapping[str, Any], found: Mapping[str, Answers], directory: Path
+) -> None:
+    from model_training import report_page  # noqa: PLC0415 - Matplotlib takes a second to import
+
+    write_card(directory, card, report)
+    answers.keep(directory, found)
+    thumbnails.keep(report, recipe.data, card.input_size, directory)
+    report_page.publish(report, directory, card.model_dump(mode="json"))
 
 
 def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Mapping[str, Any], sha256: str) -> ModelCard:
@@ -89,26 +142,7 @@ def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Mapping[str, An
         batch_size=knobs.batch_size,
         training={**knobs.recorded(), "kept_epoch": fitted.kept_epoch},
         metrics={split: evaluation.headline(report[split]) for split in data.splits},
-        software=_software(),
+        software=software(),
         trained_at=datetime.now(UTC),
         limits=limits_of(data),
     )
-
-
-def _software() -> dict[str, str]:
-    keras = backend.keras()
-
-    engine = keras.backend.backend()
-    return {
-        "python": platform.python_version(),
-        "keras": keras.__version__,
-        "backend": f"{engine} {metadata.version(engine)}",
-        "platform": platform.machine(),
-    }
-
-
-def _draw(report: Mapping[str, Any], directory: Path) -> None:
-    from model_training import figures  # noqa: PLC0415 - Matplotlib takes a second to import
-
-    figures.draw_curves(report, directory / figures.CURVES_FILE)
-    figures.draw_confusion(report["test"], f"{report['version']} on the test split", directory / figures.CONFUSION_FILE)

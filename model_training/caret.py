@@ -5,6 +5,7 @@ positives, false negatives and true negatives of one class against the rest. Wha
 Knows counts only.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, chi2
+
+from model_training.proportion import exact_interval
 
 Counts = npt.NDArray[np.int64]
 Figures = dict[str, float | None]
@@ -65,8 +68,8 @@ def accuracy_with_interval(right: int, n: int) -> Figures:
     """Return a share with its exact (Clopper-Pearson) 95 % interval; None throughout where n is 0."""
     if n == 0:
         return {"Accuracy": None, "AccuracyLower": None, "AccuracyUpper": None}
-    interval = binomtest(right, n).proportion_ci(0.95, method="exact")
-    return {"Accuracy": right / n, "AccuracyLower": float(interval.low), "AccuracyUpper": float(interval.high)}
+    lower, upper = exact_interval(right, n)
+    return {"Accuracy": right / n, "AccuracyLower": lower, "AccuracyUpper": upper}
 
 
 def _overall(table: Counts) -> Figures:
@@ -74,7 +77,8 @@ def _overall(table: Counts) -> Figures:
     predicted, reference = table.sum(axis=1), table.sum(axis=0)
     accuracy = accuracy_with_interval(right, n)
     null = int(reference.max()) / n
-    by_chance = float(predicted @ reference) / n**2
+    # R sums in extended precision.
+    by_chance = math.fsum((predicted / n) * (reference / n))
     return {
         "Accuracy": accuracy["Accuracy"],
         "Kappa": _ratio(right / n - by_chance, 1 - by_chance),
@@ -104,15 +108,13 @@ def _one_against_the_rest(table: Counts, index: int) -> Figures:
     b, c = int(table[index].sum()) - a, int(table[:, index].sum()) - a
     d = n - a - b - c
     sensitivity, specificity = _ratio(a, a + c), _ratio(d, b + d)
-    precision = _ratio(a, a + b)
-    defined = sensitivity is not None and specificity is not None
+    positive_value, negative_value = _predictive_values(sensitivity, specificity, (a + c) / n)
     return {
         "Sensitivity": sensitivity,
         "Specificity": specificity,
-        # At the data's own prevalence caret's Bayes formulas are these ratios, once both of the above are defined.
-        "Pos Pred Value": precision if defined else None,
-        "Neg Pred Value": _ratio(d, c + d) if defined else None,
-        "Precision": precision,
+        "Pos Pred Value": positive_value,
+        "Neg Pred Value": negative_value,
+        "Precision": _ratio(a, a + b),
         "Recall": sensitivity,
         "F1": _ratio(2 * a, 2 * a + b + c) if a else None,
         "Prevalence": (a + c) / n,
@@ -122,6 +124,20 @@ def _one_against_the_rest(table: Counts, index: int) -> Figures:
         if sensitivity is not None and specificity is not None
         else None,
     }
+
+
+def _predictive_values(
+    sensitivity: float | None, specificity: float | None, prevalence: float
+) -> tuple[float | None, float | None]:
+    """Return the values by Bayes' formula; at the data's own prevalence they are A/(A+B) and D/(C+D), but for rounding.
+
+    Among hundreds of millions of films that rounding shows in the ninth digit, so the formula is caret's.
+    """
+    if sensitivity is None or specificity is None:
+        return None, None
+    hit, false_alarm = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    miss, clear = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)
+    return _ratio(hit, hit + false_alarm), _ratio(clear, miss + clear)
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -4,6 +4,7 @@ Knows the layout only; the figures come from `model_training.caret`.
 """
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 from model_training.caret import ConfusionMatrix, Figures
@@ -16,6 +17,10 @@ DIGITS = 4
 EPSILON = 2.220446e-16
 #: caret's mode "sens_spec", its default, hides these.
 HIDDEN = ("Precision", "Recall", "F1")
+#: What R escapes in names, as in its own source code.
+ESCAPES = str.maketrans(
+    {"\\": r"\\", "\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"}
+)
 #: An exponent takes four characters, as in e-05.
 EXPONENT_WIDTH = 4
 
@@ -30,17 +35,16 @@ def text(matrix: ConfusionMatrix, *, everything: bool = False) -> str:
         lines += ["", "Overall Statistics", *_two_columns(overall), "", "Statistics by Class:", ""]
         lines += _by_class(matrix, shown)
     else:
-        positive = matrix.classes[0]
-        figures = _common([_value(matrix.by_class[positive], name) for name in shown], DIGITS, pad=True)
+        figures = _common([_value(matrix.by_class[matrix.classes[0]], name) for name in shown], DIGITS, pad=True)
         rows = [*overall, ("", ""), *zip([f"{name} :" for name in shown], figures, strict=True)]
-        lines += _two_columns([*rows, ("", ""), ("'Positive' Class :", positive)], closing=True)
+        lines += _two_columns([*rows, ("", ""), ("'Positive' Class :", _names(matrix)[0])], closing=True)
     return "\n".join(lines) + "\n"
 
 
 def _overall(overall: Figures) -> list[tuple[str, str]]:
     def rounded(name: str) -> str:
         value = overall[name]
-        return "NaN" if value is None else _common([round(value, DIGITS)], 15)[0]
+        return "NaN" if value is None else _common([_rounded(value)], 15)[0]
 
     accuracy_p, mcnemar_p = _p_values([overall["AccuracyPValue"], overall["McnemarPValue"]])
     return [
@@ -57,26 +61,27 @@ def _overall(overall: Figures) -> list[tuple[str, str]]:
 
 def _two_columns(rows: Sequence[tuple[str, str]], *, closing: bool = False) -> list[str]:
     """Names to the right, texts to the left, under a header of blanks; `closing` adds the blank row of two classes."""
-    left, right = (max(len(row[column]) for row in rows) for column in (0, 1))
+    left, right = (max(_width(row[column]) for row in rows) for column in (0, 1))
     blank = " " * (left + right + 2)
-    return [blank, *(f" {name:>{left}} {value:<{right}}" for name, value in rows), *([blank] if closing else [])]
+    return [blank, *(f" {name:>{left}} {_left(value, right)}" for name, value in rows), *([blank] if closing else [])]
 
 
 def _table(matrix: ConfusionMatrix) -> list[str]:
     """The counts under the words Prediction and Reference, as R prints a table with named dimensions."""
-    widest = max(map(len, matrix.classes))
+    names = _names(matrix)
+    widest = max(map(_width, names))
     # R sets row labels off by two blanks, or by what the longer name of the dimension leaves.
     offset = 2 if len("Prediction") < widest + 2 else len("Prediction") - widest
-    labels = [" " * offset + f"{name:<{widest}}" for name in matrix.classes]
+    labels = [" " * offset + _left(name, widest) for name in names]
     digits = len(str(matrix.table.max()))  # R sets all counts of a table to one width.
     columns = [[f"{count:>{digits}}" for count in column] for column in matrix.table.T]
-    return _blocks(labels, matrix.classes, columns, dimensions=("Prediction", "Reference"))
+    return _blocks(labels, names, columns, dimensions=("Prediction", "Reference"))
 
 
 def _by_class(matrix: ConfusionMatrix, shown: Sequence[str]) -> list[str]:
     widest = max(map(len, shown))
     columns = [_common([_value(matrix.by_class[name], row) for row in shown], DIGITS) for name in matrix.classes]
-    return _blocks([f"{row:<{widest}}" for row in shown], [f"Class: {name}" for name in matrix.classes], columns)
+    return _blocks([f"{row:<{widest}}" for row in shown], [f"Class: {name}" for name in _names(matrix)], columns)
 
 
 def _blocks(
@@ -86,8 +91,8 @@ def _blocks(
     dimensions: tuple[str, str] | None = None,
 ) -> list[str]:
     """Return the lines of a matrix, broken into blocks of columns where it is wider than R's console."""
-    stub, lines, start = len(labels[0]), [], 0
-    widths = [1 + max(map(len, (header, *column))) for header, column in zip(headers, columns, strict=True)]
+    stub, lines, start = _width(labels[0]), [], 0
+    widths = [1 + max(map(_width, (header, *column))) for header, column in zip(headers, columns, strict=True)]
     while start < len(headers):
         end = start + 1
         while end < len(headers) and stub + sum(widths[start : end + 1]) < LINE_WIDTH:
@@ -96,12 +101,42 @@ def _blocks(
             lines.append(" " * stub + dimensions[1])
         block = range(start, end)
         lines.append(
-            f"{dimensions[0] if dimensions else '':<{stub}}" + "".join(f"{headers[i]:>{widths[i]}}" for i in block)
+            f"{dimensions[0] if dimensions else '':<{stub}}" + "".join(_right(headers[i], widths[i]) for i in block)
         )
         for row, label in enumerate(labels):
             lines.append(label + "".join(f"{columns[i][row]:>{widths[i]}}" for i in block))
         start = end
     return lines
+
+
+def _names(matrix: ConfusionMatrix) -> list[str]:
+    return [name.translate(ESCAPES) for name in matrix.classes]
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a console a text takes: two for East Asian wide characters, none for joined marks."""
+    return sum(
+        0 if unicodedata.category(character) in {"Mn", "Me"} else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def _left(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _right(text: str, width: int) -> str:
+    return " " * (width - _width(text)) + text
+
+
+def _rounded(value: float) -> float:
+    """Round as R 4 does: to the nearer of the two candidates as doubles. Python's `round` takes the exact decimals."""
+    unit = 10.0**DIGITS
+    scaled = abs(value) * unit
+    below, above = math.floor(scaled) / unit, math.ceil(scaled) / unit
+    down, up = abs(value) - below, above - abs(value)
+    nearer = below if down < up or (down == up and math.floor(scaled) % 2 == 0) else above
+    return -nearer if value < 0 and nearer else nearer  # R shows no negative zero
 
 
 def _value(figures: Figures, name: str) -> float | str:

@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from model_training import caret
+from model_training.bootstrap import Resampling, Values, percentile_interval, resampling
+from model_training.calibration import Probabilities, calibration
+from model_training.coverage import coverage
+from model_training.discrimination import LEAST_UNITS, discrimination
 from model_training.films import Labels
-
-Probabilities = npt.NDArray[np.float32]
-
-#: Bins of the expected calibration error, equally wide (Guo et al. 2017, arXiv 1706.04599).
-CALIBRATION_BINS = 15
+from model_training.proportion import UNDEFINED, Interval
 
 
 def evaluate(
-    probabilities: Probabilities, truth: Labels, classes: Sequence[str], rejected: Mapping[str, int] | None = None
+    probabilities: Probabilities,
+    truth: Labels,
+    classes: Sequence[str],
+    rejected: Mapping[str, int] | None = None,
+    patients: Sequence[str | None] | None = None,
 ) -> dict[str, Any]:
     """Return every figure of an evaluation in its JSON form.
 
@@ -28,46 +31,94 @@ def evaluate(
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
         rejected: how many files were no readable film, by reason; they are not among the n.
+        patients: of each film, None or empty where not known; intervals count a patient's films as one unit.
     """
-    matrix = caret.from_labels(truth, probabilities.argmax(axis=1), classes)
-    recalls = [recall for figures in matrix.by_class.values() if (recall := figures["Recall"]) is not None]
     reasons = dict(rejected or {})
+    drawn = resampling(len(truth), patients)
+    told_apart = discrimination(probabilities, truth, classes, drawn)
+    calibrated = calibration(probabilities, truth)
+    predicted = probabilities.argmax(axis=1)
     return {
         "n": len(truth),
-        **matrix.as_dict(),
-        "auroc": auroc(probabilities, truth, classes),
-        "balanced_accuracy": sum(recalls) / len(recalls),
-        "ece": calibration_error(probabilities, truth),
+        **caret.from_labels(truth, predicted, classes).as_dict(),
+        "auroc": {name: row["auroc"] for name, row in told_apart["discrimination"].items()}
+        | {"macro": told_apart["macro"]["auroc"]},
+        "balanced_accuracy": balanced_accuracy(predicted, truth),
+        "balanced_accuracy_interval": balanced_accuracy_interval(predicted, truth, drawn),
+        **told_apart,
+        "ece": calibrated["ece"],
+        "calibration": calibrated,
+        "coverage": coverage(probabilities, truth),
         "rejected": {"count": sum(reasons.values()), "reasons": reasons},
     }
 
 
-def auroc(probabilities: Probabilities, truth: Labels, classes: Sequence[str]) -> dict[str, float | None]:
-    """Return the area under each class's curve against the rest, and their mean as `macro`.
+def evaluate_without(
+    left_out: str,
+    probabilities: Probabilities,
+    truth: Labels,
+    classes: Sequence[str],
+    patients: Sequence[str | None] | None = None,
+) -> dict[str, Any] | None:
+    """Evaluate the films of the other classes, as if the network knew only those: their probabilities renormalised.
 
-    A class that has no film, or every film, has no curve and does not count in the mean.
+    Returns:
+        None where the class is not among the classes, or fewer than two classes or no film remain.
     """
-    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second of import
+    films = truth != classes.index(left_out) if left_out in classes else np.zeros(len(truth), np.bool_)
+    names = [name for name in classes if name != left_out]
+    if not films.any() or len(names) < 2:  # noqa: PLR2004
+        return None
+    columns = [classes.index(name) for name in names]
+    remaining = probabilities[films][:, columns].astype(np.float64)
+    totals = remaining.sum(axis=1, keepdims=True)
+    # Who is certain of the class that is left out says nothing of the others.
+    shares = np.divide(remaining, totals, out=np.full_like(remaining, 1 / len(names)), where=totals > 0)
+    labels = np.searchsorted(columns, truth[films])
+    known = None if patients is None else [patients[film] for film in np.flatnonzero(films).tolist()]
+    return evaluate(shares.astype(np.float32), labels, names, patients=known)
 
-    areas: dict[str, float | None] = {}
-    for index, name in enumerate(classes):
-        positive = truth == index
-        defined = 0 < positive.sum() < len(truth)
-        areas[name] = float(roc_auc_score(positive, probabilities[:, index])) if defined else None
-    known = [area for area in areas.values() if area is not None]
-    return {**areas, "macro": sum(known) / len(known) if known else None}
+
+def balanced_accuracy(predicted: Labels, truth: Labels) -> float:
+    """Return the mean sensitivity over the classes that have films; predicted and true indices, shape (n,) each."""
+    right = predicted == truth
+    return float(np.mean([right[truth == label].mean() for label in np.unique(truth)]))
 
 
-def calibration_error(probabilities: Probabilities, truth: Labels) -> float:
-    """Return the expected calibration error of the top probability: mean gap to the accuracy, over equal bins.
+def balanced_accuracy_interval(predicted: Labels, truth: Labels, drawn: Resampling) -> Interval:
+    """Return the bootstrap's interval of the balanced accuracy.
 
-    A probability on the edge of two bins belongs to the lower one, as in Guo et al. 2017.
+    Resamples that lose a class are left out; with a class of one patient it is undefined.
     """
-    top = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == truth
-    bins = np.clip(np.ceil(top * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=right - top, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(truth))
+    present = np.unique(truth)
+    if any(drawn.units_with(truth == label) < LEAST_UNITS for label in present):
+        return list(UNDEFINED)
+    return percentile_interval(drawn.distribution(lambda weights: mean_recalls(predicted, truth, weights)))
+
+
+def mean_recalls(predicted: Labels, truth: Labels, weights: Values) -> Values:
+    """Return the balanced accuracy in every resample, shape (resamples,); NaN where a class was lost."""
+    means: Values = recalls(predicted, truth, np.unique(truth), weights).mean(axis=1)
+    return means
+
+
+def recalls(predicted: Labels, truth: Labels, labels: Labels, weights: Values) -> Values:
+    """Return the sensitivity for each of the labels in every resample, NaN where it has no film.
+
+    Args:
+        predicted: index of the class, shape (n,).
+        truth: likewise.
+        labels: the classes asked for, shape (k,).
+        weights: how often each film was drawn, shape (resamples, n).
+
+    Returns:
+        Shape (resamples, k).
+    """
+    member = (truth[:, None] == labels).astype(np.float64)
+    films = weights @ member
+    right = weights @ (member * (predicted == truth)[:, None])
+    found: Values = np.divide(right, films, out=np.full_like(right, np.nan), where=films > 0)
+    return found
 
 
 def by_group(probabilities: Probabilities, truth: Labels, groups: Sequence[str]) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ def limits_of(data: Dataset) -> tuple[str, ...]:
         sentences += [_patients(data), _several_findings(data), _sources(data), _source_alone(data)]
     else:
         sentences.append("The data name neither patients nor sources: a patient may be in two splits.")
+    if data.splitting:
+        sentences.append(f"The splits were made for this run (seed {data.splitting.seed}), not brought by the data.")
     if data.left_out:
         sentences.append(f"Files that are no readable film and were left out: {len(data.left_out)}.")
     return tuple(sentence for sentence in sentences if sentence)

@@ -1,52 +1,41 @@
-"""One training run: arrays in, the network with the best validation loss out, and the curves that led there.
+"""One training run: films in, the network with the best validation loss out, and the curves that led there.
 
-All knobs stand in `Knobs`. Knows no files, no database and no test split: nothing here can be chosen by it.
+Knows no folders, no database and no test split: nothing here can be chosen by it.
 """
 
+import logging
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from model_training import checkpoint, feeding
+from model_training.augmentation import Augmentation
 from model_training.dataset import Dataset
-from model_training.films import Films, Labels
+from model_training.feeding import CLASS_HEAD, FURTHER_HEAD, Batches
+from model_training.films import Labels
+from model_training.further_findings import UNKNOWN, FurtherFindings, of_films
+from model_training.knobs import Knobs, Precision
 from model_training.networks import CHANNELS, Network
 from worker import backend
+from worker.classifier import device_name
+
+logger = logging.getLogger(__name__)
 
 Weights = npt.NDArray[np.float32]
 
-KEPT_BY = "the lowest validation loss, its classes weighted by the same formula as in training"
-
-
-@dataclass(frozen=True)
-class Knobs:
-    """Every choice of a training run but the network and the data."""
-
-    epochs: int
-    seed: int
-    optimizer: str
-    learning_rate: float
-    batch_size: int = 32
-    #: A class weighs (films / (classes * films of the class)) ** power: 1 makes all classes count alike, 0 all films.
-    #: This and the augmentation below gave the best validation figures of four tried settings.
-    class_weight_power: float = 0.5
-    #: Augmentation after the paper's idea: slant, zoom and shift are drawn uniformly up to these shares of the side.
-    #: No mirror image: the side on which the heart lies matters.
-    shear: float = 0.1
-    zoom: float = 0.1
-    shift: float = 0.05
-
-    @classmethod
-    def of(cls, network: Network, *, epochs: int | None = None, seed: int = 0) -> "Knobs":
-        """Return a network's own knobs, with the number of epochs replaced where one is given."""
-        return cls(epochs or network.epochs, seed, network.optimizer, network.learning_rate)
-
-    def recorded(self) -> dict[str, Any]:
-        """Return every knob and the rule of keeping, for the card."""
-        return {**asdict(self), "kept_by": KEPT_BY}
+#: Of all steps, with the cosine schedule; the rate starts at this share of itself, too.
+WARM_UP_SHARE = 0.1
+#: What is left of the learning rate at the end of a cosine.
+LAST_RATE_SHARE = 0.01
+#: Below it a logarithm says more of rounding than of the film.
+LEAST_PROBABILITY = 1e-6
 
 
 class Progress(Protocol):
@@ -68,78 +57,66 @@ class Fitted:
 
     #: The Keras model, without augmentation and without an optimiser's state.
     network: Any
-    #: Per epoch: epoch, loss, accuracy, val_loss, val_accuracy.
+    #: Per epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate.
     history: tuple[dict[str, float], ...]
     #: The epoch, counted from 1, whose weights were kept.
     kept_epoch: int
     seconds: float
 
 
-class _Keeper:
-    """Watches the epochs and remembers the weights of the one with the lowest validation loss."""
-
-    def __init__(self, network: Any, epochs: int, progress: Progress) -> None:  # noqa: ANN401 - Keras has no types
-        self.history: list[dict[str, float]] = []
-        self.kept_epoch = 0
-        self._network, self._epochs, self._progress = network, epochs, progress
-        self._weights: list[Weights] = []
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        entry = {"epoch": epoch + 1, **{name: float(logs[name]) for name in sorted(logs)}}
-        best = min((past["val_loss"] for past in self.history), default=np.inf)
-        if entry["val_loss"] < best:
-            self.kept_epoch, self._weights = epoch + 1, self._network.get_weights()
-        self.history.append(entry)
-        self._progress.on_epoch(epoch + 1, self._epochs, entry)
-
-    def restore(self) -> None:
-        if not self._weights:
-            message = "the validation loss was never a number: the training diverged"
-            raise FloatingPointError(message)
-        self._network.set_weights(self._weights)
-
-
-def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress) -> Fitted:
+def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress, resume_from: Path | None = None) -> Fitted:
     """Train a network on the split `train`, watched on `validation`; the same seed repeats it on the same machine.
+
+    Args:
+        network: what to train.
+        data: the films.
+        knobs: how.
+        progress: told of every step and epoch.
+        resume_from: where the run keeps its state between epochs, and takes it up again after it was killed; it gives
+            the same network as a run that was not. None: nothing is kept.
 
     Raises:
         FloatingPointError: the training diverged.
     """
     keras = backend.keras()
-
-    started = time.monotonic()
+    knobs = replace(knobs, precision=knobs.precision or best_precision())
+    further = of_films(data.splits["train"].names, data.manifest) if knobs.further_findings_weight else None
+    train, validation = _training_batches(data, knobs, further), _validation_batches(data, knobs, further)
     keras.utils.set_random_seed(knobs.seed)
-    inner = network.build(network, len(data.classes))
-    outer = _augmented(inner, network, knobs)
-    outer.compile(
-        optimizer=keras.optimizers.get(
-            {"class_name": knobs.optimizer, "config": {"learning_rate": knobs.learning_rate}}
-        ),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        weighted_metrics=[],
+    with _computing_in(str(knobs.precision)):
+        inner = network.build(network, len(data.classes))
+        outer = _on_grey_films(inner, network, further)
+    _compile(outer, knobs, len(train))
+    keeper = _Keeper(inner, outer, knobs, progress, resume_from)
+    feeding.fit(
+        outer, train, validation, epochs=knobs.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks()
     )
-    keeper = _Keeper(inner, knobs.epochs, progress)
-    watch = keras.callbacks.LambdaCallback(
-        on_epoch_end=keeper.on_epoch_end, on_train_batch_end=lambda *_, **__: progress.on_step()
+    return Fitted(
+        _published(network, len(data.classes), keeper.weights), tuple(keeper.history), keeper.kept_epoch, keeper.seconds
     )
-    train, validation = data.splits["train"], data.splits["validation"]
-    outer.fit(
-        train.pixels[..., None],
-        train.labels,
-        sample_weight=sample_weights(train.labels, knobs.class_weight_power),
-        validation_data=(
-            validation.pixels[..., None],
-            validation.labels,
-            sample_weights(validation.labels, knobs.class_weight_power),
-        ),
-        batch_size=knobs.batch_size,
-        epochs=knobs.epochs,
-        callbacks=[watch],
-        verbose=0,
+
+
+def _training_batches(data: Dataset, knobs: Knobs, further: FurtherFindings | None) -> Batches:
+    films = data.splits["train"]
+    return Batches(
+        films,
+        sample_weights(films.labels, knobs.class_weight_power),
+        knobs.batch_size,
+        knobs.seed,
+        augment=None if knobs.augmentation == Augmentation() else knobs.augmentation.apply,
+        further=further.targets if further else None,
     )
-    keeper.restore()
-    return Fitted(inner, tuple(keeper.history), keeper.kept_epoch, time.monotonic() - started)
+
+
+def _validation_batches(data: Dataset, knobs: Knobs, further: FurtherFindings | None) -> Batches:
+    """Validation judges the class alone: to the head that is not published, every film is unknown."""
+    films = data.splits["validation"]
+    return Batches(
+        films,
+        sample_weights(films.labels, knobs.class_weight_power),
+        knobs.batch_size,
+        further=np.full((len(films), len(further.names)), UNKNOWN, np.int8) if further else None,
+    )
 
 
 def sample_weights(labels: Labels, power: float) -> Weights:
@@ -150,26 +127,179 @@ def sample_weights(labels: Labels, power: float) -> Weights:
     return weights
 
 
-def _augmented(inner: Any, network: Network, knobs: Knobs) -> Any:  # noqa: ANN401
-    """Return the network behind layers that deform films while it learns, and do nothing when it answers.
+def best_precision() -> Precision:
+    """Return Keras's mixed precision where there is a GPU, which computes it faster, else float32."""
+    return "mixed_float16" if device_name().endswith("gpu") else "float32"
 
-    Their output is cut to bytes again at the inner network's input: it learns on 8-bit films, as it will be used.
+
+@contextmanager
+def _computing_in(policy: str) -> Iterator[None]:
+    """Layers made inside compute by this policy; their weights are float32 whatever it is."""
+    config = backend.keras().config
+    before = config.dtype_policy()
+    config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        config.set_dtype_policy(before)
+
+
+def _on_grey_films(inner: Any, network: Network, further: FurtherFindings | None) -> Any:  # noqa: ANN401 - Keras has no types
+    """Return the network as it is trained: its three channels are copies made on the device, not carried there.
+
+    With further findings it has a second head on the same features.
     """
     keras = backend.keras()
-
-    layers = keras.layers
     films = keras.Input((*network.input_size, 1), dtype="uint8", name="grey_films")
-    x = layers.RandomShear(knobs.shear, knobs.shear, fill_mode="nearest", name="shear")(films)
-    x = layers.RandomZoom(knobs.zoom, knobs.zoom, fill_mode="nearest", name="zoom")(x)
-    x = layers.RandomTranslation(knobs.shift, knobs.shift, fill_mode="nearest", name="shift")(x)
-    x = layers.Concatenate(name="three_channels")([x] * CHANNELS)
-    return keras.Model(films, inner(x), name=f"{network.name}_in_training")
+    three = keras.layers.Concatenate(name="three_channels", dtype="uint8")([films] * CHANNELS)
+    name = f"{network.name}_in_training"
+    if further is None:
+        return keras.Model(films, inner(three), name=name)
+    head = inner.layers[-1]
+    features = keras.Model(inner.inputs, head.input, name=f"{network.name}_features")(three)
+    several = keras.layers.Dense(len(further.names), activation="sigmoid", dtype="float32", name=FURTHER_HEAD)
+    return keras.Model(films, {CLASS_HEAD: head(features), FURTHER_HEAD: several(features)}, name=name)
 
 
-def predict(network: Any, films: Films, batch_size: int) -> npt.NDArray[np.float32]:  # noqa: ANN401
-    """Return probabilities, shape (n, classes), of films, uint8, shape (n, height, width), by a Keras model."""
-    answers = [
-        np.asarray(network.predict_on_batch(np.repeat(batch[..., None], CHANNELS, axis=-1)))
-        for batch in np.split(films.pixels, range(batch_size, len(films), batch_size))
-    ]
-    return np.concatenate(answers)
+def _compile(outer: Any, knobs: Knobs, steps_per_epoch: int) -> None:  # noqa: ANN401
+    loss: Any = "sparse_categorical_crossentropy"
+    settings: dict[str, Any] = {"loss": loss, "metrics": ["accuracy"]}
+    if isinstance(outer.output, dict):
+        settings = {
+            "loss": {CLASS_HEAD: loss, FURTHER_HEAD: known_crossentropy},
+            "loss_weights": {CLASS_HEAD: 1.0, FURTHER_HEAD: knobs.further_findings_weight},
+            "metrics": {CLASS_HEAD: ["accuracy"]},
+        }
+    outer.compile(optimizer=_optimizer(knobs, steps_per_epoch), weighted_metrics=[], jit_compile=False, **settings)
+
+
+def known_crossentropy(targets: Any, probabilities: Any) -> Any:  # noqa: ANN401
+    """Return each film's mean binary cross-entropy over the findings that are known of it; 0 where none is.
+
+    Args:
+        targets: shape (n, findings): 1, 0 or `UNKNOWN`.
+        probabilities: float, shape (n, findings).
+    """
+    ops = backend.keras().ops
+    known = ops.cast(targets != UNKNOWN, probabilities.dtype)
+    likely = ops.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    surprise = -ops.where(targets == 1, ops.log(likely), ops.log(1 - likely)) * known
+    return ops.sum(surprise, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1)
+
+
+def _optimizer(knobs: Knobs, steps_per_epoch: int) -> Any:  # noqa: ANN401
+    optimizers = backend.keras().optimizers
+    config: dict[str, Any] = {"learning_rate": knobs.learning_rate}
+    if knobs.schedule == "cosine":
+        steps = steps_per_epoch * knobs.epochs
+        warm_up = math.ceil(steps * WARM_UP_SHARE)
+        config["learning_rate"] = optimizers.schedules.CosineDecay(
+            knobs.learning_rate * WARM_UP_SHARE,
+            max(1, steps - warm_up),
+            alpha=LAST_RATE_SHARE,
+            warmup_target=knobs.learning_rate,
+            warmup_steps=warm_up,
+        )
+    if knobs.weight_decay is not None:
+        config["weight_decay"] = knobs.weight_decay
+    if knobs.average_momentum is not None:
+        config |= {"use_ema": True, "ema_momentum": knobs.average_momentum}
+    return getattr(optimizers, OPTIMIZERS[knobs.optimizer])(**config)
+
+
+#: The names that a run may use, and Keras's classes of them.
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
+
+
+class _Keeper:
+    """Watches the epochs, remembers the weights of the one with the lowest validation loss, and writes checkpoints."""
+
+    def __init__(self, inner: Any, outer: Any, knobs: Knobs, progress: Progress, path: Path | None) -> None:  # noqa: ANN401
+        self.history: list[dict[str, float]] = []
+        self.kept_epoch = 0
+        self._inner, self._outer, self._knobs, self._progress, self._path = inner, outer, knobs, progress, path
+        self._weights: list[npt.NDArray[Any]] = []
+        self._started, self._seconds_before = time.monotonic(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, the parts before it was killed counted in."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def weights(self) -> list[npt.NDArray[Any]]:
+        """The kept weights.
+
+        Raises:
+            FloatingPointError: there are none.
+        """
+        if not self._weights:
+            message = "the validation loss was never a number: the training diverged"
+            raise FloatingPointError(message)
+        return self._weights
+
+    def callbacks(self) -> list[Any]:
+        """Return Keras's callbacks, in the order that they rely on."""
+        callbacks = backend.keras().callbacks
+        # At an epoch's end the averages come into the network, before they are kept; at the next one's beginning they
+        # leave it, before the state is written. Validation sees them, too.
+        averages = [callbacks.SwapEMAWeights(swap_on_epoch=True)] if self._knobs.average_momentum else []
+        return [
+            *averages,
+            callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, _logs: self._checkpoint(epoch),
+                on_epoch_end=self._on_epoch_end,
+                on_train_batch_end=lambda *_, **__: self._progress.on_step(),
+            ),
+        ]
+
+    def resume(self) -> int:
+        """Take up the state that a killed run left, and return how many epochs it had done."""
+        self._outer.optimizer.build(self._outer.trainable_variables)
+        state = checkpoint.read(self._path) if self._path else None
+        if state is None or [a.shape for a in state.variables] != [tuple(v.shape) for v in self._variables()]:
+            return 0
+        for variable, value in zip(self._variables(), state.variables, strict=True):
+            variable.assign(value)
+        self.history, self.kept_epoch, self._weights = list(state.history), state.kept_epoch, state.kept
+        self._seconds_before = state.seconds
+        logger.info("going on after epoch %d", len(self.history))
+        self._progress.on_epoch(len(self.history), self._knobs.epochs, self.history[-1])
+        return len(self.history)
+
+    def _variables(self) -> list[Any]:
+        return [*self._outer.variables, *self._outer.optimizer.variables]
+
+    def _checkpoint(self, epochs_done: int) -> None:
+        if self._path is None or not epochs_done or epochs_done != len(self.history):
+            return
+        variables = [np.asarray(variable) for variable in self._variables()]
+        checkpoint.write(
+            self._path, checkpoint.State(self.history, self.seconds, self.kept_epoch, self._weights, variables)
+        )
+
+    def _on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        rate = float(np.asarray(self._outer.optimizer.learning_rate))
+        entry = {"epoch": epoch + 1, **_of_the_class(logs), "learning_rate": rate}
+        best = min((past["val_loss"] for past in self.history), default=np.inf)
+        if entry["val_loss"] < best:
+            self.kept_epoch, self._weights = epoch + 1, self._inner.get_weights()
+        self.history.append(entry)
+        self._progress.on_epoch(epoch + 1, self._knobs.epochs, entry)
+        patience = self._knobs.patience
+        if patience is not None and epoch + 1 - self.kept_epoch >= patience:
+            self._outer.stop_training = True
+
+
+def _of_the_class(logs: Mapping[str, float]) -> dict[str, float]:
+    """Return loss and accuracy on both splits; with a second head, those of the class alone."""
+    prefix = f"{CLASS_HEAD}_" if f"{CLASS_HEAD}_loss" in logs else ""
+    return {split + name: float(logs[split + prefix + name]) for split in ("", "val_") for name in ("accuracy", "loss")}
+
+
+def _published(network: Network, classes: int, weights: list[npt.NDArray[Any]]) -> Any:  # noqa: ANN401
+    """Return the network anew, computing in float32, with the kept weights and nothing of the training."""
+    with _computing_in("float32"):
+        built = network.build(network, classes)
+    built.set_weights(weights)
+    return built

@@ -3,6 +3,7 @@
 Late, because the import costs seconds and may take a GPU: that is for the child that computes.
 """
 
+import ctypes
 import importlib
 import logging
 import os
@@ -15,6 +16,9 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+#: For mallopt(3): M_MMAP_THRESHOLD, of which glibc takes no more; M_TRIM_THRESHOLD; M_TOP_PAD.
+KEPT_MEMORY = {-3: 32 * 2**20, -1: 2**31 - 1, -2: 64 * 2**20}
+
 
 @cache
 def keras() -> Any:  # noqa: ANN401 - Keras publishes no types
@@ -22,7 +26,22 @@ def keras() -> Any:  # noqa: ANN401 - Keras publishes no types
     with _native_messages_logged():
         module = importlib.import_module("keras")
         module.distribution.list_devices()  # The backend looks for devices, and talks about it, at first use.
+    keep_freed_memory()
     return module
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed tensors instead of giving each back to the system at once.
+
+    Otherwise the system clears fresh pages for every tensor of every step. TensorFlow makes it worse: whenever it reads
+    a data set from a Python generator it has glibc give back anything above 128 kB, which halves the speed of training
+    on a CPU (measured: 16.6 against 31.2 films a second). Other C libraries are left as they are.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        return
+    for option, size_bytes in KEPT_MEMORY.items():
+        libc.mallopt(option, size_bytes)
 
 
 @contextmanager

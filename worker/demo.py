@@ -22,7 +22,7 @@ from worker.children import Child, Deployment
 from worker.database import transaction
 from worker.embedded_redis import EmbeddedRedis
 from worker.errors import NotConfigured, ScoringError
-from worker.registry import SHIPPED_FILMS, SHIPPED_PHANTOMS
+from worker.registry import SHIPPED, SHIPPED_FILMS, SHIPPED_PHANTOMS
 from worker.settings import Settings, data_dir, settings
 
 PROCESSES = ("intake", "worker", "trainer", "beat")
@@ -109,10 +109,7 @@ def prepare(settings: Settings, *, phantoms: bool) -> None:
     _thoraq("db", "upgrade")
     chosen = SHIPPED_PHANTOMS if phantoms else SHIPPED_FILMS
     with transaction() as session:
-        rows = {
-            path: registry.import_model(session, path, settings.models_dir)
-            for path in (SHIPPED_FILMS, SHIPPED_PHANTOMS)
-        }
+        rows = {path: registry.import_model(session, path, settings.models_dir) for path in SHIPPED}
         registry.promote(session, rows[chosen].version, by="demo")
     _thoraq("user", "add", ACCOUNT, "--role", "admin", "--password-stdin", "--or-update", given=PASSWORD)
 

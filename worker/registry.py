@@ -23,10 +23,13 @@ from worker.records import Activation, ModelVersion
 MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"
 REPORT_FILE = "report.json"
-#: The models that a new installation starts with: trained on real films, and on drawn phantoms.
+#: The models that a new installation starts with: our best on real films, the paper's network on the same films, and
+#: one for drawn phantoms.
 SHIPPED_DIR = Path(__file__).parent / "shipped"
 SHIPPED_FILMS = SHIPPED_DIR / "films"
+SHIPPED_PAPER = SHIPPED_DIR / "v3"
 SHIPPED_PHANTOMS = SHIPPED_DIR / "phantoms"
+SHIPPED = (SHIPPED_FILMS, SHIPPED_PAPER, SHIPPED_PHANTOMS)
 
 
 class ModelCard(BaseModel):

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from model_training import evaluation
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_evaluation
-from model_training.films import DatasetError, read_labelled, reasons_of
+from model_training.films import DatasetError
+from model_training.labelled import Labelled, answered
+from model_training.report import by_attribute, evaluated, worst_errors
 from worker.classifier import Classifier
 from worker.commands.console import print_json
 from worker.commands.model_choice import model_option, resolve
@@ -19,13 +20,28 @@ from worker.commands.model_choice import model_option, resolve
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @model_option
 @click.option("--json", "json_path", metavar="FILE", help="Write the evaluation as JSON; - is stdout.")
-def evaluate(*, data: Path, model: str, json_path: str | None) -> None:
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the evaluation as a page, with the worst errors' films in the folder beside it.",
+)
+def evaluate(*, data: Path, model: str, json_path: str | None, html: Path | None) -> None:
     """Evaluate a model on a folder of class folders, or on its split test where it has one.
+
+    A manifest.csv in the folder adds the results by source, view, sex and age, and patients to the intervals.
 
     Example: thoraq evaluate --data films --json evaluation.json
     """
     classifier = Classifier.load(resolve(model))
-    result = {"model": classifier.card.version, **_evaluated(classifier, data)}
+    labelled = _answered(classifier, data)
+    classes, manifest = classifier.card.classes, labelled.manifest
+    result = {
+        "model": classifier.card.version,
+        **evaluated(labelled.answers, classes, manifest),
+        **({"subgroups": by_attribute(labelled.answers, classes, manifest)} if manifest else {}),
+    }
+    if html:
+        _write_page(result, labelled, classifier, data, html)
     if json_path == "-":
         print_json(result)
         return
@@ -36,19 +52,38 @@ def evaluate(*, data: Path, model: str, json_path: str | None) -> None:
     print_evaluation(result, f"{classifier.card.version} on {data}")
 
 
-def _evaluated(classifier: Classifier, data: Path) -> dict[str, Any]:
-    """Read the films as the worker reads them, and score them with its classifier."""
-    card = classifier.card
+def _answered(classifier: Classifier, data: Path) -> Labelled:
     with bars() as progress:
         reading = progress.add_task("reading films", total=None, note="")
         try:
-            films = read_labelled(
-                data,
-                card.classes,
-                card.input_size,
-                lambda done, total: progress.update(reading, completed=done, total=total),
-            )
+            return answered(classifier, data, lambda done, total: progress.update(reading, completed=done, total=total))
         except DatasetError as error:
             raise click.BadParameter(str(error), param_hint="--data") from error
-    probabilities = classifier.predict(films.pixels)
-    return evaluation.evaluate(probabilities, films.labels, card.classes, reasons_of(films.left_out))
+
+
+def _write_page(result: dict[str, Any], labelled: Labelled, classifier: Classifier, data: Path, html: Path) -> None:
+    from model_training import report_page, thumbnails  # noqa: PLC0415 - Matplotlib takes a second to import
+
+    card = classifier.card
+    report = {
+        "version": card.version,
+        "network": card.network,
+        "trained_on": card.trained_on,
+        "limits": list(card.limits),
+        "on": "given films",
+        "test": result,
+        "subgroups": result.get("subgroups"),
+        "gallery": worst_errors(labelled.answers, card.classes),
+    }
+    folder = report_page.folder_of(html)
+    try:
+        thumbnails.keep(report, data, card.input_size, folder)
+        report_page.write(
+            report,
+            html,
+            answers={"test": labelled.answers},
+            card=card.model_dump(mode="json"),
+            thumbnails=folder / thumbnails.THUMBNAILS_DIR,
+        )
+    except OSError as error:
+        raise click.BadParameter(f"{html}: {error.strerror}", param_hint="--html") from error

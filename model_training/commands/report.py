@@ -1,4 +1,4 @@
-"""`thoraq report`: caret's report of anybody's predictions."""
+"""`thoraq report`: caret's report of anybody's predictions, and a run's report out of what it stored."""
 
 import csv
 from pathlib import Path
@@ -13,22 +13,38 @@ COLUMNS = ("truth", "prediction")
 @click.command()
 @click.option(
     "--predictions",
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A CSV with the columns truth and prediction.",
 )
+@click.option("--run", metavar="MODEL", help="A model directory, a registered version, or `active`.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the run's report as a page.")
 @json_option
-@click.option("--text", "as_text", is_flag=True, help="Print what R's caret would print (the default).")
-def report(*, predictions: Path, as_json: bool, as_text: bool) -> None:
-    """Print the report of R caret's confusionMatrix for a CSV of truths and predictions.
+@click.option("--text", "as_text", is_flag=True, help="Print it as text, as R's caret would (the default).")
+def report(*, predictions: Path | None, run: str | None, html: Path | None, as_json: bool, as_text: bool) -> None:
+    """Print the report of R caret's confusionMatrix for a CSV of truths and predictions, or the report of a run.
+
+    A run's report is made again from what the run stored: no film and no network is needed.
 
     Example: thoraq report --predictions predictions.csv --text
-    """
-    from model_training import caret, caret_text  # noqa: PLC0415 - SciPy takes a second to import
 
+    Example: thoraq report --run candidate --html report.html
+    """
     if as_json and as_text:
         raise click.UsageError("--json and --text exclude each other")
-    pairs = _pairs(predictions)
+    if (predictions is None) == (run is None):
+        raise click.UsageError("give either --predictions or --run")
+    if html and run is None:
+        raise click.UsageError("--html needs --run")
+    if predictions:
+        _of_predictions(predictions, as_json=as_json)
+    elif run:
+        _of_run(run, html, as_json=as_json, as_text=as_text)
+
+
+def _of_predictions(path: Path, *, as_json: bool) -> None:
+    from model_training import caret, caret_text  # noqa: PLC0415 - SciPy takes a second to import
+
+    pairs = _pairs(path)
     classes = sorted({name for pair in pairs for name in pair})
     if len(classes) < 2:  # noqa: PLR2004
         raise click.BadParameter("fewer than two classes occur", param_hint="--predictions")
@@ -38,6 +54,39 @@ def report(*, predictions: Path, as_json: bool, as_text: bool) -> None:
         print_json(matrix.as_dict())
     else:
         click.echo(caret_text.text(matrix), nl=False)
+
+
+def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> None:
+    from model_training import report_text  # noqa: PLC0415 - SciPy takes a second to import
+    from worker.commands.model_choice import resolve  # noqa: PLC0415 - and so does the database
+    from worker.registry import read_report  # noqa: PLC0415
+
+    directory = resolve(choice)
+    stored = read_report(directory)
+    if not stored:
+        raise click.BadParameter(f"{directory} has no report", param_hint="--run")
+    if html:
+        _write_page(stored, directory, html)
+    if as_json:
+        print_json(stored)
+    elif as_text or not html:
+        click.echo(report_text.text(stored), nl=False)
+
+
+def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
+    from model_training import report_page  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.answers import kept  # noqa: PLC0415
+    from model_training.thumbnails import THUMBNAILS_DIR  # noqa: PLC0415
+    from worker.errors import ModelUnavailable  # noqa: PLC0415
+    from worker.registry import read_card  # noqa: PLC0415
+
+    try:
+        card, answers = read_card(directory).model_dump(mode="json"), kept(directory)
+        report_page.write(stored, html, answers=answers, card=card, thumbnails=directory / THUMBNAILS_DIR)
+    except (ModelUnavailable, ValueError) as error:
+        raise click.BadParameter(str(error), param_hint="--run") from error
+    except OSError as error:
+        raise click.BadParameter(f"{html}: {error.strerror}", param_hint="--html") from error
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from worker.settings import settings
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--network", required=True, type=click.Choice(list(NETWORKS)))
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the network's own number.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
@@ -25,17 +25,45 @@ from worker.settings import settings
     type=click.Path(file_okay=False, path_type=Path),
     help="The model directory to write. Default: candidates/<version> in the data directory.",
 )
+@click.option(
+    "--external",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Films of other hospitals in class folders: evaluated for the report, never trained on.",
+)
+@click.option(
+    "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate. Default: the network's."
+)
+@click.option(
+    "--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a lower validation loss."
+)
 @json_option
-def train(*, data: Path, network: str, epochs: int | None, seed: int, out: Path | None, as_json: bool) -> None:
-    """Train one network on the folders train, validation and test of DATA, each with a folder per class.
+def train(
+    *,
+    data: Path,
+    network: str,
+    epochs: int | None,
+    seed: int,
+    out: Path | None,
+    external: Path | None,
+    schedule: str | None,
+    patience: int | None,
+    as_json: bool,
+) -> None:
+    """Train one network on DATA.
 
-    Writes the network, its card, its report and its figures. Nothing is promoted.
+    DATA is a folder of train, validation and test, each with a folder per class; or a manifest, or class folders
+    without splits, which are then made by patient.
+
+    Writes the network, its card, its report and its figures. Nothing is promoted. A run that was killed goes on where
+    its last epoch ended when the same command is given again.
 
     Example: thoraq train --data films --network v3 --seed 0 --out candidate
     """
     if out is not None and out.exists() and any(out.iterdir()):
         raise click.BadParameter(f"{out} is not empty", param_hint="--out")
-    directory, card = _made(Recipe(data, network, epochs, seed), out)
+    given = {"schedule": schedule, "patience": patience}
+    changes = {name: value for name, value in given.items() if value is not None}
+    directory, card = _made(Recipe(data, network, epochs, seed, external, changes), out)
     report = read_report(directory)
     if as_json:
         print_json({**report, "directory": str(directory)})

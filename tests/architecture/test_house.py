@@ -55,7 +55,8 @@ def test_the_contract_of_command_names_is_kept():
     names = set().union(*(point.load() for point in entry_points(group="thoraq.commands")))
 
     assert set() == {
-        "demo", "submit", "status", "results", "score", "networks", "train", "evaluate", "report", "models", "retrain",
+        "demo", "submit", "status", "results", "score", "networks", "train",
+        "evaluate", "report", "compare", "models", "retrain",
         "db", "user", "worker", "trainer", "beat", "dashboard",
     } - names  # fmt: skip
 

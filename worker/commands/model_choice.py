@@ -1,4 +1,4 @@
-"""What `--model` may be: a file, a registered version, or `active`."""
+"""What `--model` may be: a file, a registered version, the paper's network, or `active`."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from worker import registry
 from worker.commands.console import database_errors
 from worker.database import reading
-from worker.registry import MODEL_FILE, SHIPPED_FILMS
+from worker.registry import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER
 from worker.settings import settings
 
 model_option = click.option(
     "--model",
     default="active",
     show_default=True,
-    help="A model directory or its file, a registered version, or `active`.",
+    help="A model directory or its file, a registered version, `v3` (the paper's network as shipped), or `active`.",
 )
 
 
@@ -27,6 +27,8 @@ def resolve(choice: str) -> Path:
     """
     if choice == "active":
         return _active() or SHIPPED_FILMS
+    if choice == SHIPPED_PAPER.name:
+        return SHIPPED_PAPER
     path = Path(choice)
     if path.is_file() and path.name == MODEL_FILE:
         return path.parent

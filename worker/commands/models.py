@@ -10,7 +10,7 @@ from worker import registry
 from worker.commands.console import database_errors, json_option, print_json, print_table
 from worker.database import reading, transaction
 from worker.records import ModelVersion
-from worker.registry import SHIPPED_FILMS, SHIPPED_PHANTOMS
+from worker.registry import SHIPPED
 from worker.settings import settings
 
 
@@ -108,7 +108,7 @@ def import_models(directories: tuple[Path, ...]) -> None:
 
     Example: thoraq models import candidates/v3-0123456789ab
     """
-    for directory in directories or (SHIPPED_FILMS, SHIPPED_PHANTOMS):
+    for directory in directories or SHIPPED:
         with database_errors(), transaction() as session:
             row = registry.import_model(session, directory, settings().models_dir)
         click.echo(row.version)

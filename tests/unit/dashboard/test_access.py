@@ -33,6 +33,7 @@ EXPECTED = {
     "models.index": PEOPLE,
     "models.show": PEOPLE,
     "models.figure": PEOPLE,
+    "models.report": PEOPLE,
     "training.index": PEOPLE,
     "training.current": PEOPLE,
     "training.retrain": TRAINERS,

@@ -98,6 +98,34 @@ def test_accuracy_is_shown_by_source(client, rows):
     assert "37.5\N{NO-BREAK SPACE}%" in text
 
 
+def test_groups_of_every_kind_replace_the_sources_alone_and_small_ones_have_their_n(client, rows):
+    """No figure from a handful of films."""
+    groups = [
+        {"by": "sex", "group": "F", "n": 40, "accuracy": 0.25, "lower": 0.1, "upper": 0.4, "suppressed": False},
+        {"by": "age", "group": "under 16", "n": 7, "accuracy": None, "lower": None, "upper": None, "suppressed": True},
+    ]
+    rows.model("v3-aaaaaaaaaaaa", report={**REPORT, "subgroups": groups, "test_by_source": [{"group": "North"}]})
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    for part in ("sex: F", "25.0\N{NO-BREAK SPACE}%", "age: under 16", "too few films"):
+        assert part in text
+    assert "North" not in text
+
+
+def test_areas_are_shown_with_their_intervals(client, rows):
+    """Each class against the rest, and their mean."""
+    area = {"n_positive": 7, "auroc": 0.91, "auroc_interval": [0.8123, 0.95], "auprc": None, "auprc_interval": None}
+    mean = {"auroc": 0.92, "auroc_interval": [0.8456, 0.96], "auprc": None, "auprc_interval": [None, None]}
+    test = {**REPORT["test"], "discrimination": {"A": area}, "macro": mean}
+    rows.model("v3-aaaaaaaaaaaa", report={"test": test})
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    for part in ("0.8123", "0.8456", "mean of the classes"):
+        assert part in text
+
+
 def test_a_version_without_any_report_says_so(client, rows):
     """Nothing is known about it, and the page says how to learn it."""
     rows.model("v3-aaaaaaaaaaaa")
@@ -125,6 +153,36 @@ def test_figures_are_served_by_name_only(client, rows):
     for path in ("model.keras", "confusion.svg", "..%2fcard.json", "../card.json"):
         assert 404 == client.get(f"/models/v3-aaaaaaaaaaaa/figures/{path}").status_code, path
     assert 404 == client.get("/models/..%2f..%2fetc/figures/curves.svg").status_code
+
+
+def test_the_whole_report_is_served_with_what_it_asks_for(client, rows):
+    """A page without scripts and forms, its style and its figures; no film, no prediction."""
+    rows.model("v3-aaaaaaaaaaaa")
+    directory = settings().models_dir / "v3-aaaaaaaaaaaa"
+    (directory / "thumbnails").mkdir(parents=True)
+    for name in ("report.html", "report.css", "roc.svg", "predictions.npz", "thumbnails/error-01.png"):
+        (directory / name).write_text("content")
+
+    page = client.get("/models/v3-aaaaaaaaaaaa").text
+    answer = client.get("/models/v3-aaaaaaaaaaaa/report/report.html", buffered=True)
+
+    assert 'href="/models/v3-aaaaaaaaaaaa/report/report.html"' in page
+    assert (200, "text/html; charset=utf-8") == (answer.status_code, answer.content_type)
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "allow-scripts" not in policy
+    for name in ("report.css", "roc.svg"):
+        assert 200 == client.get(f"/models/v3-aaaaaaaaaaaa/report/{name}", buffered=True).status_code
+    for name in ("predictions.npz", "card.json", "curves.svg", "thumbnails/error-01.png", "..%2fcard.json"):
+        assert 404 == client.get(f"/models/v3-aaaaaaaaaaaa/report/{name}").status_code, name
+
+
+def test_a_version_that_wrote_no_page_has_no_link_to_one(client, rows):
+    """Older ones did not."""
+    rows.model("v3-aaaaaaaaaaaa", report=REPORT)
+
+    assert "Whole report" not in client.get("/models/v3-aaaaaaaaaaaa").text
 
 
 def test_an_unknown_version_is_not_found(client):

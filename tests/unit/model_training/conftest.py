@@ -1,18 +1,31 @@
-"""Two classes that any network can tell apart: noise that is brighter on the left, or on the right."""
+"""Two classes that any network can tell apart, noise that is brighter on the left or on the right; and a drawn run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from model_training.answers import Answers
 from model_training.candidate import Recipe, make
+from model_training.dataset import Dataset
+from model_training.films import Films, LeftOut
+from model_training.knobs import Knobs
+from model_training.report import assemble
 from model_training.settings import settings
+from model_training.training import Fitted
 from worker.registry import ModelCard
 
 SIDE_PIXELS = 64
 FILMS = {"train": 24, "validation": 8, "test": 8}
+
+
+#: Of the drawn run.
+REPORT_CLASSES = ("Covid-19", "Effusions", "No-Findings")
+REPORT_FILMS = {"train": 60, "validation": 48, "test": 90}
 
 
 class Watcher:
@@ -88,3 +101,64 @@ def forgotten_settings() -> Iterator[Callable[[], None]]:
     """Forgets the training settings when called, and after the test."""
     yield settings.cache_clear
     settings.cache_clear()
+
+
+def answers_of(split: str, n: int, generator: np.random.Generator) -> Answers:
+    """Draw answers that are better than guessing, and whose features tell the class."""
+    labels = np.arange(n) % len(REPORT_CLASSES)
+    scores = np.exp(generator.normal(size=(n, len(REPORT_CLASSES))) + 1.5 * np.eye(len(REPORT_CLASSES))[labels])
+    names = tuple(f"{split}/{REPORT_CLASSES[label]}/{index:03}.png" for index, label in enumerate(labels))
+    return Answers(
+        names,
+        labels,
+        (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32),
+        generator.normal(size=(n, 4)).astype(np.float32),
+        tuple(f"{generator.integers(2**60):064x}" for _ in range(n)),
+    )
+
+
+@pytest.fixture(scope="session")
+def drawn_run() -> SimpleNamespace:
+    """A run that nobody trained: its data, its knobs and its answers."""
+    generator = np.random.default_rng(7)
+    answers = {split: answers_of(split, n, generator) for split, n in REPORT_FILMS.items()}
+    splits = {
+        split: Films(
+            np.zeros((len(of_split), 64, 64), np.uint8), of_split.labels, of_split.names, sha256=of_split.sha256
+        )
+        for split, of_split in answers.items()
+    }
+    rows = {
+        name: {
+            "source_repo": "north" if index % 2 else "south",
+            "sex": "F" if index % 3 else "M",
+            "view": "PA",
+            "age_years": "50",
+            "patient_id": f"p{index // 2}-{name.partition('/')[0]}",
+            "label_provenance": "drawn",
+        }
+        for of_split in answers.values()
+        for index, name in enumerate(of_split.names)
+    }
+    data = Dataset(REPORT_CLASSES, splits, "films", "0" * 64, rows)
+    history = [
+        {"epoch": epoch, "loss": 1 / epoch, "val_loss": 1.1 / epoch, "accuracy": 0.5, "val_accuracy": 0.4}
+        for epoch in (1, 2)
+    ]
+    fitted = Fitted(network=None, history=tuple(history), kept_epoch=2, seconds=3.0)
+    knobs = Knobs(epochs=2, seed=5, optimizer="adam", learning_rate=0.001)
+    return SimpleNamespace(data=data, fitted=fitted, knobs=knobs, answers=answers)
+
+
+@pytest.fixture(scope="session")
+def full_report(drawn_run: SimpleNamespace) -> dict[str, Any]:
+    """Its report, with films of another hospital and a temperature."""
+    external = answers_of("external", 30, np.random.default_rng(8))
+    external = Answers(external.names, external.labels, external.probabilities, left_out=(LeftOut("x.txt", "corrupt"),))
+    return assemble(
+        drawn_run.data,
+        drawn_run.fitted,
+        drawn_run.knobs,
+        answers={**drawn_run.answers, "external": external},
+        temperature=1.25,
+    )

@@ -7,11 +7,14 @@ import keras
 import numpy as np
 import pytest
 
+from model_training import answers
+from model_training.calibration import fit_temperature, tempered
 from model_training.candidate import Recipe, make
 from model_training.dataset import read
 from model_training.films import read_labelled
 from worker.classifier import Classifier
 from worker.registry import MODEL_FILE, read_card, read_report, sha256_of, verified
+from worker.settings import settings
 
 
 def test_the_card_says_what_was_trained_and_how(made, shared_data):
@@ -73,6 +76,44 @@ def test_the_worker_scores_what_the_report_says(made, shared_data):
     table = np.zeros((2, 2), int)
     np.add.at(table, (predicted, films.labels), 1)
     assert read_report(directory)["test"]["table"] == table.tolist()
+
+
+def test_the_same_training_gives_the_same_file_and_so_the_same_version(made, shared_data, tmp_path, watcher):
+    """No moment of saving is in it: a version names what was learned, not when."""
+    _, card, _ = made
+
+    again = make(Recipe(shared_data, "phantom", epochs=6, seed=3), tmp_path / "again", watcher)
+
+    assert (card.version, card.sha256) == (again.version, again.sha256)
+
+
+def test_what_is_published_is_calibrated_on_validation_films(made, shared_data):
+    """No temperature is left to find: the last layer is divided by it."""
+    directory, _, _ = made
+    kept = answers.kept(directory)["validation"]
+    report = read_report(directory)["calibration"]
+
+    # These films are so easy that the temperature ends at the edge of what is looked for.
+    undone = tempered(kept.probabilities, 1 / report["temperature"])
+    assert fit_temperature(undone, kept.labels) == pytest.approx(report["temperature"], rel=0.01)
+    assert report["temperature"] == read_report(directory)["provenance"]["temperature"]
+    assert report["before"]["validation"]["log_loss"] >= report["after"]["validation"]["log_loss"]
+
+
+def test_a_run_that_is_over_leaves_no_checkpoint(made):
+    """The state of a training is of use until its candidate is there."""
+    assert not list((settings().data_dir / "checkpoints").glob("*"))
+
+
+def test_films_of_other_hospitals_are_evaluated_and_not_trained_on(shared_data, drawn, tmp_path, watcher):
+    """They stand in the report, under their own name, with their own n."""
+    recipe = Recipe(shared_data, "phantom", epochs=1, external=drawn / "test")
+
+    make(recipe, tmp_path / "candidate", watcher)
+
+    report = read_report(tmp_path / "candidate")
+    assert 8 == report["external"]["n"]
+    assert {"Left": 12, "Right": 12} == report["data"]["counts"]["train"]
 
 
 def test_progress_is_told_film_by_film_and_epoch_by_epoch(made):

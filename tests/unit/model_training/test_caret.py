@@ -90,7 +90,7 @@ def test_the_papers_accuracy_and_totals_give_its_figures():
     ):
         figures = matrix.by_class[name]
         assert hits / true == figures["Sensitivity"]
-        assert hits / predicted == figures["Pos Pred Value"]
+        assert hits / predicted == pytest.approx(figures["Pos Pred Value"])
         assert (n - true - predicted + hits) / (n - true) == pytest.approx(figures["Specificity"])
         assert true / n == figures["Prevalence"]
 

@@ -142,6 +142,21 @@ def test_an_evaluation_takes_plain_class_folders_and_fewer_classes(drawn):
     assert {2} == set(films.labels.tolist())
 
 
+def test_an_evaluation_lists_what_is_no_film_and_leaves_nothing_behind(drawn, data_dir):
+    """The films after it keep their place, and no copy of them stays on the disk."""
+    whole = read_labelled(drawn, ("Left", "Right"), SIZE)
+    (drawn / "test" / "Left" / "02.png").write_text("no image")
+    (drawn / "test" / "Left" / "03.png").unlink()
+
+    films = read_labelled(drawn, ("Left", "Right"), SIZE)
+
+    kept = [index for index, name in enumerate(whole.names) if name != "test/Left/03.png"]
+    assert [("test/Left/02.png", "unsupported_format")] == [(entry.name, entry.reason) for entry in films.left_out]
+    assert np.array_equal(whole.pixels[kept], films.pixels)
+    assert [whole.names[index] for index in kept] == list(films.names)
+    assert not data_dir.exists()
+
+
 def test_an_evaluation_refuses_a_class_that_the_model_does_not_know(drawn):
     """Leaving the films out would flatter."""
     with pytest.raises(DatasetError, match="Right"):

@@ -33,7 +33,27 @@ def test_v3_is_v1_with_a_dropout_after_each_pooling():
     assert all(kinds[index + 1] == "Dropout" for index, kind in enumerate(kinds) if kind == "MaxPooling2D")
 
 
-@pytest.mark.parametrize("name", ["v1", "v3", "phantom"])
+def test_ours_learns_from_its_fifth_block_on_and_fits_into_the_repository():
+    """Edges and textures are ImageNet's; a model file under 20 MB holds the rest."""
+    model = NETWORKS["lite0"].build(NETWORKS["lite0"], SIX_CLASSES)
+
+    assert not model.get_layer("block_4_project").trainable
+    assert model.get_layer("block_5_expand").trainable
+    assert 4 * model.count_params() < 19e6
+
+
+def test_ours_takes_out_a_films_brightness_and_contrast_first():
+    """A collection's grey levels are no finding."""
+    network = NETWORKS["lite0"]
+    model = network.build(network, SIX_CLASSES)
+    film = np.random.default_rng(0).integers(60, 120, (1, *network.input_size, 1)).repeat(3, axis=-1)
+
+    plain, other = (np.asarray(model.predict_on_batch(films.astype(np.uint8))) for films in (film, film * 2 + 10))
+
+    assert plain == pytest.approx(other, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["v1", "v3", "lite0", "phantom"])
 def test_a_network_takes_bytes_and_answers_with_probabilities(name):
     """The division by 255 is the network's own."""
     network = NETWORKS[name]

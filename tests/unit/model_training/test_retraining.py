@@ -92,7 +92,7 @@ def test_a_run_on_bad_data_fails_with_the_reason(configured, monkeypatch, tmp_pa
 
     run = look_at(run_id)
     assert RunState.FAILED == run.state
-    assert "has no folder train" in run.message
+    assert "needs at least two class folders" in run.message
 
 
 def test_a_run_of_an_unknown_network_fails_with_the_names(configured, monkeypatch, forgotten_settings):

@@ -1,0 +1,115 @@
+"""`thoraq compare`: versions of the network beside the paper's, and two of them on the same films."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from model_training.commands.progress import bars
+from model_training.commands.tables import print_comparison, print_versions
+from model_training.films import DatasetError
+from model_training.labelled import Labelled, answered
+from model_training.versions import row_of
+from worker.classifier import Classifier
+from worker.commands.console import json_option, print_json
+from worker.commands.model_choice import resolve
+from worker.database import reading
+from worker.errors import ModelUnavailable
+from worker.records import ModelVersion
+from worker.registry import SHIPPED, ModelCard, read_card, read_report
+from worker.settings import settings
+
+#: Two versions are compared film by film.
+PAIR = 2
+
+
+@click.command()
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of class folders, or with a split test: compares two models on these films.",
+)
+@json_option
+def compare(*, models: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+    """Print versions side by side, each with the paper's row, or compare two on the same films of --data.
+
+    MODEL is a model directory or its file, a registered version, or `active`; all registered and shipped ones when
+    none is given. With --data, the difference is the second model less the first.
+
+    Example: thoraq compare candidate active --data films
+    """
+    if data is not None and len(models) != PAIR:
+        raise click.UsageError("--data needs two models")
+    directories = [resolve(model) for model in models] or list(_known())
+    if data is not None:
+        _on_the_same_films(directories, data, as_json=as_json)
+        return
+    try:
+        rows = [row_of(read_card(directory), read_report(directory)) for directory in directories]
+    except ModelUnavailable as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        print_json(rows)
+    else:
+        print_versions(rows)
+
+
+def _known() -> Iterator[Path]:
+    """Give the directories of the registered versions, and of the shipped ones that are not registered."""
+    versions = _registered()
+    yield from (settings().models_dir / version for version in versions)
+    yield from (shipped for shipped in SHIPPED if read_card(shipped).version not in versions)
+
+
+def _registered() -> list[str]:
+    """Return the registered versions; none where there is no database or no schema yet."""
+    if settings().database_url.startswith("sqlite") and not (settings().data_dir / "thoraq.db").is_file():
+        return []
+    try:
+        with reading() as session:
+            return list(session.scalars(select(ModelVersion.version).order_by(ModelVersion.id)))
+    except (OperationalError, ProgrammingError) as error:
+        reason = str(error.orig).splitlines()[0]
+        click.echo(f"thoraq: the database does not answer ({reason}); comparing the shipped models", err=True)
+        return []
+
+
+def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool) -> None:
+    from model_training.comparison import compare as compared  # noqa: PLC0415 - SciPy takes a second to import
+    from model_training.report import patients_of  # noqa: PLC0415 - likewise
+
+    (card_a, a), (card_b, b) = (_answered(directory, data) for directory in directories)
+    if card_a.classes != card_b.classes:
+        raise click.UsageError(
+            f"the models know different classes: {', '.join(card_a.classes)}, and {', '.join(card_b.classes)}"
+        )
+    result: dict[str, Any] = compared(
+        a.answers.probabilities,
+        b.answers.probabilities,
+        a.answers.labels,
+        card_a.classes,
+        names=(card_a.version, card_b.version),
+        patients=patients_of(a.answers.names, a.manifest) if a.manifest else None,
+    )
+    if as_json:
+        print_json(result)
+    else:
+        print_comparison(result)
+
+
+def _answered(directory: Path, data: Path) -> tuple[ModelCard, Labelled]:
+    with bars() as progress:
+        try:
+            classifier = Classifier.load(directory)
+            task = progress.add_task(f"films for {classifier.card.version}", total=None, note="")
+            return classifier.card, answered(
+                classifier, data, lambda done, total: progress.update(task, completed=done, total=total)
+            )
+        except DatasetError as error:
+            raise click.BadParameter(str(error), param_hint="--data") from error
+        except ModelUnavailable as error:
+            raise click.UsageError(str(error)) from error

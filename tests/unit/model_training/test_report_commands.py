@@ -1,0 +1,183 @@
+"""`thoraq report --run`, `thoraq evaluate --html` and `thoraq compare`, from their arguments to what they leave."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from model_training.answers import keep
+from model_training.commands.compare import compare
+from model_training.commands.evaluate import evaluate
+from model_training.commands.report import report
+from worker.registry import SHIPPED_FILMS, SHIPPED_PHANTOMS, read_card
+
+
+def run(command, *arguments):
+    return CliRunner().invoke(command, [str(value) for value in arguments])
+
+
+@pytest.fixture
+def stored(tmp_path, full_report, drawn_run):
+    """A run's directory without its network: what is needed to show it again."""
+    directory = tmp_path / "stored"
+    directory.mkdir()
+    shutil.copy(SHIPPED_PHANTOMS / "card.json", directory)
+    (directory / "report.json").write_text(json.dumps({"version": "v3-0", "network": "v3", **full_report}))
+    keep(directory, drawn_run.answers)
+    return directory
+
+
+def manifested(folder):
+    """Write a manifest in which every second film is of a woman, and two films are of one patient."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    rows = [f"{name},{'MF'[index % 2]},p{index // 2}" for index, name in enumerate(names)]
+    (folder / "manifest.csv").write_text("\n".join(["file,sex,patient_id", *rows]) + "\n")
+
+
+def test_a_run_is_shown_again_without_its_network_and_its_films(database, stored, tmp_path):
+    """Page, figures and curves."""
+    result = run(report, "--run", stored, "--html", tmp_path / "page.html")
+
+    assert (0, "") == (result.exit_code, result.stdout)
+    assert {"roc.svg", "confusion.svg", "report.css"} <= {path.name for path in (tmp_path / "page_files").iterdir()}
+
+
+def test_a_run_is_printed_as_json_and_as_text(database, stored):
+    """The text is the default."""
+    as_json = json.loads(run(report, "--run", stored, "--json").stdout)
+    as_text = run(report, "--run", stored).stdout
+
+    assert "v3-0" == as_json["version"]
+    assert as_text.startswith("v3-0 on the test split, n = 90")
+    assert as_text == run(report, "--run", stored, "--text").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "give either"),
+        (("--predictions", __file__, "--run", "active"), "give either"),
+        (("--predictions", __file__, "--html", "page.html"), "--html needs --run"),
+        (("--run", "active", "--json", "--text"), "exclude each other"),
+        (("--run", "v9-000000000000"), "no registered version"),
+    ],
+)
+def test_senseless_options_are_bad_input(database, arguments, complaint):
+    """Exit code 2 and one sentence."""
+    result = run(report, *arguments)
+
+    assert 2 == result.exit_code
+    assert complaint in result.stderr
+
+
+def test_damaged_predictions_are_bad_input(database, stored, tmp_path):
+    """No traceback."""
+    (stored / "predictions.npz").write_text("no archive")
+
+    result = run(report, "--run", stored, "--html", tmp_path / "page.html")
+
+    assert 2 == result.exit_code
+    assert "no readable predictions" in result.stderr
+
+
+def test_an_evaluation_has_a_page_with_its_worst_errors(database, made, drawn, tmp_path):
+    """A film that is wrong on purpose is there to be seen."""
+    (drawn / "test" / "Left" / "01.png").rename(drawn / "test" / "Right" / "wrong.png")
+
+    result = run(evaluate, "--data", drawn, "--model", made[0], "--html", tmp_path / "page.html", "--json", "-")
+
+    assert 0 == result.exit_code, result.stderr
+    page = (tmp_path / "page.html").read_text()
+    assert json.loads(result.stdout)["model"] in page
+    for name in ("Worst errors", "page_files/thumbnails/error-01.png", "given films"):
+        assert name in page
+    with Image.open(tmp_path / "page_files" / "thumbnails" / "error-01.png") as picture:
+        assert (64, 64) == picture.size
+
+
+@pytest.mark.parametrize("split", ["", "test"])
+def test_a_manifest_adds_groups_and_patients_to_an_evaluation(database, made, drawn, split):
+    """In the folder, or beside the split that is given."""
+    manifested(drawn)
+
+    result = run(evaluate, "--data", drawn / split, "--model", made[0], "--json", "-")
+
+    evaluation = json.loads(result.stdout)
+    assert {"M": 4, "F": 4} == {row["group"]: row["n"] for row in evaluation["subgroups"] if row["by"] == "sex"}
+    assert "patient" == evaluation["bootstrap"]["unit"]
+
+
+def test_a_manifest_that_is_none_is_bad_input(database, made, drawn):
+    """Exit code 2 and one sentence."""
+    (drawn / "manifest.csv").write_text("name\nx\n")
+
+    result = run(evaluate, "--data", drawn, "--model", made[0])
+
+    assert 2 == result.exit_code
+    assert "no column file" in result.stderr
+
+
+def test_versions_stand_beside_the_papers_own_rows(database):
+    """Without a registry: the shipped ones."""
+    rows = {row["network"]: row for row in json.loads(run(compare, "--json").stdout)}
+
+    assert {"lite0", "v3", "phantom"} == rows.keys()
+    assert rows["phantom"]["paper"] is None
+    for row in rows.values():
+        assert {"train", "validation", "test"} == row["accuracy"].keys() == row["loss"].keys() == row["n"].keys()
+
+
+def test_the_papers_figures_are_those_that_it_states(database, tmp_path):
+    """Its Figure 11, and the losses of its final model."""
+    directory = tmp_path / "candidate"
+    directory.mkdir()
+    card = read_card(SHIPPED_FILMS).model_copy(update={"network": "v3", "version": "v3-000000000000"})
+    (directory / "card.json").write_text(card.model_dump_json())
+
+    (row,) = json.loads(run(compare, directory, "--json").stdout)
+    text = run(compare, directory).stdout
+
+    assert {"train": 0.98, "validation": 0.84, "test": 0.81} == row["paper"]["accuracy"]
+    assert {"train": 0.0479, "validation": 0.7017, "test": 0.9201} == row["paper"]["loss"]
+    assert {"train": None, "validation": None, "test": None} == row["accuracy"]
+    for words in ("the paper's v3", "0.0479, 0.7017, 0.9201", "not stated"):
+        assert words in text
+
+
+def test_registered_versions_are_compared_once(phantom_model):
+    """The shipped one that is registered is not listed again."""
+    versions = [row["version"] for row in json.loads(run(compare, "--json").stdout)]
+
+    assert 1 == versions.count(phantom_model)
+
+
+def test_two_versions_are_compared_on_the_same_films(database, made, drawn):
+    """A model does not differ from itself."""
+    manifested(drawn)
+
+    found = json.loads(run(compare, made[0], made[0], "--data", drawn, "--json").stdout)
+    text = run(compare, made[0], made[0], "--data", drawn).stdout
+
+    assert 8 == found["n"]
+    assert (0, 0) == (found["mcnemar"]["b_right_a_wrong"], found["mcnemar"]["a_right_b_wrong"])
+    assert 0 == found["differences"]["accuracy"]["difference"]
+    assert "On the same 8 films" in text
+    assert "sensitivity, Left" in text
+
+
+def test_one_version_is_not_compared_on_films(database, made, drawn):
+    """Nor three."""
+    result = run(compare, made[0], "--data", drawn)
+
+    assert 2 == result.exit_code
+    assert "needs two models" in result.stderr
+
+
+def test_versions_of_other_classes_are_not_compared(database, made, drawn):
+    """Their films mean something else."""
+    result = run(compare, made[0], SHIPPED_PHANTOMS, "--data", drawn)
+
+    assert 2 == result.exit_code
+    assert "--data" in result.stderr or "different classes" in result.stderr
