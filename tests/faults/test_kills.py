@@ -69,6 +69,18 @@ def test_killing_the_child_loses_and_doubles_nothing(deployment, tmp_path):
     assert "Worker exited prematurely: signal 9" in deployment.log("worker")
 
 
+def frozen_with_films_leased(deployment, pids) -> bool:
+    """Freeze the processes; between two batches nothing is leased, and they go on."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    with deployment.database() as connection:
+        if connection.scalar(text("SELECT count(*) FROM images WHERE state = 'scoring'")):
+            return True
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    return False
+
+
 def test_killing_the_whole_worker_loses_and_doubles_nothing(deployment, tmp_path):
     """SIGKILL of parent and child; what they had leased is found again when the lease ends."""
     (tmp_path / "films").mkdir()
@@ -87,11 +99,11 @@ def test_killing_the_whole_worker_loses_and_doubles_nothing(deployment, tmp_path
     deployment.wait_for(lambda: scored(deployment) >= 50, "50 films", 120)
 
     worker = deployment.processes.pop("worker")
-    for pid in [worker.pid, *deployment.children_of(worker)]:
+    everyone = [worker.pid, *deployment.children_of(worker)]
+    deployment.wait_for(lambda: frozen_with_films_leased(deployment, everyone), "films that are leased", 60)
+    for pid in everyone:
         os.kill(pid, signal.SIGKILL)
     worker.wait()
-    with deployment.database() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM images WHERE state = 'scoring'"))
     deployment.start("worker")
 
     deployment.wait_until_finished(accepted)
