@@ -4,7 +4,6 @@ Knows no folders, no database and no test split: nothing here can be chosen by i
 """
 
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,19 +22,13 @@ from model_training.films import Labels
 from model_training.further_findings import UNKNOWN, FurtherFindings, of_films
 from model_training.knobs import Knobs, Precision
 from model_training.networks import CHANNELS, Network
+from model_training.optimization import make_ready
 from worker import backend
 from worker.classifier import device_name
 
 logger = logging.getLogger(__name__)
 
 Weights = npt.NDArray[np.float32]
-
-#: Of all steps, with the cosine schedule; the rate starts at this share of itself, too.
-WARM_UP_SHARE = 0.1
-#: What is left of the learning rate at the end of a cosine.
-LAST_RATE_SHARE = 0.01
-#: Below it a logarithm says more of rounding than of the film.
-LEAST_PROBABILITY = 1e-6
 
 
 class Progress(Protocol):
@@ -86,7 +79,7 @@ def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress, resum
     with _computing_in(str(knobs.precision)):
         inner = network.build(network, len(data.classes))
         outer = _on_grey_films(inner, network, further)
-    _compile(outer, knobs, len(train))
+    make_ready(outer, knobs, len(train))
     keeper = _Keeper(inner, outer, knobs, progress, resume_from)
     feeding.fit(
         outer, train, validation, epochs=knobs.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks()
@@ -159,56 +152,6 @@ def _on_grey_films(inner: Any, network: Network, further: FurtherFindings | None
     features = keras.Model(inner.inputs, head.input, name=f"{network.name}_features")(three)
     several = keras.layers.Dense(len(further.names), activation="sigmoid", dtype="float32", name=FURTHER_HEAD)
     return keras.Model(films, {CLASS_HEAD: head(features), FURTHER_HEAD: several(features)}, name=name)
-
-
-def _compile(outer: Any, knobs: Knobs, steps_per_epoch: int) -> None:  # noqa: ANN401
-    loss: Any = "sparse_categorical_crossentropy"
-    settings: dict[str, Any] = {"loss": loss, "metrics": ["accuracy"]}
-    if isinstance(outer.output, dict):
-        settings = {
-            "loss": {CLASS_HEAD: loss, FURTHER_HEAD: known_crossentropy},
-            "loss_weights": {CLASS_HEAD: 1.0, FURTHER_HEAD: knobs.further_findings_weight},
-            "metrics": {CLASS_HEAD: ["accuracy"]},
-        }
-    outer.compile(optimizer=_optimizer(knobs, steps_per_epoch), weighted_metrics=[], jit_compile=False, **settings)
-
-
-def known_crossentropy(targets: Any, probabilities: Any) -> Any:  # noqa: ANN401
-    """Return each film's mean binary cross-entropy over the findings that are known of it; 0 where none is.
-
-    Args:
-        targets: shape (n, findings): 1, 0 or `UNKNOWN`.
-        probabilities: float, shape (n, findings).
-    """
-    ops = backend.keras().ops
-    known = ops.cast(targets != UNKNOWN, probabilities.dtype)
-    likely = ops.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    surprise = -ops.where(targets == 1, ops.log(likely), ops.log(1 - likely)) * known
-    return ops.sum(surprise, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1)
-
-
-def _optimizer(knobs: Knobs, steps_per_epoch: int) -> Any:  # noqa: ANN401
-    optimizers = backend.keras().optimizers
-    config: dict[str, Any] = {"learning_rate": knobs.learning_rate}
-    if knobs.schedule == "cosine":
-        steps = steps_per_epoch * knobs.epochs
-        warm_up = math.ceil(steps * WARM_UP_SHARE)
-        config["learning_rate"] = optimizers.schedules.CosineDecay(
-            knobs.learning_rate * WARM_UP_SHARE,
-            max(1, steps - warm_up),
-            alpha=LAST_RATE_SHARE,
-            warmup_target=knobs.learning_rate,
-            warmup_steps=warm_up,
-        )
-    if knobs.weight_decay is not None:
-        config["weight_decay"] = knobs.weight_decay
-    if knobs.average_momentum is not None:
-        config |= {"use_ema": True, "ema_momentum": knobs.average_momentum}
-    return getattr(optimizers, OPTIMIZERS[knobs.optimizer])(**config)
-
-
-#: The names that a run may use, and Keras's classes of them.
-OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
 
 class _Keeper:

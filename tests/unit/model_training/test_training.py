@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model_training import checkpoint, training
+from model_training import checkpoint, optimization, training
 from model_training.answers import ask
 from model_training.dataset import read
 from model_training.networks import NETWORKS
@@ -198,7 +198,7 @@ def test_a_finding_that_is_not_known_costs_nothing():
     probabilities = np.array([[0.5, 0.5, 0.001], [0.9, 0.9, 0.9]], np.float32)
 
     loss = np.asarray(
-        training.known_crossentropy(training.backend.keras().ops.convert_to_tensor(targets), probabilities)
+        optimization.known_crossentropy(training.backend.keras().ops.convert_to_tensor(targets), probabilities)
     )
 
     assert loss == pytest.approx([np.log(2), 0])
