@@ -5,9 +5,9 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.access import READERS, requires
 from dashboard.examinations import examination, preview_file
-from dashboard.worklist import Filters, StudyState, classes, page, row_id, rows
+from dashboard.worklist import Filters, classes, page, row_id, rows
 from worker.database import reading
-from worker.records import Image
+from worker.records import Image, StudyState
 
 studies = Blueprint("studies", __name__)
 

@@ -1,32 +1,30 @@
 """The results as rows: studies with their state and their findings, newest first, page by page. Only reads.
 
-A study's result is, per finding, the maximum over its scored films, and the minimum for No-Findings: one film that
-shows something is enough.
+A study's result is stored with it by the worker; nothing is combined here.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
 
-from worker.records import FindingProbability, Image, ImageState, ModelVersion, Prediction, Rejection, Study, Submission
+from worker.records import (
+    Image,
+    ImageState,
+    ModelVersion,
+    Prediction,
+    Rejection,
+    Study,
+    StudyFinding,
+    StudyState,
+    Submission,
+)
 
-#: The one class that says that nothing was found.
-NO_FINDINGS = "No-Findings"
 PAGE_SIZE = 50
 #: The largest id that an INTEGER column of PostgreSQL holds.
 MAX_ROW_ID = 2**31 - 1
-
-
-class StudyState(StrEnum):
-    """Where a study stands, by its films."""
-
-    WAITING = "waiting"  #: A film waits or is being scored.
-    SCORED = "scored"  #: Every film is finished, and at least one has a prediction.
-    REJECTED = "rejected"  #: Every film was rejected.
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
     reasons = _reasons(session, ids)
     first_reference = select(func.min(Image.reference)).where(Image.study_id == Study.id).scalar_subquery()
     heads = session.execute(
-        select(Study.id, Submission.received_at, Submission.priority, first_reference)
+        select(Study.id, Submission.received_at, Submission.priority, Study.state, first_reference)
         .join(Study.submission)
         .where(Study.id.in_(ids))
     )
@@ -123,23 +121,16 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
             study_id,
             received_at,
             priority,
-            state_of(films.get(study_id, {})),
+            StudyState(state),
             films.get(study_id, {}),
             findings.get(study_id, []),
             versions.get(study_id, []),
             reasons.get(study_id, []),
             reference,
         )
-        for study_id, received_at, priority, reference in heads
+        for study_id, received_at, priority, state, reference in heads
     }
     return [found[study_id] for study_id in ids if study_id in found]
-
-
-def state_of(films: dict[str, int]) -> StudyState:
-    """Return a study's state from the number of its films in each state."""
-    if films.get(ImageState.WAITING) or films.get(ImageState.SCORING):
-        return StudyState.WAITING
-    return StudyState.SCORED if films.get(ImageState.SCORED) else StudyState.REJECTED
 
 
 def row_id(text: str | None) -> int | None:
@@ -158,42 +149,10 @@ def _filtered(filters: Filters) -> Select[int]:
     if filters.submission_id is not None:
         query = query.where(Study.submission_id == filters.submission_id)
     if filters.state is not None:
-        query = query.where(_is_in(filters.state))
+        query = query.where(Study.state == filters.state)
     if filters.finding is not None:
-        query = query.where(_is_in(StudyState.SCORED), _top_finding() == filters.finding)
+        query = query.where(Study.state == StudyState.SCORED, Study.label == filters.finding)
     return query
-
-
-def _is_in(state: StudyState) -> ColumnElement[bool]:
-    """Return the condition that a study is in `state`; says in SQL what `state_of` says of numbers."""
-    unfinished = _has_film(ImageState.WAITING, ImageState.SCORING)
-    if state == StudyState.WAITING:
-        return unfinished
-    scored = _has_film(ImageState.SCORED)
-    return ~unfinished & (scored if state == StudyState.SCORED else ~scored)
-
-
-def _has_film(*states: ImageState) -> ColumnElement[bool]:
-    return exists().where(Image.study_id == Study.id, Image.state.in_(states))
-
-
-def _combined() -> ColumnElement[float]:
-    """Return a study's probability of one finding: the rule of this module's head, under GROUP BY study, finding."""
-    probability: InstrumentedAttribute[float] = FindingProbability.probability
-    return case((FindingProbability.finding == NO_FINDINGS, func.min(probability)), else_=func.max(probability))
-
-
-def _top_finding() -> ColumnElement[str]:
-    return (
-        select(FindingProbability.finding)
-        .join(Image, Image.prediction_id == FindingProbability.prediction_id)
-        .where(Image.study_id == Study.id)
-        .correlate(Study)
-        .group_by(FindingProbability.finding)
-        .order_by(_combined().desc(), FindingProbability.finding)
-        .limit(1)
-        .scalar_subquery()
-    )
 
 
 def _films(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
@@ -205,17 +164,12 @@ def _films(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
 
 
 def _findings(session: Session, ids: Sequence[int]) -> dict[int, list[tuple[str, float]]]:
-    combined: dict[int, list[tuple[str, float]]] = {}
-    query = (
-        select(Image.study_id, FindingProbability.finding, _combined().label("probability"))
-        .join(Image, Image.prediction_id == FindingProbability.prediction_id)
-        .where(Image.study_id.in_(ids))
-        .group_by(Image.study_id, FindingProbability.finding)
-        .order_by(Image.study_id, _combined().desc(), FindingProbability.finding)
-    )
-    for study_id, finding, probability in session.execute(query):
-        combined.setdefault(study_id, []).append((finding, probability))
-    return combined
+    found: dict[int, list[tuple[str, float]]] = {}
+    query = select(StudyFinding.study_id, StudyFinding.finding, StudyFinding.probability)
+    order = StudyFinding.study_id, StudyFinding.probability.desc(), StudyFinding.finding
+    for study_id, finding, probability in session.execute(query.where(StudyFinding.study_id.in_(ids)).order_by(*order)):
+        found.setdefault(study_id, []).append((finding, probability))
+    return found
 
 
 def _reasons(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:

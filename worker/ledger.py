@@ -1,5 +1,7 @@
 """Every change of an image's state: claim, record, release, expire. The only writer of those states.
 
+With an image's outcome its study's result is brought up to date, in the same transaction.
+
 An image that has attempts left is always waiting, or under a lease that ends; so whatever dies, it is found again.
 """
 
@@ -11,6 +13,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from worker import study_results
 from worker.database import now
 from worker.errors import Reason
 from worker.records import FindingProbability, Image, ImageState, Prediction, Rejection
@@ -65,6 +68,7 @@ def claim(session: Session, owner: str, *, limit: int, lease_seconds: int, max_a
             detail = f"the process died {image.attempts} times while it scored this film"
             _reject(session, image, Reason.CRASHED_THE_WORKER, detail)
         session.flush()
+        study_results.update(session, [image.id for image in spent])
     return []
 
 
@@ -115,6 +119,7 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
             .where(
                 Image.id.in_([o.image_id for o in outcomes]), Image.owner == owner, Image.state == ImageState.SCORING
             )
+            .order_by(Image.id)
             .with_for_update()
         )
     }
@@ -128,6 +133,8 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
         else:
             image.prediction_id = predictions[outcome.sha256]
             _finish(image, ImageState.SCORED)
+    session.flush()
+    study_results.update(session, list(held))
     return len(ours)
 
 

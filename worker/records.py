@@ -33,6 +33,14 @@ class ImageState(StrEnum):
     REJECTED = "rejected"  #: Has a rejection with its reason.
 
 
+class StudyState(StrEnum):
+    """Where a study stands, by its films."""
+
+    WAITING = "waiting"  #: A film waits or is being scored; what is known so far is preliminary.
+    SCORED = "scored"  #: Every film is finished, and at least one has a prediction.
+    REJECTED = "rejected"  #: Every film was rejected.
+
+
 class RunState(StrEnum):
     """Where a retraining run stands."""
 
@@ -80,9 +88,18 @@ class Refusal(Base):
 
 
 class Study(Base):
-    """One examination; its images are scored apart and answered together."""
+    """One examination; its images are scored apart and answered together.
+
+    Its result (state, label, probability, finished_at and the `StudyFinding`s) is written by `worker.study_results`.
+    """
 
     __tablename__ = "studies"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'scored', 'rejected')", name="ck_studies_state"),
+        # The lists: newest first in one state, or under one label.
+        Index("ix_studies_state", "state", "id"),
+        Index("ix_studies_label", "label", "state", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id"), index=True)
@@ -91,9 +108,31 @@ class Study(Base):
     accession_issuer: Mapped[str | None] = mapped_column(String(64))
     #: The sender's pseudonym of the patient; never a name or a hospital number.
     patient_key: Mapped[str | None] = mapped_column(String(128), index=True)
+    state: Mapped[str] = mapped_column(String(16), default=StudyState.WAITING, server_default=StudyState.WAITING.value)
+    #: The finding with the highest probability over the films scored so far, and that probability.
+    label: Mapped[str | None] = mapped_column(String(64))
+    probability: Mapped[float | None]
+    #: When its last film was finished; null while one is not.
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     submission: Mapped[Submission] = relationship(back_populates="studies")
     images: Mapped[list["Image"]] = relationship(back_populates="study", order_by="Image.id")
+    findings: Mapped[list["StudyFinding"]] = relationship(order_by="StudyFinding.probability.desc()")
+
+
+class StudyFinding(Base):
+    """A study's probability of one finding, in [0, 1], and the film that decided it."""
+
+    __tablename__ = "study_findings"
+    __table_args__ = (
+        CheckConstraint("probability >= 0 AND probability <= 1", name="ck_study_findings_probability"),
+        Index("ix_study_findings_finding", "finding", "probability"),
+    )
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    finding: Mapped[str] = mapped_column(String(64), primary_key=True)
+    probability: Mapped[float]
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
 
 
 class Image(Base):

@@ -18,6 +18,7 @@ from dashboard import accounts
 from dashboard.accounts import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
+from worker import study_results
 from worker.database import now, transaction
 from worker.records import (
     Activation,
@@ -132,8 +133,13 @@ class Rows:
             study = Study(submission=submission, **fields)
             session.add(study)
             session.flush()
-            for index, film in enumerate(films):
-                session.add(self._film(session, study.id, f"{number:060x}{index:04x}", film, model))
+            images = [
+                self._film(session, study.id, f"{number:060x}{index:04x}", film, model)
+                for index, film in enumerate(films)
+            ]
+            session.add_all(images)
+            session.flush()
+            study_results.update(session, [image.id for image in images])
             return study.id
 
     @staticmethod

@@ -1,0 +1,66 @@
+"""The revisions: they lead to the tables of the code, there and back, and old rows come along."""
+
+import pytest
+from alembic import command
+from sqlalchemy import text
+
+from worker.commands.db import alembic_config
+from worker.database import engine
+
+#: One study of two scored films (a third was rejected), one rejected, one that waits, as revision 0001 had them.
+OLD_ROWS = """
+INSERT INTO submissions VALUES ('s', 't', 'r', '', 1, '[]', '{}', '2026-01-01 00:00:00');
+INSERT INTO model_versions VALUES (1, 'm-1', '', '{}', '{}', '2026-01-01 00:00:00');
+INSERT INTO studies (id, submission_id) VALUES (1, 's'), (2, 's'), (3, 's');
+INSERT INTO predictions VALUES (1, 'a', 1, 'No-Findings', 0.9, '2026-01-01 00:00:00'),
+                               (2, 'b', 1, 'Effusions', 0.8, '2026-01-01 00:00:00');
+INSERT INTO finding_probabilities VALUES (1, 'Effusions', 0.1), (1, 'No-Findings', 0.9),
+                                         (2, 'Effusions', 0.8), (2, 'No-Findings', 0.2);
+INSERT INTO images (id, study_id, root, path, priority, state, attempts, received_at, finished_at, prediction_id) VALUES
+  (1, 1, 'r', 'p', 1, 'scored', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:01', 1),
+  (2, 1, 'r', 'p', 1, 'scored', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:02', 2),
+  (3, 1, 'r', 'p', 1, 'rejected', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:03', NULL),
+  (4, 2, 'r', 'p', 1, 'rejected', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:04', NULL),
+  (5, 3, 'r', 'p', 1, 'waiting', 0, '2026-01-01 00:00:00', NULL, NULL)
+"""
+
+
+@pytest.fixture
+def migrate(request, data_dir):
+    """A database without tables, and what moves it from revision to revision."""
+    import os
+
+    if os.environ.get("THORAQ_TEST_ON_POSTGRES"):
+        from conftest import forget_settings
+
+        request.getfixturevalue("postgres_database")
+        forget_settings()
+    return alembic_config()
+
+
+def test_old_studies_get_their_results(migrate):
+    """What was scored before is in the lists."""
+    command.upgrade(migrate, "0001")
+    with engine().begin() as connection:
+        for statement in OLD_ROWS.split(";"):
+            connection.execute(text(statement))
+
+    command.upgrade(migrate, "head")
+
+    with engine().connect() as connection:
+        studies = connection.execute(text("SELECT state, label, probability FROM studies ORDER BY id")).all()
+        moments = connection.execute(text("SELECT finished_at FROM studies ORDER BY id")).scalars().all()
+        findings = connection.execute(text("SELECT finding, probability, image_id FROM study_findings ORDER BY 1"))
+        assert [("Effusions", 0.8, 2), ("No-Findings", 0.2, 2)] == [tuple(row) for row in findings]
+    assert [("scored", "Effusions", 0.8), ("rejected", None, None), ("waiting", None, None)] == [*map(tuple, studies)]
+    assert ["3", "4", "None"] == [str(moment)[:19][-1] if moment else "None" for moment in moments]
+
+
+def test_revisions_lead_to_the_tables_of_the_code_there_and_back(migrate):
+    """A new deployment and an upgraded one have one schema."""
+    command.upgrade(migrate, "head")
+    command.check(migrate)
+
+    command.downgrade(migrate, "base")
+    command.upgrade(migrate, "head")
+    command.check(migrate)

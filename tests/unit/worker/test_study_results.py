@@ -1,0 +1,92 @@
+"""A study's result, kept up to date by the ledger."""
+
+import pytest
+from sqlalchemy import select
+
+from worker import ledger
+from worker.database import reading, transaction
+from worker.errors import Reason
+from worker.ledger import Rejected, Scored
+from worker.records import Image, ModelVersion, Study, StudyFinding, Submission
+
+
+@pytest.fixture
+def study(database):
+    """One study of three waiting films, claimed by `a`."""
+    with transaction() as session:
+        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={}, report={}))
+        study = Study(id=1, images=[Image(id=n, root="images", path=f"{n}.png", priority=1) for n in (1, 2, 3)])
+        session.add(
+            Submission(
+                id="s", source="t", request_id="r", content_sha256="", priority=1, refused=[], extra={}, studies=[study]
+            )
+        )
+        session.flush()
+        ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
+
+
+def record(*outcomes):
+    with transaction() as session:
+        ledger.record(session, "a", outcomes, 1)
+
+
+def scored(image_id, **probabilities):
+    return Scored(image_id, str(image_id) * 64, {name.replace("_", "-"): p for name, p in probabilities.items()})
+
+
+def result():
+    with reading() as session:
+        study = session.get_one(Study, 1)
+        findings = {
+            row.finding: (row.probability, row.image_id) for row in session.scalars(select(StudyFinding)).unique()
+        }
+        return study.state, study.label, study.probability, study.finished_at, findings
+
+
+def test_a_study_waits_without_a_result(study):
+    """Nothing is claimed of it before a film is scored."""
+    assert ("waiting", None, None, None, {}) == result()
+
+
+def test_the_result_is_the_highest_and_for_no_findings_the_lowest_and_names_the_film(study):
+    """Whether its films come in one batch or in several."""
+    record(scored(1, Effusions=0.1, No_Findings=0.9))
+    state, label, probability, finished_at, _ = result()
+    assert ("waiting", "No-Findings", 0.9, None) == (state, label, probability, finished_at)
+
+    record(scored(2, Effusions=0.8, No_Findings=0.2), Rejected(3, None, Reason.CORRUPT, "damaged"))
+
+    state, label, probability, finished_at, findings = result()
+    assert ("scored", "Effusions", 0.8) == (state, label, probability)
+    assert {"Effusions": (0.8, 2), "No-Findings": (0.2, 2)} == findings
+    with reading() as session:
+        assert finished_at == session.get_one(Image, 3).finished_at
+
+
+def test_of_equal_films_the_first_decides_and_of_equal_findings_the_first_by_name(study):
+    """The same films give the same result in whatever order they are scored."""
+    record(scored(3, Pneumonia=0.4, Effusions=0.4))
+    record(scored(1, Pneumonia=0.4, Effusions=0.4), scored(2, Pneumonia=0.4, Effusions=0.4))
+
+    _, label, _, _, findings = result()
+    assert "Effusions" == label
+    assert {"Pneumonia": (0.4, 1), "Effusions": (0.4, 1)} == findings
+
+
+def test_a_study_whose_films_were_all_rejected_is_rejected(study):
+    """And has no finding."""
+    record(*(Rejected(image_id, None, Reason.BLANK, "blank") for image_id in (1, 2, 3)))
+
+    state, label, probability, finished_at, findings = result()
+    assert ("rejected", None, None, {}) == (state, label, probability, findings)
+    assert finished_at is not None
+
+
+def test_a_film_that_killed_its_process_finishes_its_study(study):
+    """Rejections that the claim makes count, too."""
+    record(scored(1, Effusions=0.6), scored(2, Effusions=0.5))
+    for _ in range(3):
+        with transaction() as session:
+            ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
+
+    assert ("scored", "Effusions") == result()[:2]
