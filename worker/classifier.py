@@ -48,14 +48,16 @@ class Classifier:
     def predict(self, films: Grey) -> npt.NDArray[np.float32]:
         """Return probabilities, shape (n, classes), of prepared films, uint8, shape (n, height, width).
 
-        The network always sees batches of one shape (the last is padded), so its graph is traced once.
+        A batch that is not full is padded to the next power of two: one film costs one film, and the network's graph
+        is traced for a few shapes only.
         """
         size = self._batch_size
         answers = [self._predict_one_batch(films[start : start + size]) for start in range(0, len(films), size)]
         return np.concatenate(answers) if answers else np.empty((0, len(self.card.classes)), np.float32)
 
     def _predict_one_batch(self, films: Grey) -> npt.NDArray[np.float32]:
-        padded = np.zeros((self._batch_size, *self.card.input_size, self.card.channels), np.uint8)
+        shape = min(self._batch_size, 1 << (len(films) - 1).bit_length())
+        padded = np.zeros((shape, *self.card.input_size, self.card.channels), np.uint8)
         padded[: len(films)] = films[..., None]
         probabilities: npt.NDArray[np.float32] = np.asarray(self._network.predict_on_batch(padded))[: len(films)]
         return probabilities

@@ -5,21 +5,28 @@ With an image's outcome its study's result is brought up to date, in the same tr
 An image that has attempts left is always waiting, or under a lease that ends; so whatever dies, it is found again.
 """
 
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from worker import study_results
 from worker.database import now
 from worker.errors import Reason
-from worker.records import FindingProbability, Image, ImageState, Prediction, Rejection
+from worker.records import FindingProbability, Image, ImageState, Prediction, Priority, Rejection
 
 #: After trouble outside, an image waits this long before it is tried again.
 PAUSE_SECONDS = 30
+#: Of a batch, for images that waited too long: nothing starves, and an urgent one is still in the next batch.
+OVERDUE_SHARE = 0.25
+
+#: id, root, path, sha256, attempts, received_at.
+Candidate: TypeAlias = "Row[int, str, str, str | None, int, datetime]"
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Claim:
     path: str
     #: What the sender announced, if it did.
     sha256: str | None
+    #: This claim counted in; from the second on an image is claimed alone.
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,18 +62,38 @@ class Rejected:
     detail: str
 
 
-def claim(session: Session, owner: str, *, limit: int, lease_seconds: int, max_attempts: int) -> list[Claim]:
+def claim(  # noqa: PLR0913 - each is a limit of its own
+    session: Session,
+    owner: str,
+    *,
+    limit: int,
+    lease_seconds: int,
+    max_attempts: int,
+    max_wait: Mapping[Priority, timedelta] = types.MappingProxyType({}),
+    together: bool = False,
+) -> list[Claim]:
     """Lease up to `limit` images to `owner`, most urgent and oldest first, and count the attempt.
 
-    An owner that comes again (its process died, its message was delivered anew) gets its own images first. Whatever
-    was tried before is leased alone, so that a film which kills the process takes no other with it; after
+    Whatever was tried before is leased alone, so that a film which kills the process takes no other with it; after
     `max_attempts` such deaths it is rejected.
+
+    Args:
+        session: in a transaction that the caller commits before a byte is decoded.
+        owner: who scores them.
+        limit: images of one batch.
+        lease_seconds: until the claim is void.
+        max_attempts: claims that an image may have had before it is given up.
+        max_wait: of those that waited longer, the oldest get up to `OVERDUE_SHARE` of the batch, however many more
+            urgent ones there are.
+        together: the owner works on others; an image that must be alone is not leased now, nor is any that comes after.
     """
-    while images := _candidates(session, owner, limit):
+    while images := _candidates(session, limit, max_wait):
         spent = [image for image in images if image.attempts >= max_attempts]
         if not spent:
-            return [_lease(image, owner, lease_seconds) for image in images]
-        for image in spent:
+            if images[0].attempts and together:
+                return []
+            return _lease(session, owner, images, lease_seconds)
+        for image in session.scalars(select(Image).where(Image.id.in_([row.id for row in spent]))):
             detail = f"the process died {image.attempts} times while it scored this film"
             _reject(session, image, Reason.CRASHED_THE_WORKER, detail)
         session.flush()
@@ -72,39 +101,71 @@ def claim(session: Session, owner: str, *, limit: int, lease_seconds: int, max_a
     return []
 
 
-def _candidates(session: Session, owner: str, limit: int) -> Sequence[Image]:
-    """Return unclaimed images of attempt 0 to score together, or one image that was tried before."""
-    own = session.scalars(
-        select(Image)
-        .where(Image.owner == owner, Image.state == ImageState.SCORING)
-        .order_by(Image.attempts, Image.priority, Image.id)
-        .limit(1)
-    ).all()
-    if own:
-        return own
-    waiting = session.scalars(
-        select(Image)
-        .where(_claimable())
+def take_back(session: Session, owner: str) -> int:
+    """Let the images wait again that `owner` had claimed before its process died, and return how many.
+
+    A message that is delivered anew begins with this: its films need not wait for their leases to end. The attempts
+    stay counted.
+    """
+    return _let_wait(session, Image.owner == owner)
+
+
+def _candidates(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
+    """Return unclaimed images of attempt 0 to score together, or one image that was tried before.
+
+    One that must be alone waits for its turn, and then goes first, so that it does not starve either.
+    """
+    overdue = _overdue(session, max(1, int(limit * OVERDUE_SHARE)), max_wait)
+    urgent = session.execute(
+        _waiting()
+        .where(Image.id.not_in([row.id for row in overdue]))
         .order_by(Image.priority, Image.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        .limit(limit - len(overdue))
     ).all()
-    if waiting and waiting[0].attempts:
-        return waiting[:1]
-    return [image for image in waiting if not image.attempts]
+    for head in (*urgent[:1], *overdue[:1]):
+        if head.attempts:
+            return [head]
+    return [image for image in (*urgent, *overdue) if not image.attempts]
+
+
+def _overdue(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
+    """Return the oldest images that waited longer than their priority allows.
+
+    The oldest of each priority are looked at, overdue or not: the index knows ages by the ids' order only.
+    """
+    found = [
+        row
+        for priority, wait in max_wait.items()
+        for row in session.execute(_waiting().where(Image.priority == priority).order_by(Image.id).limit(limit))
+        if row.received_at < now() - wait
+    ]
+    return sorted(found, key=lambda row: row.received_at)[:limit]
+
+
+def _waiting() -> Select[int, str, str, str | None, int, datetime]:
+    """Return the question for images that may be claimed; what another claims at this moment is passed over."""
+    columns = (Image.id, Image.root, Image.path, Image.sha256, Image.attempts, Image.received_at)
+    return select(*columns).where(_claimable()).with_for_update(skip_locked=True)
 
 
 def _claimable() -> ColumnElement[bool]:
     return (Image.state == ImageState.WAITING) & or_(Image.not_before.is_(None), Image.not_before <= now())
 
 
-def _lease(image: Image, owner: str, lease_seconds: int) -> Claim:
-    image.state = ImageState.SCORING
-    image.owner = owner
-    image.attempts += 1
-    image.lease_until = now() + timedelta(seconds=lease_seconds)
-    image.not_before = None
-    return Claim(image.id, image.root, image.path, image.sha256)
+def _lease(session: Session, owner: str, images: Sequence[Candidate], lease_seconds: int) -> list[Claim]:
+    session.execute(
+        update(Image)
+        .where(Image.id.in_([image.id for image in images]))
+        .values(
+            state=ImageState.SCORING,
+            owner=owner,
+            attempts=Image.attempts + 1,
+            lease_until=now() + timedelta(seconds=lease_seconds),
+            not_before=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return [Claim(image.id, image.root, image.path, image.sha256, image.attempts + 1) for image in images]
 
 
 def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], model_version_id: int) -> int:
@@ -191,9 +252,13 @@ def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
 
 def expire(session: Session) -> int:
     """Put images back whose lease has ended, the attempt charged, and return how many."""
+    return _let_wait(session, Image.lease_until < now())
+
+
+def _let_wait(session: Session, condition: ColumnElement[bool]) -> int:
     ended = session.scalars(
         update(Image)
-        .where(Image.state == ImageState.SCORING, Image.lease_until < now())
+        .where(Image.state == ImageState.SCORING, condition)
         .values(state=ImageState.WAITING, owner=None, lease_until=None)
         .returning(Image.id)
     )

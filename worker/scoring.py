@@ -1,12 +1,14 @@
-"""The main job as plain code: claim, open, decode, predict, record. Knows no Celery."""
+"""The main job as plain code: claim, open, decode, predict, record, all overlapped. Knows no Celery."""
 
 import hashlib
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
@@ -16,9 +18,20 @@ from worker.database import reading, through_outages, transaction
 from worker.decoding import Grey, Limits, decode
 from worker.errors import ModelUnavailable, Reason, RejectedImage, TryAgainLater
 from worker.ledger import Claim, Rejected, Scored
+from worker.records import Priority
 from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+#: Batches that decode while another is predicted. More would hold up an urgent film, fewer the network.
+BATCHES_AHEAD = 2
+#: Batches whose outcomes are on their way into the database. More would only be lost with the process.
+BATCHES_BEHIND = 2
+#: Films of a backlog whose previews are remembered; an older film gets its preview when somebody looks at it.
+PREVIEWS_OWED = 2_000
+
+#: By which version films are to be scored, and the films.
+Claiming = Future[tuple[int | None, list[Claim]]]
 
 
 @dataclass(frozen=True)
@@ -37,88 +50,185 @@ class Postponed:
     image_id: int
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The loaded network and the row that names it: what a batch is scored by, from its decoding on."""
+
+    classifier: Classifier
+    model_version_id: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Films on their way from claim to record."""
+
+    scale: Scale
+    films: Sequence[Future[Prepared | Rejected | Postponed]]
+
+
 class Scorer:
-    """One process's scoring: the active network and a pool of decoding threads, both made on first use."""
+    """One process's scoring: the active network, threads that decode, and one thread that talks to the ledger.
+
+    The decoders release the interpreter's lock, so threads use every core. Claims and records go through one thread in
+    order, so that a film is claimed, decoded, predicted and recorded while its neighbours are at another step.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; load nothing yet."""
         self._settings = settings
-        self._pool = ThreadPoolExecutor(settings.decode_threads or os.cpu_count() or 1, thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(settings.decode_threads or os.cpu_count() or 1, thread_name_prefix="decode")
+        self._ledger = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
         self._roots = {**settings.image_roots, archive.ARCHIVE: settings.archive_dir}
-        self._classifier: Classifier | None = None
-        self._model_version_id = 0
+        self._max_wait = {
+            Priority.ROUTINE: timedelta(seconds=settings.max_wait_routine_seconds),
+            Priority.OFFPEAK: timedelta(seconds=settings.max_wait_offpeak_seconds),
+        }
+        self._scale: Scale | None = None
+        #: Films whose previews are due, the newest of a backlog.
+        self._unseen: deque[Claim] = deque(maxlen=PREVIEWS_OWED)
 
     def score_waiting(self, owner: str) -> bool:
         """Score batch after batch while films wait and the time budget lasts; tell whether some still wait.
 
         Args:
-            owner: under whose name films are claimed; the same name claims its own again after a crash.
+            owner: under whose name films are claimed; what the same name had claimed before a crash waits again.
 
         Raises:
             ModelUnavailable: there is no active version, or it cannot be loaded. Nothing is claimed.
         """
         deadline = time.monotonic() + self._settings.task_budget_seconds
-        self.follow_active_version()
-        while time.monotonic() < deadline:
-            if not (claims := self._claim(owner)):
-                break
-            self._score(claims, owner)
-            self.follow_active_version()
+        self._load(self._active_version_id())
+        self._take_back(owner)
+        while self._flow(owner, deadline):
+            pass
+        self._make_previews(deadline)
         with reading() as session:
             return ledger.any_waiting(session)
 
-    @through_outages
-    def follow_active_version(self) -> None:
-        """Load the active version if it is not the loaded one; a batch is scored by one version."""
-        with reading() as session:
-            if self._model_version_id and registry.active_id(session) == self._model_version_id:
-                return
-            row = registry.active(session)
-        if row is None:
-            raise ModelUnavailable("no model version is active: run `thoraq models import` or `models promote`")
-        self._classifier = Classifier.load(
-            self._settings.models_dir / row.version, sha256=row.sha256, batch_size=self._settings.batch_size
-        )
-        self._model_version_id = row.id
-        logger.info("scoring with %s", row.version)
-
     def loaded(self) -> tuple[str, str]:
         """Return the loaded version's name and the device on which it computes."""
-        return self._network().card.version, device_name()
+        return self._loaded().classifier.card.version, device_name()
 
-    def _network(self) -> Classifier:
-        if self._classifier is None:
-            raise ModelUnavailable("no model version is loaded")
-        return self._classifier
+    def _flow(self, owner: str, deadline: float) -> int:
+        """Score until nothing more can be claimed beside what is in flight, and return how many films that were.
+
+        A film that was tried before must be alone: it is claimed as the first of a flow, and nothing beside it.
+        """
+        ahead: deque[Batch] = deque()
+        behind: deque[Future[None]] = deque()
+        claiming: Claiming | None = None
+        films, more = 0, True
+        while True:
+            if more and claiming is None and len(ahead) < BATCHES_AHEAD and time.monotonic() < deadline:
+                claiming = self._ledger.submit(self._claim, owner, together=films > 0)
+            if claiming and (not ahead or claiming.done()):
+                version_id, claims = claiming.result()
+                claiming, films = None, films + len(claims)
+                more = bool(claims) and claims[0].attempt == 1
+                if claims:
+                    ahead.append(self._decode(owner, claims, version_id))
+            elif ahead:
+                behind.append(self._predict(owner, ahead.popleft()))
+                while len(behind) > BATCHES_BEHIND:
+                    behind.popleft().result()
+            else:
+                break
+        for record in behind:
+            record.result()
+        return films
 
     @through_outages
-    def _claim(self, owner: str) -> list[Claim]:
+    def _claim(self, owner: str, *, together: bool) -> tuple[int | None, list[Claim]]:
+        """Claim a batch and tell by which version it is to be scored."""
         with transaction() as session:
-            return ledger.claim(
+            claims = ledger.claim(
                 session,
                 owner,
                 limit=self._settings.batch_size,
                 lease_seconds=self._settings.lease_seconds,
                 max_attempts=self._settings.max_attempts,
+                max_wait=self._max_wait,
+                together=together,
             )
+            return registry.active_id(session), claims
 
-    def _score(self, claims: Sequence[Claim], owner: str) -> None:
-        """Take one batch from claim to record."""
-        classifier = self._network()
-        results = list(self._pool.map(self._prepare, claims))
+    @through_outages
+    def _take_back(self, owner: str) -> None:
+        with transaction() as session:
+            ledger.take_back(session, owner)
+
+    @through_outages
+    def _active_version_id(self) -> int | None:
+        with reading() as session:
+            return registry.active_id(session)
+
+    @through_outages
+    def _load(self, version_id: int | None) -> Scale:
+        """Return the active version, loading it if it is not the loaded one; a batch is scored by one version."""
+        if self._scale and self._scale.model_version_id == version_id:
+            return self._scale
+        with reading() as session:
+            row = registry.active(session)
+        if row is None:
+            raise ModelUnavailable("no model version is active: run `thoraq models import` or `models promote`")
+        classifier = Classifier.load(
+            self._settings.models_dir / row.version, sha256=row.sha256, batch_size=self._settings.batch_size
+        )
+        self._scale = Scale(classifier, row.id)
+        logger.info("scoring with %s", row.version)
+        return self._scale
+
+    def _loaded(self) -> Scale:
+        if self._scale is None:
+            raise ModelUnavailable("no model version is loaded")
+        return self._scale
+
+    def _decode(self, owner: str, claims: Sequence[Claim], version_id: int | None) -> Batch:
+        """Give the films of a batch to the decoders.
+
+        Raises:
+            ModelUnavailable: another version has become active, and cannot be loaded; the films wait again, uncharged.
+        """
+        try:
+            scale = self._load(version_id)
+        except ModelUnavailable:
+            self._ledger.submit(self._record, owner, [], [claim.image_id for claim in claims], 0).result()
+            raise
+        # A full batch is a backlog: its previews can wait, its neighbours cannot.
+        preview = len(claims) < self._settings.batch_size
+        if not preview:
+            self._unseen.extend(claims)
+        return Batch(
+            scale, [self._decoders.submit(self._prepare, claim, scale.classifier, preview=preview) for claim in claims]
+        )
+
+    def _predict(self, owner: str, batch: Batch) -> Future[None]:
+        """Ask the network about the films of a batch, and hand all outcomes to the ledger's thread."""
+        results = [film.result() for film in batch.films]
         prepared = [result for result in results if isinstance(result, Prepared)]
         outcomes: list[Scored | Rejected] = [result for result in results if isinstance(result, Rejected)]
         if prepared:
-            probabilities = classifier.predict(np.stack([result.film for result in prepared]))
+            classes = batch.scale.classifier.card.classes
+            probabilities = batch.scale.classifier.predict(np.stack([result.film for result in prepared]))
             outcomes += [
-                Scored(result.image_id, result.sha256, dict(zip(classifier.card.classes, row.tolist(), strict=True)))
-                for result, row in zip(prepared, probabilities, strict=True)
+                Scored(result.image_id, result.sha256, dict(zip(classes, row, strict=True)))
+                for result, row in zip(prepared, probabilities.tolist(), strict=True)
             ]
-        self._record(owner, outcomes, [result.image_id for result in results if isinstance(result, Postponed)])
-        logger.info("a batch of %d: %d scored, %d rejected", len(claims), len(prepared), len(outcomes) - len(prepared))
+        postponed = [result.image_id for result in results if isinstance(result, Postponed)]
+        logger.info("a batch of %d: %d scored, %d postponed", len(results), len(prepared), len(postponed))
+        return self._ledger.submit(self._record, owner, outcomes, postponed, batch.scale.model_version_id)
 
-    def _prepare(self, claim: Claim) -> Prepared | Rejected | Postponed:
+    @through_outages
+    def _record(
+        self, owner: str, outcomes: Sequence[Scored | Rejected], postponed: Sequence[int], model_version_id: int
+    ) -> None:
+        with transaction() as session:
+            ledger.record(session, owner, outcomes, model_version_id)
+            if postponed:
+                ledger.release(session, owner, postponed)
+
+    def _prepare(self, claim: Claim, classifier: Classifier, *, preview: bool) -> Prepared | Rejected | Postponed:
         """Open and decode one film; runs in a thread, where the decoders release the interpreter lock."""
         sha256 = None
         try:
@@ -127,17 +237,29 @@ class Scorer:
             if claim.sha256 and claim.sha256 != sha256:
                 raise RejectedImage(Reason.CHECKSUM_MISMATCH, "the file is not the one that the sender announced")
             film = decode(data, self._limits)
-            previews.put_preview(film, sha256, self._settings.previews_dir)
-            return Prepared(claim.image_id, sha256, self._network().prepare(film))
+            if preview:
+                previews.put_preview(film, sha256, self._settings.previews_dir)
+            return Prepared(claim.image_id, sha256, classifier.prepare(film))
         except RejectedImage as error:
             return Rejected(claim.image_id, sha256, error.reason, error.detail)
         except TryAgainLater as error:
             logger.warning("a film is postponed: %s", error)
             return Postponed(claim.image_id)
 
-    @through_outages
-    def _record(self, owner: str, outcomes: Sequence[Scored | Rejected], postponed: Sequence[int]) -> None:
-        with transaction() as session:
-            ledger.record(session, owner, outcomes, self._model_version_id)
-            if postponed:
-                ledger.release(session, owner, postponed)
+    def _make_previews(self, deadline: float) -> None:
+        """Make the previews that a backlog left behind, the newest first, until something waits to be scored."""
+        while self._unseen and time.monotonic() < deadline:
+            with reading() as session:
+                if ledger.any_waiting(session):
+                    return
+            due = [self._unseen.pop() for _ in range(min(len(self._unseen), self._settings.batch_size))]
+            list(self._decoders.map(self._make_preview, due))
+
+    def _make_preview(self, claim: Claim) -> None:
+        try:
+            data = archive.read(claim.root, claim.path, self._roots, self._limits.max_bytes)
+            previews.put_preview(
+                decode(data, self._limits), hashlib.sha256(data).hexdigest(), self._settings.previews_dir
+            )
+        except (RejectedImage, TryAgainLater) as error:
+            logger.info("a film has no preview: %s", error)

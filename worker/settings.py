@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     #: How long Redis waits for an acknowledgement; longer than the time limit, as reliability demands.
     visibility_timeout_seconds: int = Field(default=300, ge=2)
     max_attempts: int = Field(default=3, ge=1)
+    #: Films that waited longer get a share of every batch, however many more urgent ones arrive.
+    max_wait_routine_seconds: float = Field(default=30 * 60, gt=0)
+    max_wait_offpeak_seconds: float = Field(default=8 * 3600, gt=0)
 
     sweep_seconds: float = Field(default=30, gt=0)
     #: Two missed heartbeats make a process "unknown", six "down".
