@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "intake": ("worker.commands.processes:intake", "start the process that accepts messages and sweeps"),
     "worker": ("worker.commands.processes:worker", "start a scoring worker"),
     "phantoms": ("worker.commands.phantoms:phantoms", "draw phantom films, or a set of them to train on"),
+    "bench": ("worker.commands.bench:bench", "throughput on this machine, beside references"),
     "alive": ("worker.commands.processes:alive", "fail unless a process gives signs of life"),
     "beat": ("worker.commands.processes:beat", "start the timetable"),
 }

@@ -1,0 +1,39 @@
+"""Decoding and the network, overlapped, with neither queue nor database: what the worker adds is the difference.
+
+Example: python benchmarks/bare_loop.py FOLDER --model worker/shipped/v3
+"""  # noqa: INP001 - a script, in no package
+
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import click
+import numpy as np
+
+from worker.classifier import Classifier
+from worker.decoding import decode
+
+BATCH_SIZE = 32
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--model", type=click.Path(exists=True, path_type=Path), required=True)
+def main(folder: Path, model: Path) -> None:
+    """Print films per second as JSON; threads decode ahead while the network is asked."""
+    classifier, films = Classifier.load(model, batch_size=BATCH_SIZE), sorted(folder.iterdir())
+    classifier.predict(np.zeros((BATCH_SIZE, *classifier.card.input_size), np.uint8))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(lambda path: decode(path.read_bytes()), films[:16]))
+        started = time.perf_counter()
+        prepared = threads.map(lambda path: classifier.prepare(decode(path.read_bytes())), films)
+        for _ in range(0, len(films), BATCH_SIZE):
+            classifier.predict(np.stack([film for film, _ in zip(prepared, range(BATCH_SIZE), strict=False)]))
+        seconds = time.perf_counter() - started
+    click.echo(json.dumps({"films_per_second": len(films) / seconds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The product itself: films handed over at once, one worker, from the bell to the last outcome in the database.
+
+Takes Redis and the database from THORAQ_BROKER_URL and THORAQ_DATABASE_URL, which must be there for it alone.
+Example: THORAQ_DATA_DIR=/tmp/bench THORAQ_BROKER_URL=redis://127.0.0.1:6379/9 python benchmarks/system.py FOLDER
+"""  # noqa: INP001 - a script, in no package
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import click
+from alembic import command
+from sqlalchemy import func, select
+
+from worker import intake, outcomes, registry
+from worker.commands.db import alembic_config
+from worker.database import now, reading, transaction
+from worker.records import Image, ImageState, Prediction, Process, Study
+from worker.settings import settings
+
+PATIENCE_SECONDS = 300
+
+
+def wait_until(done: Callable[[], bool], what: str) -> None:
+    """Look every 50 ms, so that looking costs nothing; give up after `PATIENCE_SECONDS`."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not done():
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"waited {PATIENCE_SECONDS} s for {what}")
+        time.sleep(0.05)
+
+
+def hand_over(names: list[str], request_id: str) -> str:
+    """Accept films below the named root as one submission, and return its id."""
+    items = [{"image": {"root": "films", "path": name}, "reference": name} for name in names]
+    message = {"schema": "cxr.score.request", "schema_version": "1.0", "source": "bench", "request_id": request_id}
+    return intake.accept({**message, "items": items}).submission_id
+
+
+def finished(submission_id: str) -> bool:
+    """Tell whether every film of a submission has its outcome."""
+    with reading() as session:
+        return outcomes.standing(session, submission_id).finished
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--model", type=click.Path(exists=True, path_type=Path), required=True)
+def main(folder: Path, model: Path) -> None:
+    """Print films per second as JSON; the worker is up and has scored before the clock starts."""
+    command.upgrade(alembic_config(), "head")
+    with transaction() as session:
+        registry.promote(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
+    names = sorted(path.name for path in folder.iterdir())
+    warm, measured = names[:40], names[40:]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "worker", "worker"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(_is_up, "the worker")
+        warmed = hand_over(warm, "warm-up")
+        wait_until(lambda: finished(warmed), "the first films")
+        started = now()
+        submission = hand_over(measured, "measured")
+        accepted = now()
+        wait_until(lambda: finished(submission), "the films")
+        click.echo(json.dumps(_figures(submission, len(measured), started, accepted)))
+    finally:
+        worker.terminate()
+        worker.wait(60)
+
+
+def _is_up() -> bool:
+    with reading() as session:
+        return session.scalar(select(Process.name).where(Process.kind == "worker")) is not None
+
+
+def _figures(submission_id: str, films: int, started: datetime, accepted: datetime) -> dict[str, float]:
+    with reading() as session:
+        last, scored = session.execute(
+            select(func.max(Image.finished_at), func.count())
+            .join(Study)
+            .where(Study.submission_id == submission_id, Image.state == ImageState.SCORED)
+        ).one()
+        predictions = session.scalar(select(func.count()).select_from(Prediction))
+    if scored != films:
+        raise click.ClickException(f"{scored} of {films} films were scored")
+    return {
+        "films_per_second": films / (last - accepted).total_seconds(),
+        "accept_seconds": (accepted - started).total_seconds(),
+        "predictions": predictions,
+    }
+
+
+if __name__ == "__main__":
+    main()
