@@ -26,6 +26,7 @@ def forget_settings() -> None:
     for read_once in (settings.settings, model_training.settings.settings):
         read_once.cache_clear()
     tasks.scorer.cache_clear()
+    tasks.explainer.cache_clear()
 
 
 @pytest.fixture
@@ -40,6 +41,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def database(data_dir: Path, request: pytest.FixtureRequest) -> Path:
     """An empty database with the whole schema: SQLite in the data directory, or PostgreSQL where CI asks for it."""
+    import worker.explanations
     import worker.records  # noqa: F401
     from worker.database import Base, engine
 

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -25,9 +25,52 @@ def keras() -> Any:  # noqa: ANN401 - Keras publishes no types
     """Return the module `keras` with its backend ready to compute."""
     with _native_messages_logged():
         module = importlib.import_module("keras")
+        if module.backend.backend() == "tensorflow":
+            _grow_memory_as_needed(importlib.import_module("tensorflow"))
         module.distribution.list_devices()  # The backend looks for devices, and talks about it, at first use.
     keep_freed_memory()
     return module
+
+
+def _grow_memory_as_needed(tensorflow: Any) -> None:  # noqa: ANN401 - typed without its lazy parts
+    """Keep TensorFlow from taking the whole GPU at first use; other processes share it. Later is too late."""
+    for device in tensorflow.config.list_physical_devices("GPU"):
+        tensorflow.config.experimental.set_memory_growth(device, True)  # noqa: FBT003 - TensorFlow's signature
+
+
+def memory_errors() -> tuple[type[Exception], ...]:
+    """Return what the backend raises when a batch needs more memory than the device has."""
+    match keras().backend.backend():
+        case "tensorflow":
+            return (importlib.import_module("tensorflow").errors.ResourceExhaustedError,)
+        case "torch":
+            return (importlib.import_module("torch").OutOfMemoryError,)
+        case "jax":  # One class for whatever XLA says; a batch of one film tells the others apart.
+            return (importlib.import_module("jax").errors.JaxRuntimeError,)
+        case _:
+            return (MemoryError,)
+
+
+def gradient(score: Callable[[Any], Any], at: Any) -> Any:  # noqa: ANN401 - tensors of whatever backend
+    """Return d score / d at: the one thing for which Keras 3 has no word of its own.
+
+    Args:
+        score: a function of Keras operations from a tensor to a scalar.
+        at: where the gradient is wanted, a tensor of the backend.
+    """
+    match keras().backend.backend():
+        case "tensorflow":
+            with importlib.import_module("tensorflow").GradientTape() as tape:
+                tape.watch(at)
+                value = score(at)
+            return tape.gradient(value, at)
+        case "torch":
+            leaf = at.detach().clone().requires_grad_()
+            return importlib.import_module("torch").autograd.grad(score(leaf), leaf)[0]
+        case "jax":
+            return importlib.import_module("jax").grad(score)(at)
+        case other:
+            raise NotImplementedError(f"no gradients with the backend {other}")
 
 
 def keep_freed_memory() -> None:

@@ -14,6 +14,7 @@ from worker.settings import Settings, settings
 #: The message that any Celery client may send: kwargs {"request": envelope}. The major version is in the name.
 SCORE_REQUEST = "cxr.score.v1"
 SCORE = "thoraq.score"
+EXPLAIN = "thoraq.explain"
 SWEEP = "thoraq.sweep"
 RETRAIN = "thoraq.retrain"
 RETRAIN_NIGHTLY = "thoraq.retrain_nightly"

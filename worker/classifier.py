@@ -1,15 +1,20 @@
-"""One loaded network: verified, warmed up, and asked for probabilities."""
+"""One loaded network: verified, warmed up, and asked for probabilities and for heat maps."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.backend import keras
+from worker import saliency
+from worker.backend import keras, memory_errors
 from worker.decoding import PREPROCESSING, Grey, resize
 from worker.errors import ModelUnavailable
 from worker.registry import ModelCard, verified
+from worker.saliency import Heat
+
+logger = logging.getLogger(__name__)
 
 
 class Classifier:
@@ -51,9 +56,35 @@ class Classifier:
         A batch that is not full is padded to the next power of two: one film costs one film, and the network's graph
         is traced for a few shapes only.
         """
-        size = self._batch_size
-        answers = [self._predict_one_batch(films[start : start + size]) for start in range(0, len(films), size)]
-        return np.concatenate(answers) if answers else np.empty((0, len(self.card.classes)), np.float32)
+        answers = [np.empty((0, len(self.card.classes)), np.float32)]
+        done = 0
+        while done < len(films):
+            try:
+                answers.append(self._predict_one_batch(films[done : done + self._batch_size]))
+            except memory_errors() as error:
+                self._halve_batches(error)
+            done = sum(map(len, answers))
+        return np.concatenate(answers)
+
+    def heat_map(self, film: Grey, finding: str) -> Heat:
+        """Return where the network saw one finding in a prepared film: shape of its last feature map, 0 to 1.
+
+        Raises:
+            ValueError: the network has no such finding, or no feature map.
+        """
+        whole = np.repeat(film[np.newaxis, ..., np.newaxis], self.card.channels, axis=-1)
+        return saliency.heat_map(self._network, whole, self.card.classes.index(finding))
+
+    def _halve_batches(self, error: Exception) -> None:
+        """Go on with batches of half the size, for as long as this network is loaded.
+
+        Raises:
+            MemoryError: one film alone is too much.
+        """
+        if self._batch_size == 1:
+            raise MemoryError("the device has too little memory for one film") from error
+        self._batch_size //= 2
+        logger.warning("the device has too little memory; batches have %d films from now on", self._batch_size)
 
     def _predict_one_batch(self, films: Grey) -> npt.NDArray[np.float32]:
         shape = min(self._batch_size, 1 << (len(films) - 1).bit_length())

@@ -4,7 +4,8 @@ import logging
 
 from kombu.exceptions import OperationalError
 
-from worker.celery_app import RETRAIN, SCORE, SCORE_QUEUE, TRAIN_QUEUE, app
+from worker import measurements
+from worker.celery_app import EXPLAIN, RETRAIN, SCORE, SCORE_QUEUE, TRAIN_QUEUE, app
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +21,11 @@ def ring_scorers(images: int, batch_size: int) -> bool:
     return all(_ring(SCORE, SCORE_QUEUE) for _ in range(min(MAX_BELLS, -(-images // batch_size))))
 
 
+def ring_explainer() -> bool:
+    """Ring for the heat maps that are asked for; tell whether the broker heard it."""
+    return _ring(EXPLAIN, SCORE_QUEUE)
+
+
 def ring_trainer(run_id: int) -> bool:
     """Ring for one retraining run; tell whether the broker heard it."""
     return _ring(RETRAIN, TRAIN_QUEUE, run_id=run_id)
@@ -29,6 +35,8 @@ def _ring(task: str, queue: str, **arguments: int) -> bool:
     try:
         app.signature(task, kwargs=arguments).apply_async(queue=queue)
     except OperationalError:
+        measurements.count_bell(task, heard=False)
         logger.warning("the broker did not hear %s; the sweeper will ring again", task)
         return False
+    measurements.count_bell(task, heard=True)
     return True

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from worker.database import now, transaction
@@ -13,14 +13,15 @@ from worker.settings import settings
 FORGET_AFTER = timedelta(days=1)
 
 
-def seen(name: str, kind: str, started_at: datetime) -> None:
-    """Record that a process is alive."""
+def seen(name: str, kind: str, started_at: datetime, *, work_waits: bool = False) -> None:
+    """Record that a process is alive, and whether work waits that it could do."""
     with transaction() as session:
         row = session.get(Process, name)
         if row is None:
-            session.add(Process(name=name, kind=kind, started_at=started_at, seen_at=now()))
-        else:
-            row.seen_at, row.started_at = now(), started_at
+            row = Process(name=name, kind=kind)
+            session.add(row)
+        row.seen_at, row.started_at = now(), started_at
+        row.work_waits_since = (row.work_waits_since or now()) if work_waits else None
 
 
 def worked(name: str, model_version: str | None = None, device: str | None = None) -> None:
@@ -29,7 +30,7 @@ def worked(name: str, model_version: str | None = None, device: str | None = Non
         session.execute(
             update(Process)
             .where(Process.name == name)
-            .values(finished_at=now(), model_version=model_version, device=device)
+            .values(finished_at=now(), work_waits_since=None, model_version=model_version, device=device)
         )
 
 
@@ -40,18 +41,27 @@ def left(name: str) -> None:
 
 
 def alive(session: Session, kind: str, host: str) -> bool:
-    """Tell whether a process of a kind was seen on a host within three heartbeats."""
+    """Tell whether a process of a kind on a host was seen within three heartbeats and is not stalled."""
     since = now() - timedelta(seconds=3 * settings().heartbeat_seconds)
-    names = session.scalars(select(Process.name).where(Process.kind == kind, Process.seen_at >= since))
-    return any(name.partition("@")[2] == host for name in names)
+    found = session.scalars(select(Process).where(Process.kind == kind, Process.seen_at >= since))
+    return any(process.name.partition("@")[2] == host and not stalled(process) for process in found)
+
+
+def stalled(process: Process) -> bool:
+    """Tell whether work has waited for long while this process, connected or not, finished nothing."""
+    since = process.work_waits_since
+    return since is not None and (now() - since).total_seconds() > settings().stalled_seconds
+
+
+def last_sweep(session: Session) -> datetime | None:
+    """Return when a sweep was last finished."""
+    return session.scalar(select(func.max(Process.finished_at)).where(Process.kind == "intake"))
 
 
 def sweeping(session: Session) -> bool:
     """Tell whether a sweep was finished within three of its periods."""
-    since = now() - timedelta(seconds=3 * settings().sweep_seconds)
-    return (
-        session.scalar(select(Process.name).where(Process.kind == "intake", Process.finished_at >= since)) is not None
-    )
+    last = last_sweep(session)
+    return last is not None and last >= now() - timedelta(seconds=3 * settings().sweep_seconds)
 
 
 def forget_the_silent(session: Session) -> None:

@@ -294,3 +294,5 @@ class Process(Base):
     device: Mapped[str | None] = mapped_column(String(64))
     #: When it last finished a task: "up" means finishing work, not running.
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Since when work has waited without this process finishing any; null while none waits.
+    work_waits_since: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -64,6 +64,14 @@ class Settings(BaseSettings):
     max_wait_offpeak_seconds: float = Field(default=8 * 3600, gt=0)
 
     sweep_seconds: float = Field(default=30, gt=0)
+    #: A worker that finishes nothing for this long while films wait is no longer alive, connected or not. Longer than
+    #: a first start, the task's budget and a batch together.
+    stalled_seconds: float = Field(default=60, gt=0)
+    #: JSON lines carry the ids of the task and the submission; text is for a person at a terminal.
+    log_format: Literal["text", "json"] = "text"
+    #: Where a worker's, an intake's or a trainer's measurements can be scraped; port 0 opens nothing.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65535)
     #: Two missed heartbeats make a process "unknown", six "down".
     heartbeat_seconds: float = Field(default=10, gt=0)
     #: Local time of the nightly retraining, HH:MM; empty switches it off.
@@ -86,6 +94,11 @@ class Settings(BaseSettings):
     def previews_dir(self) -> Path:
         """Where the worker stores the previews that the dashboard shows."""
         return self.data_dir / "previews"
+
+    @property
+    def heat_maps_dir(self) -> Path:
+        """Where the worker stores the heat maps that the dashboard shows."""
+        return self.data_dir / "heat_maps"
 
     @property
     def models_dir(self) -> Path:

@@ -2,7 +2,7 @@
 
 import logging
 
-from worker import doorbell, ledger, presence, retraining
+from worker import doorbell, explanations, ledger, presence, retraining
 from worker.database import through_outages, transaction
 from worker.settings import settings
 
@@ -15,9 +15,12 @@ def sweep() -> None:
     with transaction() as session:
         ended = ledger.expire(session)
         waiting = ledger.any_waiting(session)
+        asked = explanations.any_asked(session)
         presence.forget_the_silent(session)
     if ended:
         logger.warning("%d leases had ended; their films wait again", ended)
     if waiting:
         doorbell.ring_scorers(settings().batch_size, settings().batch_size)
+    if asked:
+        doorbell.ring_explainer()
     retraining.sweep()

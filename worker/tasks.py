@@ -12,10 +12,11 @@ from celery import Task
 from celery.exceptions import Reject
 from sqlalchemy.exc import DBAPIError
 
-from worker import celery_app, doorbell, intake, presence, retraining, sweeper
+from worker import celery_app, doorbell, intake, measurements, presence, retraining, sweeper
 from worker.celery_app import app
 from worker.database import through_outages
 from worker.errors import ModelUnavailable
+from worker.explainer import Explainer
 from worker.scoring import Scorer
 from worker.settings import settings
 
@@ -29,6 +30,18 @@ PAUSE_SECONDS = 2
 def scorer() -> Scorer:
     """Return this process's scorer."""
     return Scorer(settings())
+
+
+@cache
+def explainer() -> Explainer:
+    """Return this process's explainer."""
+    return Explainer(settings())
+
+
+@app.task(name=celery_app.EXPLAIN)
+def explain() -> None:
+    """Draw the heat maps that are asked for."""
+    explainer().explain_asked()
 
 
 @app.task(name=celery_app.SCORE, bind=True)
@@ -45,6 +58,7 @@ def score(self: Task[..., None]) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         raise
     presence.worked(str(self.request.hostname), *scorer().loaded())
+    measurements.name_loaded_model(*scorer().loaded())
     if still_waiting:
         doorbell.ring_scorers(1, settings().batch_size)
 

@@ -11,15 +11,19 @@ import click
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
-from worker import doorbell, presence
+from worker import doorbell, ledger, logs, measurements, presence
 from worker import intake as intake_door
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.database import forget_parent_connections, now, reading
 from worker.errors import RefusedSubmission
 from worker.settings import settings
+from worker.timetable import Timetable
 
 logger = logging.getLogger(__name__)
+
+#: `Process.kind` of the processes that score.
+SCORER = "worker"
 
 
 @click.command()
@@ -30,7 +34,7 @@ def worker() -> None:
     """
     # The first bell loads the network and takes up what waited while no worker was there.
     signals.worker_ready.connect(lambda **_: doorbell.ring_scorers(1, 1), weak=False)
-    run_celery_worker([SCORE_QUEUE], "worker", ["worker.tasks"])
+    run_celery_worker([SCORE_QUEUE], SCORER, ["worker.tasks"])
 
 
 @click.command()
@@ -49,7 +53,7 @@ def beat() -> None:
     Example: thoraq beat
     """
     _prepare()
-    app.Beat(loglevel="INFO", quiet=True).run()
+    Timetable(app=app, loglevel="INFO", quiet=True).run()
 
 
 @click.command()
@@ -57,7 +61,7 @@ def beat() -> None:
 def alive(kind: str) -> None:
     """Fail unless a process of this kind gives signs of life on this host; for health checks.
 
-    A timetable is alive while what it rings for is done: sweeps, on whatever host.
+    A worker is alive while it finishes work, or none waits. A timetable is alive while what it rings for is done: sweeps, on whatever host.
 
     Example: thoraq alive worker
     """
@@ -86,28 +90,26 @@ def _prepare() -> None:
     """Refuse to start without a broker, and log to stderr in one form."""
     broker_url(settings())
     settings().data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
-    logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_bodies)
+    logs.configure(settings())
     signals.worker_process_init.connect(_begin_child)
     signals.task_unknown.connect(_keep_unknown)
-
-
-def _without_bodies(record: logging.LogRecord) -> bool:
-    """Replace what Celery logs of a message that it discards: the body, which may hold identifiers."""
-    if record.levelno >= logging.WARNING and "body" in str(record.msg):
-        record.msg = "a message was discarded: no such task, or no readable body"
-        record.args, record.exc_info = (), None
-    return True
 
 
 def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
     """Give a child connections of its own: two processes on one socket read each other's answers."""
     forget_parent_connections()
+    if settings().metrics_port:
+        measurements.serve(settings().metrics_host, settings().metrics_port)
 
 
 def _keep_unknown(name: str, **_arguments: Any) -> None:  # noqa: ANN401
     """Keep that a message asked for a task which does not exist, such as a later version of ours."""
     intake_door.store_refusal({}, RefusedSubmission("unknown_task", f"there is no task {name[:64]}"))
+
+
+def _films_wait() -> bool:
+    with reading() as session:
+        return ledger.any_waiting(session)
 
 
 def _show_presence(name: str, kind: str) -> None:
@@ -121,7 +123,7 @@ def _show_presence(name: str, kind: str) -> None:
             return
         next_at = time.monotonic() + settings().heartbeat_seconds
         try:
-            presence.seen(name, kind, started_at)
+            presence.seen(name, kind, started_at, work_waits=kind == SCORER and _films_wait())
         except DBAPIError as error:
             logger.warning("the sign of life could not be stored: %s", type(error).__name__)
 

@@ -91,7 +91,7 @@ def test_a_discarded_message_leaves_no_word_of_itself_in_the_log(caplog):
     """Celery would print the body, and with it what identifies a patient."""
     from celery.worker.consumer.consumer import UNKNOWN_TASK_ERROR
 
-    from worker.commands.processes import _without_bodies
+    from worker.logs import _without_bodies
 
     logger = logging.getLogger("celery.worker.consumer.consumer")
     logger.addFilter(_without_bodies)

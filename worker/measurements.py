@@ -1,0 +1,66 @@
+"""What a process measures of its own work, for Prometheus. Knows no table: how the queue stands, SQL tells better.
+
+The child that works serves them itself: its parent would have to collect them from files of children long dead.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+logger = logging.getLogger(__name__)
+
+#: From a thumbnail on an idle machine to the limits of a batch.
+SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+FILMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+_DECODE = Histogram("thoraq_decode_seconds", "Reading and decoding one film.", buckets=SECONDS)
+_PREDICT = Histogram("thoraq_predict_seconds", "The network on one batch.", buckets=SECONDS)
+_RECORD = Histogram("thoraq_record_seconds", "Recording one batch, commit included.", buckets=SECONDS)
+_BATCH = Histogram("thoraq_batch_films", "Films of one batch.", buckets=FILMS)
+_SCORED = Counter("thoraq_films_scored", "Films recorded with a prediction by this process.")
+_REJECTED = Counter("thoraq_films_rejected", "Films rejected by this process.", ["reason"])
+_BELLS = Counter("thoraq_bells", "Messages sent to wake another process.", ["task", "heard"])
+_LOADED = Gauge("thoraq_loaded_model_info", "The model version that this process has loaded.", ["version", "device"])
+
+
+def observe_decode(seconds: float) -> None:
+    """Record how long one film took to read and decode."""
+    _DECODE.observe(seconds)
+
+
+def observe_predict(seconds: float, films: int) -> None:
+    """Record how long the network took on a batch, and how many films it had."""
+    _PREDICT.observe(seconds)
+    _BATCH.observe(films)
+
+
+def observe_record(seconds: float) -> None:
+    """Record how long it took to record a batch."""
+    _RECORD.observe(seconds)
+
+
+def count_outcomes(scored: int, reasons: Iterable[str]) -> None:
+    """Count the recorded films of a batch: how many were scored, and why the others were rejected."""
+    _SCORED.inc(scored)
+    for reason in reasons:
+        _REJECTED.labels(reason).inc()
+
+
+def count_bell(task: str, *, heard: bool) -> None:
+    """Count a message that was sent to wake another process, and whether the broker took it."""
+    _BELLS.labels(task, str(heard).lower()).inc()
+
+
+def name_loaded_model(version: str, device: str) -> None:
+    """Record which model version this process scores with, and on what."""
+    _LOADED.clear()
+    _LOADED.labels(version, device).set(1)
+
+
+def serve(host: str, port: int) -> None:
+    """Answer scrapes on a port from a thread of this process; a port that is taken costs the metrics, not the work."""
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        logger.warning("no metrics on %s:%d: %s", host, port, error.strerror)
