@@ -112,7 +112,7 @@ def _enforce() -> ResponseReturnValue | None:
 
 def _is_machine_path() -> bool:
     """Tell whether a request without roles is one of a system, which has no session."""
-    return request.path.startswith(("/api/", "/health/"))
+    return request.path.startswith(("/api/", "/health/", "/metrics"))
 
 
 def _by_password() -> User | None:

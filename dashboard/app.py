@@ -11,6 +11,8 @@ from dashboard import access, display, problems, security, sessions
 from dashboard.api import api
 from dashboard.auth import auth
 from dashboard.health import health
+from dashboard.heat_maps import heat_maps
+from dashboard.metrics import metrics
 from dashboard.models import models
 from dashboard.queues import queues
 from dashboard.settings import DashboardSettings, dashboard_settings
@@ -53,7 +55,7 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     access.install(app)
     CSRFProtect(app).exempt(api)
     Bootstrap5(app)
-    for blueprint in (auth, studies, uploads, queues, models, training, api, health):
+    for blueprint in (auth, studies, heat_maps, uploads, queues, models, training, api, health, metrics):
         app.register_blueprint(blueprint)
     access.check_declarations(app)
     return app

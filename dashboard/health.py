@@ -10,10 +10,12 @@ from sqlalchemy import inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from dashboard import vital_signs
 from dashboard.access import public
-from dashboard.backlog import SCORING_KIND, Life, life
+from dashboard.backlog import Life
+from dashboard.display import duration
+from worker import presence
 from worker.database import Base, reading
-from worker.records import Process
 from worker.settings import settings
 
 health = Blueprint("health", __name__, url_prefix="/health")
@@ -24,10 +26,15 @@ BROKER_TIMEOUT_SECONDS = 2
 
 @dataclass(frozen=True)
 class Dependency:
-    """One thing that the product needs, and whether it is there."""
+    """One thing that the product needs, whether it is there, and in words for whoever reads it."""
 
-    ok: bool
+    life: Life
     detail: str
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether nobody need look at it."""
+        return self.life == Life.UP
 
 
 @health.get("/live")
@@ -46,21 +53,31 @@ def ready() -> ResponseReturnValue:
         status, code = "unavailable", 503
     else:
         status, code = ("ready" if all(entry.ok for entry in found.values()) else "degraded"), 200
-    return {"status": status, "dependencies": found}, code
+    lines = {name: {"ok": entry.ok, "state": entry.life, "detail": entry.detail} for name, entry in found.items()}
+    return {"status": status, "dependencies": lines}, code
 
 
 def _database() -> dict[str, Dependency]:
-    """Return whether the database answers, has our tables, and knows a living worker."""
-    unknown = Dependency(ok=False, detail="unknown while the database is out")
+    """Return whether the database answers, has our tables, and what they tell of the others."""
     try:
         with reading() as session:
             session.execute(select(1))
             schema = _schema(session)
-            worker = _worker(session) if schema.ok else Dependency(ok=False, detail="unknown without a schema")
+            told = _told_by_rows(session) if schema.ok else _unknown("unknown without a schema")
     except SQLAlchemyError as error:
         current_app.logger.warning("not ready: %s", type(error).__name__)
-        return {"database": Dependency(ok=False, detail="does not answer"), "schema": unknown, "worker": unknown}
-    return {"database": Dependency(ok=True, detail="answers"), "schema": schema, "worker": worker}
+        silent = "unknown while the database is out"
+        out = Dependency(Life.DOWN, "does not answer")
+        return {"database": out, "schema": Dependency(Life.UNKNOWN, silent), **_unknown(silent)}
+    return {"database": Dependency(Life.UP, "answers"), "schema": schema, **told}
+
+
+def _unknown(detail: str) -> dict[str, Dependency]:
+    return {name: Dependency(Life.UNKNOWN, detail) for name in ("worker", "sweeper", "queue")}
+
+
+def _told_by_rows(session: Session) -> dict[str, Dependency]:
+    return {"worker": _worker(session), "sweeper": _sweeper(session), "queue": _queue(session)}
 
 
 def _schema(session: Session) -> Dependency:
@@ -68,24 +85,43 @@ def _schema(session: Session) -> Dependency:
     present = set(found.get_table_names())
     for name, table in Base.metadata.tables.items():
         if name not in present or {column["name"] for column in found.get_columns(name)} < set(table.columns.keys()):
-            return Dependency(ok=False, detail="not up to date: run `thoraq db upgrade`")
-    return Dependency(ok=True, detail="up to date")
+            return Dependency(Life.DOWN, "not up to date: run `thoraq db upgrade`")
+    return Dependency(Life.UP, "up to date")
 
 
 def _worker(session: Session) -> Dependency:
-    up = sum(life(process) == Life.UP for process in session.scalars(select(Process).filter_by(kind=SCORING_KIND)))
-    return Dependency(ok=bool(up), detail=f"{up} up" if up else "no scoring worker is up; what is accepted waits")
+    found = vital_signs.workers(session)
+    stalled = f", {found.stalled} finishing nothing though films wait" if found.stalled else ""
+    silent = f", {found.unknown} silent" if found.unknown else ""
+    none = "no scoring worker is up; what is accepted waits"
+    return Dependency(found.life, (f"{found.up} up" if found.up else none) + stalled + silent)
+
+
+def _sweeper(session: Session) -> Dependency:
+    age = vital_signs.sweep_age_seconds(session)
+    if age is None:
+        return Dependency(Life.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?")
+    if presence.sweeping(session):
+        return Dependency(Life.UP, f"swept {duration(age)} ago")
+    return Dependency(Life.DOWN, f"the last sweep was {duration(age)} ago; lost bells are not rung again")
+
+
+def _queue(session: Session) -> Dependency:
+    age = vital_signs.oldest_waiting_seconds(session)
+    if age > vital_signs.ALARM_SECONDS:
+        return Dependency(Life.DOWN, f"the oldest film has waited for {duration(age)}")
+    return Dependency(Life.UP, f"the oldest film has waited for {duration(age)}" if age else "nothing waits")
 
 
 def _broker() -> Dependency:
     url = settings().broker_url
     if url is None:
-        return Dependency(ok=False, detail="none is configured; the sweeper takes over")
+        return Dependency(Life.DOWN, "none is configured; the sweeper takes over")
     limits = {"socket_timeout": BROKER_TIMEOUT_SECONDS, "socket_connect_timeout": BROKER_TIMEOUT_SECONDS}
     try:
         with Connection(url.get_secret_value(), transport_options=limits) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT_SECONDS)
             connection.default_channel  # noqa: B018 - a new channel asks the server
     except (OperationalError, OSError):
-        return Dependency(ok=False, detail="does not answer; what is accepted waits for it")
-    return Dependency(ok=True, detail="answers")
+        return Dependency(Life.DOWN, "does not answer; what is accepted waits for it")
+    return Dependency(Life.UP, "answers")

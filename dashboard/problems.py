@@ -63,7 +63,7 @@ def problem(status: int, title: str, detail: str | None = None, code: str | None
 def wants_problem() -> bool:
     """Tell whether the caller is a program: the HTTP door, or a page that refreshes itself."""
     declared = access.declared(current_app, request.endpoint)
-    return request.path.startswith(("/api/", "/health/")) or bool(declared and declared.polled)
+    return request.path.startswith(("/api/", "/health/", "/metrics")) or bool(declared and declared.polled)
 
 
 def _answer(error: HTTPException) -> Response:

@@ -36,6 +36,8 @@ class DashboardSettings(BaseSettings):
     proxy_hops: int = Field(default=0, ge=0)
     #: A night of small films, or two full-size ones of the largest kind.
     max_upload_bytes: int = Field(default=128 * 2**20, ge=1)
+    #: Whoever carries it may read `/metrics`; without one there are none.
+    metrics_token: SecretStr | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     threads: int = Field(default=8, ge=1, le=256)

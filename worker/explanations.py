@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, select, update
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String, UniqueConstraint, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
@@ -131,7 +131,7 @@ def claim() -> Explanation | None:
         return None
 
 
-def _claimable():  # noqa: ANN202
+def _claimable() -> ColumnElement[bool]:
     free = HeatMap.lease_until.is_(None) | (HeatMap.lease_until < now())
     return (HeatMap.state == HeatMapState.ASKED) & free
 

@@ -22,9 +22,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("detail", sa.String(length=512), nullable=True),
         sa.CheckConstraint("state IN ('asked', 'done', 'failed')", name="ck_heat_maps_state"),
-        sa.ForeignKeyConstraint(
-            ["prediction_id"], ["predictions.id"], name=op.f("fk_heat_maps_prediction_id")
-        ),
+        sa.ForeignKeyConstraint(["prediction_id"], ["predictions.id"], name=op.f("fk_heat_maps_prediction_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_heat_maps")),
         sa.UniqueConstraint("prediction_id", "finding", name=op.f("uq_heat_maps_prediction_id_finding")),
     )

@@ -61,7 +61,8 @@ def beat() -> None:
 def alive(kind: str) -> None:
     """Fail unless a process of this kind gives signs of life on this host; for health checks.
 
-    A worker is alive while it finishes work, or none waits. A timetable is alive while what it rings for is done: sweeps, on whatever host.
+    A worker is alive while it finishes work, or none waits. A timetable is alive while what it rings for is done:
+    sweeps, on whatever host.
 
     Example: thoraq alive worker
     """

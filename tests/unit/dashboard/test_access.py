@@ -25,6 +25,9 @@ EXPECTED = {
     "studies.show": PEOPLE,
     "studies.current": PEOPLE,
     "studies.preview": PEOPLE,
+    "heat_maps.ask": PEOPLE,
+    "heat_maps.state": PEOPLE,
+    "heat_maps.picture": PEOPLE,
     "uploads.upload": SENDERS,
     "uploads.submission": PEOPLE,
     "uploads.submission_now": PEOPLE,
@@ -42,8 +45,18 @@ EXPECTED = {
     "api.submission_by_key": SYSTEMS,
     "health.live": EVERYBODY,
     "health.ready": EVERYBODY,
+    # By a token of its own, which no account has.
+    "metrics.scrape": EVERYBODY,
 }
-PARTS = {"study_id": 1, "image_id": 1, "submission_id": "1", "version": "v3-1", "name": "curves.svg", "filename": "x"}
+PARTS = {
+    "finding": "Effusions",
+    "study_id": 1,
+    "image_id": 1,
+    "submission_id": "1",
+    "version": "v3-1",
+    "name": "curves.svg",
+    "filename": "x",
+}
 
 
 def calls(app: Flask) -> list[tuple[str, str, str]]:

@@ -1,9 +1,12 @@
 """Liveness and readiness, with each dependency gone once."""
 
-import pytest
-from sqlalchemy import text
+from datetime import timedelta
 
-from worker.database import engine, transaction
+import pytest
+from sqlalchemy import text, update
+
+from worker.database import engine, now, transaction
+from worker.records import Image, Process
 from worker.settings import settings
 
 
@@ -22,9 +25,11 @@ def test_ready_names_every_dependency(client, rows):
 
     assert 200 == answer.status_code
     found = answer.json["dependencies"]
-    assert {"database": True, "schema": True, "worker": True, "broker": False} == {
-        name: entry["ok"] for name, entry in found.items()
-    }
+    states = {name: entry["state"] for name, entry in found.items()}
+    assert {
+        "database": "up", "schema": "up", "worker": "up", "sweeper": "unknown", "queue": "up", "broker": "down",
+    } == states  # fmt: skip
+    assert {name: state == "up" for name, state in states.items()} == {name: e["ok"] for name, e in found.items()}
     assert "degraded" == answer.json["status"]
 
 
@@ -70,3 +75,41 @@ def test_a_dead_broker_is_told_and_costs_no_study(client, monkeypatch):
     answer = client.get("/health/ready")
 
     assert (200, False) == (answer.status_code, answer.json["dependencies"]["broker"]["ok"])
+
+
+def test_a_worker_that_finishes_nothing_though_films_wait_is_told(client, rows, database):
+    """It is connected and gives signs of life; only its work tells."""
+    rows.process()
+    with transaction() as session:
+        session.execute(update(Process).values(work_waits_since=now() - timedelta(seconds=61)))
+
+    worker = client.get("/health/ready").json["dependencies"]["worker"]
+
+    assert (False, "down") == (worker["ok"], worker["state"])
+    assert "1 finishing nothing though films wait" in worker["detail"]
+
+
+@pytest.mark.parametrize(("silent_seconds", "state"), [(0, "up"), (30, "unknown"), (3600, "down")])
+def test_up_unknown_and_down_are_three_things(client, rows, silent_seconds, state):
+    """Of a silence that may pass nothing is known yet."""
+    rows.process(seen_seconds_ago=silent_seconds)
+
+    assert state == client.get("/health/ready").json["dependencies"]["worker"]["state"]
+
+
+@pytest.mark.parametrize(("age_seconds", "state"), [(100, "up"), (130, "down")])
+def test_the_oldest_waiting_film_is_an_alarm(client, rows, age_seconds, state):
+    """Whatever is up or silent: a film that waits for two minutes is for somebody to look at."""
+    rows.study(None)
+    with transaction() as session:
+        session.execute(update(Image).values(received_at=now() - timedelta(seconds=age_seconds)))
+
+    assert state == client.get("/health/ready").json["dependencies"]["queue"]["state"]
+
+
+@pytest.mark.parametrize(("age_seconds", "state"), [(40, "up"), (100, "down")])
+def test_a_sweeper_that_stopped_is_told(client, rows, age_seconds, state):
+    """Without it, what a lost bell left lying waits on."""
+    rows.process(seen_seconds_ago=age_seconds, kind="intake", name="intake-1@host")
+
+    assert state == client.get("/health/ready").json["dependencies"]["sweeper"]["state"]

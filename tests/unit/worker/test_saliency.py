@@ -15,7 +15,6 @@ def classifier():
     return Classifier.load(registry.SHIPPED_PHANTOMS, batch_size=1)
 
 
-
 def where_drawn(finding: str, seed: int) -> np.ndarray:
     """Return where the drawing of a finding changed the beam: the body drawn again, up to the finding."""
     random = np.random.default_rng((seed, sorted(FINDINGS).index(finding)))
