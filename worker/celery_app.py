@@ -63,7 +63,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "task_time_limit": settings.task_time_limit_seconds,
         # No soft limit: an exception thrown into the import of Keras leaves a child that can never score again.
-        "worker_soft_shutdown_timeout": 60,
+        # SIGQUIT: a task's budget, and as much again for its last batch, before it is cut off and put back.
+        "worker_soft_shutdown_timeout": 2 * settings.task_budget_seconds,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
         "worker_redirect_stdouts": False,

@@ -59,5 +59,5 @@ def _last_feature_map(network: Any) -> Any:  # noqa: ANN401
 
 def _scaled(evidence: Heat) -> Heat:
     """Return evidence for, without evidence against, with its maximum at 1; zeros where there is none."""
-    positive = np.maximum(evidence, 0)
-    return positive / np.float32(positive.max() or 1)
+    positive: Heat = np.maximum(evidence, 0)
+    return positive / positive.max() if positive.any() else positive

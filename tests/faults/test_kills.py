@@ -3,38 +3,8 @@
 import os
 import signal
 
+from judging import copies, one_outcome_each, scored
 from sqlalchemy import text
-
-from worker.phantoms import write_films
-
-
-def one_outcome_each(deployment, films: int) -> None:
-    """Judge the ledger: every film has exactly one outcome, every prediction is unique."""
-    with deployment.database() as connection:
-        states = dict(connection.execute(text("SELECT state, count(*) FROM images GROUP BY state")).all())
-        assert {"scored": films} == states
-        assert films == connection.scalar(text("SELECT count(*) FROM predictions"))
-        assert 0 == connection.scalar(text("SELECT count(*) FROM rejections"))
-
-
-def scored(deployment) -> int:
-    """Count the scored films, straight from the table: a command would take too long to hit the middle."""
-    with deployment.database() as connection:
-        return connection.scalar(text("SELECT count(*) FROM images WHERE state = 'scored'"))
-
-
-def copies(directory, count: int) -> None:
-    """Write many distinct films quickly: a few drawn ones, each with its own grey in one corner."""
-    from PIL import Image
-
-    sources = write_films(directory / "drawn", per_finding=4, seed=3)
-    for number in range(count):
-        image = Image.open(sources[number % len(sources)])
-        image.putpixel((0, 0), number % 256)
-        image.putpixel((1, 0), number // 256)
-        image.save(directory / f"{number}.png")
-    for source in sources:
-        source.unlink()
 
 
 def test_killing_the_child_in_the_middle_of_real_films_loses_and_doubles_nothing(deployment, real_films):

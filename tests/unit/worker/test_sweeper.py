@@ -89,3 +89,29 @@ def test_a_timetable_is_alive_while_sweeps_are_done(database):
     presence.worked("intake-1@host")
     with reading() as session:
         assert presence.sweeping(session)
+
+
+def test_a_worker_that_finishes_nothing_while_films_wait_is_not_alive(database):
+    """Connected and beating, it is of no use; one that finishes something, or has nothing to do, is alive."""
+
+    def alive() -> bool:
+        with reading() as session:
+            return presence.alive(session, "worker", "host")
+
+    def later(seconds: float) -> None:
+        with transaction() as session:
+            since = now() - timedelta(seconds=seconds)
+            session.execute(update(Process).where(Process.work_waits_since.is_not(None)).values(work_waits_since=since))
+
+    presence.seen("worker-1@host", "worker", now(), work_waits=True)
+    later(50)
+    assert alive()
+    presence.seen("worker-1@host", "worker", now(), work_waits=True)
+    later(61)
+    assert not alive()
+    presence.worked("worker-1@host")
+    assert alive()
+    presence.seen("worker-1@host", "worker", now(), work_waits=True)
+    later(61)
+    presence.seen("worker-1@host", "worker", now(), work_waits=False)
+    assert alive()

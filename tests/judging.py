@@ -1,0 +1,52 @@
+"""What the fault tests share: many films made quickly, and the ledger as their judge."""
+
+from sqlalchemy import text
+
+from worker.phantoms import write_films
+
+
+def one_outcome_each(deployment, films: int) -> None:
+    """Judge the ledger: every film has exactly one outcome, every prediction is unique."""
+    with deployment.database() as connection:
+        states = dict(connection.execute(text("SELECT state, count(*) FROM images GROUP BY state")).all())
+        assert {"scored": films} == states
+        assert films == connection.scalar(text("SELECT count(*) FROM predictions"))
+        assert 0 == connection.scalar(text("SELECT count(*) FROM rejections"))
+
+
+def scored(deployment) -> int:
+    """Count the scored films, straight from the table: a command would take too long to hit the middle."""
+    with deployment.database() as connection:
+        return connection.scalar(text("SELECT count(*) FROM images WHERE state = 'scored'"))
+
+
+def copies(directory, count: int) -> None:
+    """Write many distinct films quickly: a few drawn ones, each with its own grey in one corner."""
+    from PIL import Image
+
+    sources = write_films(directory / "drawn", per_finding=4, seed=3)
+    for number in range(count):
+        image = Image.open(sources[number % len(sources)])
+        image.putpixel((0, 0), number % 256)
+        image.putpixel((1, 0), number // 256)
+        image.save(directory / f"{number}.png")
+    for source in sources:
+        source.unlink()
+
+
+def attempts(deployment) -> dict[int, int]:
+    """Count the films by how often they were claimed."""
+    with deployment.database() as connection:
+        return dict(connection.execute(text("SELECT attempts, count(*) FROM images GROUP BY attempts")).all())
+
+
+def leased(deployment) -> int:
+    """Count the films that somebody is scoring."""
+    with deployment.database() as connection:
+        return connection.scalar(text("SELECT count(*) FROM images WHERE state = 'scoring'"))
+
+
+def score_with_phantoms(deployment) -> None:
+    """Promote the small network that was trained on phantoms; its speed leaves the time to the faults."""
+    version = next(row["version"] for row in deployment.json("models", "list") if row["trained_on"] == "phantoms")
+    deployment.thoraq("models", "promote", version)
