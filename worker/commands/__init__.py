@@ -6,6 +6,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("worker.commands.submissions:status", "how a submission, or the whole queue, stands"),
     "results": ("worker.commands.submissions:results", "predictions and rejections"),
     "score": ("worker.commands.score:score", "score files here and now, without a queue"),
+    "explain": ("worker.commands.explain:explain", "write the heat map of a scored film"),
     "models": ("worker.commands.models:models", "list, show, promote, roll back and import model versions"),
     "db": ("worker.commands.db:db", "bring the database's schema up to date, or check it"),
     "intake": ("worker.commands.processes:intake", "start the process that accepts messages and sweeps"),

@@ -160,3 +160,32 @@ def test_the_same_content_handed_over_twice_has_one_heat_map(film, tmp_path):
     with reading() as session:
         assert 2 == session.scalar(select(func.count()).select_from(Image))
         assert HeatMapState.DONE == explanations.find(session, 2, "Effusions").state
+
+
+def test_the_command_line_writes_a_heat_map(film, tmp_path):
+    """Asked for, drawn, copied out."""
+    from click.testing import CliRunner
+
+    from worker.commands.explain import explain
+
+    out = tmp_path / "heat.png"
+    done = CliRunner().invoke(explain, ["1", "--finding", "Effusions", "--out", str(out)])
+    unknown = CliRunner().invoke(explain, ["1", "--finding", "Gout", "--out", str(out)])
+
+    assert (0, 2) == (done.exit_code, unknown.exit_code)
+    with Picture.open(out) as image:
+        assert "LA" == image.mode
+
+
+def test_the_command_line_does_not_wait_for_ever(film, unanswered, tmp_path):
+    """No worker: one line, and the request stays."""
+    from click.testing import CliRunner
+
+    from worker.commands.explain import explain
+
+    arguments = ["1", "--finding", "Effusions", "--out", str(tmp_path / "heat.png"), "--wait-seconds", "0"]
+    done = CliRunner().invoke(explain, arguments)
+
+    assert 1 == done.exit_code
+    assert "no worker drew it" in done.output
+    assert HeatMapState.ASKED == row().state

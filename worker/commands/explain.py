@@ -1,0 +1,51 @@
+"""`thoraq explain`: the heat map of a scored film, drawn by a worker."""
+
+import shutil
+import time
+from pathlib import Path
+
+import click
+
+from worker import explanations
+from worker.commands.console import database_errors
+from worker.database import reading
+from worker.explanations import HeatMap, HeatMapState, heat_map_path
+from worker.settings import settings
+
+POLL_SECONDS = 0.3
+
+
+@click.command()
+@click.argument("image_id", type=click.IntRange(1, 2**31 - 1))
+@click.option("--finding", required=True, help="One of the findings of the film's model.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The PNG to write.")
+@click.option("--wait-seconds", type=click.FloatRange(0), default=60, show_default=True, help="For a worker.")
+def explain(image_id: int, finding: str, out: Path, wait_seconds: float) -> None:
+    """Write where a film's model saw a finding: a PNG whose grey and alpha are the heat, to lay over the film.
+
+    Example: thoraq explain 17 --finding Effusions --out heat.png
+    """
+    with database_errors():
+        row = explanations.ask(image_id, finding)
+        if row is None:
+            raise click.UsageError(f"image {image_id} is not scored, or its model knows no finding {finding}")
+        drawn = _wait(image_id, finding, time.monotonic() + wait_seconds)
+    if drawn is None:
+        raise click.ClickException(f"no worker drew it within {wait_seconds:g} s; ask again later")
+    if drawn.state == HeatMapState.FAILED:
+        raise click.ClickException(f"there is no heat map: {drawn.detail}")
+    prediction = drawn.prediction
+    version = prediction.model_version.version
+    shutil.copyfile(heat_map_path(settings().heat_maps_dir, prediction.image_sha256, version, finding), out)
+
+
+def _wait(image_id: int, finding: str, deadline: float) -> HeatMap | None:
+    """Return the heat map when it is done or has failed; None when the deadline passes."""
+    while True:
+        with reading() as session:
+            row = explanations.find(session, image_id, finding)
+        if row is not None and row.state != HeatMapState.ASKED:
+            return row
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(POLL_SECONDS)
