@@ -13,15 +13,26 @@ import pytest
 from worker.embedded_redis import EmbeddedRedis, free_port
 
 
+class MortalRedis(EmbeddedRedis):
+    """A Redis server that can be killed and started again, with what it had appended to its file."""
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def start(self) -> None:
+        self.__enter__()
+
+
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+def redis_server(tmp_path: Path) -> Iterator[MortalRedis]:
     """A Redis server that the test may stop and start."""
-    with EmbeddedRedis(tmp_path / "redis") as server:
+    with MortalRedis(tmp_path / "redis") as server:
         yield server
 
 
 @pytest.fixture
-def broker_url(redis_server: EmbeddedRedis) -> str:
+def broker_url(redis_server: MortalRedis) -> str:
     """The deployment's broker is the one that the test may stop."""
     return redis_server.url
 

@@ -33,10 +33,9 @@ def working(deployment, tmp_path):
 def test_redis_killed_and_started_again_costs_seconds(working, redis_server, tmp_path):
     """The worker goes on with what it holds, and hears the next bell without having been started again."""
     child = working.children("worker")
-    redis_server._process.kill()
-    redis_server._process.wait()
+    redis_server.kill()
     time.sleep(5)
-    redis_server.__enter__()
+    redis_server.start()
     working.wait_until_finished(seconds=60)
     copies(tmp_path / "films", 1)
 

@@ -55,9 +55,8 @@ def test_no_log_and_no_message_of_ours_names_a_patient_in_a_journey_with_faults(
     deployment.wait_for(lambda: sum(deployment.standing()[k] for k in ("scored", "rejected")) >= 3, "outcomes", 60)
     deployment.kill_child("worker")
     deployment.kill_child("intake")
-    redis_server._process.kill()
-    redis_server._process.wait()
-    redis_server.__enter__()
+    redis_server.kill()
+    redis_server.start()
     deployment.thoraq("submit", str(tmp_path / "images" / "2.png"))
     deployment.wait_until_finished(seconds=60)
 

@@ -85,10 +85,8 @@ def test_a_timetable_ends_though_its_broker_died_in_the_same_moment(deployment, 
     deployment.start("beat")
     deployment.wait_for(lambda: "Sending due task" in deployment.log("beat"), "the first bell", 30)
 
-    redis_server._process.kill()
+    redis_server.kill()
     time.sleep(delay_seconds)
     beat = deployment.processes.pop("beat")
     beat.terminate()
     beat.wait(15)
-
-    redis_server.__enter__()
