@@ -104,6 +104,7 @@ def receive(message: object) -> None:
             acceptance.submission_id,
             acceptance.accepted,
             len(acceptance.refused),
+            extra={"submission_id": acceptance.submission_id},
         )
 
 

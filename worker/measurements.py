@@ -4,7 +4,7 @@ The child that works serves them itself: its parent would have to collect them f
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
@@ -14,9 +14,10 @@ logger = logging.getLogger(__name__)
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 FILMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-_DECODE = Histogram("thoraq_decode_seconds", "Reading and decoding one film.", buckets=SECONDS)
-_PREDICT = Histogram("thoraq_predict_seconds", "The network on one batch.", buckets=SECONDS)
-_RECORD = Histogram("thoraq_record_seconds", "Recording one batch, commit included.", buckets=SECONDS)
+#: Timers: `@decoding.time()` on a function, or `with decoding.time():`.
+decoding = Histogram("thoraq_decode_seconds", "Reading and decoding one film.", buckets=SECONDS)
+predicting = Histogram("thoraq_predict_seconds", "The network on one batch.", buckets=SECONDS)
+recording = Histogram("thoraq_record_seconds", "Recording one batch, commit included.", buckets=SECONDS)
 _BATCH = Histogram("thoraq_batch_films", "Films of one batch.", buckets=FILMS)
 _SCORED = Counter("thoraq_films_scored", "Films recorded with a prediction by this process.")
 _REJECTED = Counter("thoraq_films_rejected", "Films rejected by this process.", ["reason"])
@@ -24,24 +25,9 @@ _BELLS = Counter("thoraq_bells", "Messages sent to wake another process.", ["tas
 _LOADED = Gauge("thoraq_loaded_model_info", "The model version that this process has loaded.", ["version", "device"])
 
 
-def observe_decode(seconds: float) -> None:
-    """Record how long one film took to read and decode."""
-    _DECODE.observe(seconds)
-
-
-def observe_predict(seconds: float, films: int) -> None:
-    """Record how long the network took on a batch, and how many films it had."""
-    _PREDICT.observe(seconds)
-    _BATCH.observe(films)
-
-
-def observe_record(seconds: float) -> None:
-    """Record how long it took to record a batch."""
-    _RECORD.observe(seconds)
-
-
-def count_outcomes(scored: int, reasons: Iterable[str]) -> None:
-    """Count the recorded films of a batch: how many were scored, and why the others were rejected."""
+def count_batch(scored: int, reasons: Sequence[str]) -> None:
+    """Count the outcomes of a batch: how many films were scored, and why each of the others was rejected."""
+    _BATCH.observe(scored + len(reasons))
     _SCORED.inc(scored)
     for reason in reasons:
         _REJECTED.labels(reason).inc()

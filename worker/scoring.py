@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from worker import archive, ledger, previews, registry
+from worker import archive, ledger, measurements, previews, registry
 from worker.classifier import Classifier, device_name
 from worker.database import reading, through_outages, transaction
 from worker.decoding import Grey, Limits, decode
@@ -210,15 +210,18 @@ class Scorer:
         outcomes: list[Scored | Rejected] = [result for result in results if isinstance(result, Rejected)]
         if prepared:
             classes = batch.scale.classifier.card.classes
-            probabilities = batch.scale.classifier.predict(np.stack([result.film for result in prepared]))
+            with measurements.predicting.time():
+                probabilities = batch.scale.classifier.predict(np.stack([result.film for result in prepared]))
             outcomes += [
                 Scored(result.image_id, result.sha256, dict(zip(classes, row, strict=True)))
                 for result, row in zip(prepared, probabilities.tolist(), strict=True)
             ]
         postponed = [result.image_id for result in results if isinstance(result, Postponed)]
+        measurements.count_batch(len(prepared), [entry.reason for entry in outcomes if isinstance(entry, Rejected)])
         logger.info("a batch of %d: %d scored, %d postponed", len(results), len(prepared), len(postponed))
         return self._ledger.submit(self._record, owner, outcomes, postponed, batch.scale.model_version_id)
 
+    @measurements.recording.time()
     @through_outages
     def _record(
         self, owner: str, outcomes: Sequence[Scored | Rejected], postponed: Sequence[int], model_version_id: int
@@ -228,6 +231,7 @@ class Scorer:
             if postponed:
                 ledger.release(session, owner, postponed)
 
+    @measurements.decoding.time()
     def _prepare(self, claim: Claim, classifier: Classifier, *, preview: bool) -> Prepared | Rejected | Postponed:
         """Open and decode one film; runs in a thread, where the decoders release the interpreter lock."""
         sha256 = None

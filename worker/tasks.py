@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -38,25 +40,33 @@ def explainer() -> Explainer:
     return Explainer(settings())
 
 
+@contextmanager
+def _dying_of_lack_of_memory() -> Iterator[None]:
+    """End this child alone; Celery would end its parent. Its death is the blast wall: films come back one by one."""
+    try:
+        yield
+    except MemoryError:
+        logger.critical("out of memory; this process ends")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise
+
+
 @app.task(name=celery_app.EXPLAIN)
 def explain() -> None:
     """Draw the heat maps that are asked for."""
-    explainer().explain_asked()
+    with _dying_of_lack_of_memory():
+        explainer().explain_asked()
 
 
 @app.task(name=celery_app.SCORE, bind=True)
 def score(self: Task[..., None]) -> None:
     """Score what waits; the task's id owns the films, so that its redelivery takes them up at once."""
     try:
-        still_waiting = scorer().score_waiting(owner=str(self.request.id))
+        with _dying_of_lack_of_memory():
+            still_waiting = scorer().score_waiting(owner=str(self.request.id))
     except ModelUnavailable as error:
         logger.error("nothing can be scored: %s", error)  # noqa: TRY400 - the sentence says it, the films wait on
         return
-    except MemoryError:
-        # Celery would end the parent for it. The child's death is the blast wall: its films come back one by one.
-        logger.critical("out of memory; this process ends")
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise
     presence.worked(str(self.request.hostname), *scorer().loaded())
     measurements.name_loaded_model(*scorer().loaded())
     if still_waiting:

@@ -1,4 +1,4 @@
-"""An upstream system: imports Celery and nothing of ours, and sends one message, `cxr.score.v1` if not told otherwise."""
+"""An upstream system: imports Celery and nothing of ours, and sends one message, `cxr.score.v1` unless told."""
 
 import json
 import sys
