@@ -114,9 +114,10 @@ class Deployment:
     def stop(self) -> None:
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
+        for kind, process in self.processes.items():
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
+                print(f"the {kind} did not stop within 20 s")
                 process.kill()
                 process.wait()

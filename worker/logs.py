@@ -49,6 +49,7 @@ def configure(settings: Settings) -> None:
     handler.setFormatter(formatter(settings))
     handler.addFilter(Correlation())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(True)  # noqa: FBT003 - the library's signature
     logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_bodies)
 
 

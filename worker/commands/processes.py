@@ -81,8 +81,10 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
     app.conf.imports = tuple(imports)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     _show_presence(name, kind)
+    # Celery's banner is for a person at a terminal.
+    quiet = ["--quiet"] if settings().log_format == "json" else []
     app.worker_main(
-        ["worker", "-n", name, "-Q", ",".join(queues), "-P", "prefork", "-c", "1",
+        [*quiet, "worker", "-n", name, "-Q", ",".join(queues), "-P", "prefork", "-c", "1",
          "--without-gossip", "--without-mingle", "-l", "INFO"]
     )  # fmt: skip
 
