@@ -114,10 +114,9 @@ class Deployment:
     def stop(self) -> None:
         for process in self.processes.values():
             process.terminate()
-        for kind, process in self.processes.items():
+        for process in self.processes.values():
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                print(f"the {kind} did not stop within 20 s")
                 process.kill()
                 process.wait()
