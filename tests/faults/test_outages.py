@@ -59,10 +59,11 @@ def test_a_database_that_falls_and_rises_charges_no_attempt(working, private_pos
     assert {1: FILMS} == attempts(working)
 
 
-def test_a_worker_that_stands_still_is_not_alive_and_an_idle_one_is(working):
+def test_a_worker_that_stands_still_is_not_alive_and_an_idle_one_is(working, tmp_path):
     """The child is frozen: its parent is connected and beats, and nothing is finished."""
     (child,) = working.children("worker")
     os.kill(child, signal.SIGSTOP)
+    working.json("submit", str(tmp_path / "films"))  # However fast the first were scored, something waits.
     working.wait_for(lambda: not working._alive("worker"), "the probe to fail", 30)
     os.kill(child, signal.SIGCONT)
 
