@@ -13,6 +13,7 @@ from dashboard.auth import auth
 from dashboard.health import health
 from dashboard.models import models
 from dashboard.queues import queues
+from dashboard.schemas import schemas
 from dashboard.settings import DashboardSettings, dashboard_settings
 from dashboard.studies import studies
 from dashboard.training import training
@@ -53,7 +54,7 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     access.install(app)
     CSRFProtect(app).exempt(api)
     Bootstrap5(app)
-    for blueprint in (auth, studies, uploads, queues, models, training, api, health):
+    for blueprint in (auth, studies, uploads, queues, models, training, api, schemas, health):
         app.register_blueprint(blueprint)
     access.check_declarations(app)
     return app

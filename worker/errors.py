@@ -19,6 +19,7 @@ class Reason(StrEnum):
     SEVERAL_FRAMES = "several_frames"  #: More than one page or frame: which one is the film is not for us to guess.
     BLANK = "blank"  #: Every pixel has the same value.
     CRASHED_THE_WORKER = "crashed_the_worker"  #: Scoring it, alone, killed the process repeatedly.
+    CANCELLED = "cancelled"  #: Its submission was withdrawn before anybody scored it.
 
 
 class ScoringError(Exception):
@@ -56,7 +57,7 @@ class RefusedSubmission(ScoringError):
     """A submission cannot be accepted as it is.
 
     Attributes:
-        code: `invalid`, `unsupported_schema` or `conflict`.
+        code: `invalid`, `unsupported_schema`, `unknown_callback` or `conflict`.
         detail: one sentence for the sender, without identifiers.
     """
 

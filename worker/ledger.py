@@ -1,4 +1,6 @@
-"""Every change of an image's state: claim, record, release, expire. The only writer of those states.
+"""Every change of an image's state while it is scored: claim, record, release, expire.
+
+What a person asks for (replay, cancel) is in `worker.dead_letters`; nothing else writes those states.
 
 With an image's outcome its study's result is brought up to date, in the same transaction.
 
@@ -271,7 +273,7 @@ def any_waiting(session: Session) -> bool:
 
 
 def _reject(session: Session, image: Image, reason: Reason, detail: str) -> None:
-    session.add(Rejection(image_id=image.id, reason=reason, detail=detail))
+    session.add(Rejection(image_id=image.id, reason=reason, detail=detail, attempts=image.attempts))
     _finish(image, ImageState.REJECTED)
 
 

@@ -13,6 +13,7 @@ from celery.exceptions import Reject
 from sqlalchemy.exc import DBAPIError
 
 from worker import celery_app, doorbell, intake, presence, retraining, sweeper
+from worker.callbacks import Courier
 from worker.celery_app import app
 from worker.database import through_outages
 from worker.errors import ModelUnavailable
@@ -60,10 +61,17 @@ def receive(request: object = None, **_unknown: object) -> None:
         raise Reject(reason="the database cannot take it", requeue=True) from None
 
 
+@cache
+def courier() -> Courier:
+    """Return this process's courier."""
+    return Courier()
+
+
 @app.task(name=celery_app.SWEEP, bind=True)
 def sweep(self: Task[..., None]) -> None:
-    """Put back what was lost."""
+    """Put back what was lost, and tell who wants to be told."""
     sweeper.sweep()
+    courier().go()
     presence.worked(str(self.request.hostname))
 
 
