@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from worker.database import now, transaction
@@ -46,12 +46,16 @@ def alive(session: Session, kind: str, host: str) -> bool:
     return any(name.partition("@")[2] == host for name in names)
 
 
+def last_sweep(session: Session) -> datetime | None:
+    """Return when a sweep was last finished, as far as the intake processes that are up tell."""
+    return session.scalar(select(func.max(Process.finished_at)).where(Process.kind == "intake"))
+
+
 def sweeping(session: Session) -> bool:
     """Tell whether a sweep was finished within three of its periods."""
     since = now() - timedelta(seconds=3 * settings().sweep_seconds)
-    return (
-        session.scalar(select(Process.name).where(Process.kind == "intake", Process.finished_at >= since)) is not None
-    )
+    last = last_sweep(session)
+    return last is not None and last >= since
 
 
 def forget_the_silent(session: Session) -> None:

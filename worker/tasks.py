@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import time
 from datetime import datetime
 from functools import cache
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from worker import celery_app, doorbell, intake, presence, retraining, sweeper
 from worker.callbacks import Courier
 from worker.celery_app import app
-from worker.database import through_outages
+from worker.database import is_outage, through_outages
 from worker.errors import ModelUnavailable
 from worker.scoring import Scorer
 from worker.settings import settings
@@ -40,6 +41,11 @@ def score(self: Task[..., None]) -> None:
     except ModelUnavailable as error:
         logger.error("nothing can be scored: %s", error)  # noqa: TRY400 - the sentence says it, the films wait on
         return
+    except DBAPIError as error:
+        if is_outage(error):
+            # A thread, since the next bell may come to another process, and the time limit to this one.
+            threading.Thread(target=sweeper.give_back, args=(str(self.request.id),), daemon=True).start()
+        raise
     except MemoryError:
         # Celery would end the parent for it. The child's death is the blast wall: its films come back one by one.
         logger.critical("out of memory; this process ends")
