@@ -4,13 +4,11 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
-from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pydantic import ValidationError
+from receiver import KEY, SECRET, listening
 from sqlalchemy import select, update
 
 from worker import callbacks, dead_letters, doorbell, intake, ledger
@@ -23,49 +21,12 @@ from worker.ledger import Rejected, Scored
 from worker.records import ModelVersion, Priority
 from worker.settings import Settings, settings
 
-KEY = bytes(range(32))
-SECRET = "whsec_" + base64.b64encode(KEY).decode()
-
-
-class Endpoint(HTTPServer):
-    """A receiver on this machine: what it was told, and the status with which it answers."""
-
-    def __init__(self):
-        self.status, self.headers_seen, self.bodies = 204, [], []
-        super().__init__(("127.0.0.1", 0), Receiver)
-
-
-class Receiver(BaseHTTPRequestHandler):
-    """Keeps what comes."""
-
-    def do_POST(self):
-        self.server.headers_seen.append(dict(self.headers))
-        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(self.server.status)
-        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_arguments):
-        """Say nothing."""
-
-
-@contextmanager
-def running(server):
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
 
 @pytest.fixture
 def endpoint(database, monkeypatch):
     """A configured endpoint `ris` that listens."""
     monkeypatch.setattr(doorbell, "ring_scorers", lambda *_: True)
-    with running(Endpoint()) as server:
+    with listening() as server:
         url = f"http://127.0.0.1:{server.server_port}/results"
         entry = {"url": url, "secret": SECRET, "sources": ["pacs"]}
         monkeypatch.setenv("THORAQ_CALLBACKS", json.dumps({"ris": entry}))
