@@ -40,7 +40,9 @@ def rejected(bells):
         outcomes = [Rejected(n, None, Reason.CORRUPT, "damaged") for n in (1, 2)]
         ledger.record(session, "a", [*outcomes, Scored(4, "4" * 64, {"Effusions": 1.0})], 1)
     for _ in range(3):
-        claim(9)
+        with transaction() as session:
+            ledger.take_back(session, "a")
+        claim()
     return acceptance.submission_id
 
 
