@@ -40,6 +40,8 @@ EXPECTED = {
     "api.submit": SYSTEMS,
     "api.submission": SYSTEMS,
     "api.submission_by_key": SYSTEMS,
+    "api.cancel": SYSTEMS,
+    "schemas.score_request": EVERYBODY,
     "health.live": EVERYBODY,
     "health.ready": EVERYBODY,
 }
