@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.backend import keras
-from worker.decoding import PREPROCESSING, Grey, resize
+from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey, resize
 from worker.errors import ModelUnavailable
 from worker.registry import ModelCard, verified
 
@@ -29,7 +29,7 @@ class Classifier:
             ModelUnavailable: the file is not the one published, or needs another preprocessing than ours.
         """
         path, card = verified(directory, sha256)
-        if card.preprocessing != PREPROCESSING:
+        if card.preprocessing not in ACCEPTED_PREPROCESSING:
             message = f"{card.version} was trained on {card.preprocessing}; this worker prepares {PREPROCESSING}"
             raise ModelUnavailable(message)
         try:

@@ -15,7 +15,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from worker.errors import Reason, RejectedImage
 
 #: Names every choice below; it travels in the model's card. Change a pixel, change the name.
-PREPROCESSING = "grey8-bilinear-1"
+PREPROCESSING = "grey8-bilinear-2"
+#: What a network may have been trained on to be asked for films prepared so. `grey8-bilinear-1` decoded every JPEG at
+#: full size: its arrays differ only for JPEG whose sides are both 1024 pixels or more.
+ACCEPTED_PREPROCESSING = frozenset({PREPROCESSING, "grey8-bilinear-1"})
+#: A JPEG is decoded at the smallest scale of its cosine transform that leaves the shorter side this long: what no
+#: network of ours looks at is not computed, and a preview keeps its size.
+JPEG_SIDE_PIXELS = 512
 #: What Pillow may open. Anything else, though Pillow knows it, is refused: fewer decoders, fewer holes.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 #: A chest film is never this small; smaller pictures are icons and thumbnails.
@@ -72,6 +78,8 @@ def _open(data: bytes, limits: Limits) -> Image.Image:
             raise RejectedImage(Reason.TOO_SMALL, f"{width} x {height} pixels; a side needs {MIN_SIDE_PIXELS}")
         if (frames := getattr(image, "n_frames", 1)) > 1:
             raise RejectedImage(Reason.SEVERAL_FRAMES, f"{frames} frames; a film is one")
+        if image.format == "JPEG":
+            image.draft(image.mode, (JPEG_SIDE_PIXELS, JPEG_SIDE_PIXELS))
         image.load()
         return ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
