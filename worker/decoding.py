@@ -3,14 +3,12 @@
 Knows nothing of databases, queues or networks. The array is the same whether a film is trained on or scored.
 """
 
-import numpy as np
-from PIL import Image
-
 from worker.appearance import check_appearance
 from worker.bounds import DEFAULT_LIMITS, Grey, Limits
 from worker.dicom import is_dicom, read_dicom
 from worker.errors import Reason, RejectedImage
 from worker.rasters import read_picture
+from worker.rasters import scaled as resize
 
 __all__ = ["ACCEPTED_PREPROCESSING", "PREPROCESSING", "Grey", "Limits", "decode", "resize"]
 
@@ -34,11 +32,3 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Grey:
     film = read_dicom(data, limits) if is_dicom(data) else read_picture(data, limits)
     check_appearance(film)
     return film
-
-
-def resize(film: Grey, size: tuple[int, int]) -> Grey:
-    """Return `film` at (height, width) `size`, area-weighted bilinear, the aspect ratio not kept (like the paper)."""
-    if film.shape == size:
-        return film
-    height, width = size
-    return np.asarray(Image.fromarray(film).resize((width, height), Image.Resampling.BILINEAR))

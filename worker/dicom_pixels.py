@@ -74,16 +74,17 @@ def _only_frame(film: Dataset) -> bytes:
     return get_frame(MeteredBytes(film.PixelData), 0, number_of_frames=1)
 
 
-def _decoded(film: Dataset, plugin: str) -> npt.NDArray[np.generic]:
+def _decoded(film: Dataset, plugin: str) -> npt.NDArray[Any]:
     decoder = get_decoder(film.file_meta.TransferSyntaxUID)
     options: dict[str, Any] = {"view_only": True}  # No copy of what is not compressed.
     values, _ = decoder.as_array(film, raw=True, decoding_plugin=plugin, **options)
     if values.shape != (film.Rows, film.Columns):
         raise RejectedImage(Reason.CORRUPT, "the decoded picture is not of the size that the file states")
-    return values
+    decoded: npt.NDArray[Any] = values
+    return decoded
 
 
-def _unsigned(values: npt.NDArray[np.generic]) -> Stored:
+def _unsigned(values: npt.NDArray[Any]) -> Stored:
     """Return the same bits without a sign, in the machine's byte order."""
     native = values.astype(values.dtype.newbyteorder("="), copy=False)
     unsigned: Stored = native.view(f"u{native.dtype.itemsize}")

@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,14 @@ def read_plain_jpeg(stream: bytes) -> Grey:
     return np.asarray(image)
 
 
+def scaled(film: Grey, size: tuple[int, int]) -> Grey:
+    """Return `film` at (height, width) `size`, area-weighted bilinear, the aspect ratio not kept (like the paper)."""
+    if film.shape == size:
+        return film
+    height, width = size
+    return np.asarray(Image.fromarray(film).resize((width, height), Image.Resampling.BILINEAR))
+
+
 def _load(image: Image.Image) -> None:
     """Decode; a JPEG at its reduced scale, grey straight from the decoder where it is grey."""
     if image.format == "JPEG":
@@ -126,14 +135,14 @@ def _refuse_colour(image: Image.Image) -> None:
         raise RejectedImage(Reason.COLOUR, f"{share:.0%} of the picture is coloured; a radiograph is grey")
 
 
-def _narrow(values: npt.NDArray[np.number]) -> Grey:
+def _narrow(values: npt.NDArray[Any]) -> Grey:
     """Return deep grey values in 8 bits.
 
     Integers keep the top 8 of the bits in use (a 12-bit film stored in 16 bits is not black); floats, whose scale
     nobody declares, and integers below zero are stretched between their least and greatest finite value.
     """
     if np.issubdtype(values.dtype, np.integer) and values.min() >= 0:
-        return np.right_shift(values, max(0, int(values.max()).bit_length() - EIGHT_BITS)).astype(np.uint8)
+        return np.asarray(values >> max(0, int(values.max()).bit_length() - EIGHT_BITS), np.uint8)
     finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
     low, high = float(finite.min()), float(finite.max())
     finite -= low
