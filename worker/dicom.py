@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -38,8 +38,8 @@ KEYWORDS = (
 TAGS: list[BaseTag | int] = [tag for name in KEYWORDS if (tag := tag_for_keyword(name)) is not None]
 #: What pydicom and its plug-ins raise on damaged content; mutated files in the tests look for more.
 DAMAGE = (
-    InvalidDicomError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, RuntimeError,
-    ArithmeticError, AssertionError, struct.error, zlib.error,
+    BytesLengthException, InvalidDicomError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
+    RuntimeError, ArithmeticError, AssertionError, struct.error, zlib.error,
 )  # fmt: skip
 
 # pydicom warns and logs where we check and reject ourselves, and what it says may quote the file.
