@@ -16,7 +16,7 @@ from worker.decoding import decode
 from worker.errors import RejectedImage
 
 FOLDERS = ("dicom", "awkward")
-#: Where the manifest leaves it to us and we decide otherwise; docs/decisions/0011-films-and-formats.md says why.
+#: Where the manifest leaves it to us and we decide otherwise; docs/decisions/0020-films-and-formats.md says why.
 DECIDED = {"dicom/broken_png_named_dcm.dcm": "scorable"}
 MEMORY_GROWTH_BYTES = 300 * 2**20
 SAMPLING_SECONDS = 0.005
