@@ -150,7 +150,7 @@ def test_a_network_that_does_not_exist_is_not_trained(drawn, tmp_path, watcher):
 
 def test_an_evaluation_counts_what_the_detector_rejects_beside_what_is_scored(made, shared_data, letting_few_pass):
     """The n counts scored films; the others have the detector's reason."""
-    directory, card, _ = made
+    directory, _, _ = made
     classifier = letting_few_pass(directory)
 
     with pytest.raises(DatasetError, match="takes none"):
