@@ -15,6 +15,7 @@ from dashboard.heat_maps import heat_maps
 from dashboard.metrics import metrics
 from dashboard.models import models
 from dashboard.queues import queues
+from dashboard.schemas import schemas
 from dashboard.settings import DashboardSettings, dashboard_settings
 from dashboard.studies import studies
 from dashboard.training import training
@@ -55,7 +56,19 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     access.install(app)
     CSRFProtect(app).exempt(api)
     Bootstrap5(app)
-    for blueprint in (auth, studies, heat_maps, uploads, queues, models, training, api, health, metrics):
+    for blueprint in (
+        auth,
+        studies,
+        heat_maps,
+        uploads,
+        queues,
+        models,
+        training,
+        api,
+        schemas,
+        health,
+        metrics,
+    ):
         app.register_blueprint(blueprint)
     access.check_declarations(app)
     return app

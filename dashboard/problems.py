@@ -35,7 +35,7 @@ EXPLANATIONS: dict[int, tuple[str, str]] = {
 }
 
 #: `RefusedSubmission.code` -> status of the answer.
-REFUSALS = {"invalid": 400, "unsupported_schema": 422, "conflict": 409}
+REFUSALS = {"invalid": 400, "unsupported_schema": 422, "unknown_callback": 422, "conflict": 409}
 
 
 def install(app: Flask) -> None:
@@ -63,7 +63,7 @@ def problem(status: int, title: str, detail: str | None = None, code: str | None
 def wants_problem() -> bool:
     """Tell whether the caller is a program: the HTTP door, or a page that refreshes itself."""
     declared = access.declared(current_app, request.endpoint)
-    return request.path.startswith(("/api/", "/health/", "/metrics")) or bool(declared and declared.polled)
+    return request.path.startswith(("/api/", "/health/", "/metrics", "/schemas/")) or bool(declared and declared.polled)
 
 
 def _answer(error: HTTPException) -> Response:
@@ -92,6 +92,8 @@ def _expired_form(error: CSRFError) -> Response:
 
 def _foreign_host(_error: SecurityError) -> Response:
     """Answer a request for a host name that is not ours, without a page: under that name, no page has an address."""
+    if request.path.startswith("/api/"):
+        return problem(HTTPStatus.BAD_REQUEST, "Bad Request", "This host name is not served here.")
     return Response("This host name is not served here.\n", HTTPStatus.BAD_REQUEST, content_type="text/plain")
 
 

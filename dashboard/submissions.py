@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dashboard.worklist import rows
-from worker.outcomes import outcomes
-from worker.records import Image, ImageState, Priority, Study, Submission
+from worker import outcomes
+from worker.records import Image, ImageState, Priority, Study, StudyFinding, Submission
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,13 @@ def progress(session: Session, submission_id: str) -> Progress | None:
     return Progress(submission, {state.value: 0 for state in ImageState} | dict(counted.all()))
 
 
-def find(session: Session, source: str, request_id: str) -> str | None:
-    """Return the id of the submission that a sender made under its own key."""
-    return session.scalar(select(Submission.id).where(Submission.source == source, Submission.request_id == request_id))
+def refused(session: Session, source: str, request_id: str) -> dict[str, Any] | None:
+    """Return why the messages under a sender's key were refused, none of them accepted; None if there is none."""
+    found = outcomes.refusals(session, source, request_id)
+    if not found:
+        return None
+    refusals = [refusal.model_dump(mode="json") for refusal in found]
+    return {"state": "refused", "source": source, "request_id": request_id, "refusals": refusals}
 
 
 def answer(session: Session, current: Progress) -> dict[str, Any]:
@@ -60,8 +64,11 @@ def answer(session: Session, current: Progress) -> dict[str, Any]:
     submission = current.submission
     ids = list(session.scalars(select(Study.id).where(Study.submission_id == submission.id).order_by(Study.id)))
     studies = rows(session, ids)
+    decided: dict[int, dict[str, int]] = {}
+    for said in session.scalars(select(StudyFinding).where(StudyFinding.study_id.in_(ids))):
+        decided.setdefault(said.study_id, {})[said.finding] = said.image_id
     films: dict[int, list[dict[str, Any]]] = {}
-    for outcome in outcomes(session, submission.id):
+    for outcome in outcomes.outcomes(session, submission.id):
         films.setdefault(outcome.study_id, []).append(outcome.model_dump(mode="json"))
     return {
         "submission_id": submission.id,
@@ -72,12 +79,18 @@ def answer(session: Session, current: Progress) -> dict[str, Any]:
         "state": current.state,
         "counts": current.films,
         "refused": submission.refused,
+        # Messages under the same key that were refused as a whole, such as a repeat with other content.
+        "refusals": [
+            refusal.model_dump(mode="json")
+            for refusal in outcomes.refusals(session, submission.source, submission.request_id)
+        ],
         "studies": [
             {
                 "study_id": row.study_id,
                 "state": row.state,
                 "label": row.findings[0][0] if row.findings else None,
                 "probabilities": dict(row.findings) or None,
+                "decided_by": decided.get(row.study_id) or None,
                 "images": films.get(row.study_id, []),
             }
             for row in studies

@@ -3,6 +3,7 @@
 from alembic import context
 
 import dashboard.accounts  # noqa: F401 - its tables belong to the schema
+import worker.delivery_records
 import worker.explanations
 import worker.records  # noqa: F401 - likewise
 from worker.database import Base, engine

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from model_training import answers, checkpoint, evaluation, model_file, thumbnails, training
+from model_training import answers, checkpoint, evaluation, film_check, model_file, thumbnails, training
 from model_training.answers import Answers
 from model_training.calibration import fit_temperature
 from model_training.dataset import Dataset, read
@@ -21,7 +21,8 @@ from model_training.provenance import software
 from model_training.report import EXTERNAL, assemble
 from model_training.training import Fitted, Progress
 from worker.decoding import PREPROCESSING
-from worker.registry import MODEL_FILE, ModelCard, sha256_of, write_card
+from worker.plausibility import FILM_CHECK_FILE
+from worker.registry import MODEL_FILE, FilmCheckCard, ModelCard, sha256_of, write_card
 from worker.settings import settings
 
 #: How much of the file's SHA-256 a version carries.
@@ -81,6 +82,7 @@ def make(recipe: Recipe, directory: Path, progress: Progress) -> ModelCard:
     }
     report = assemble(data, fitted, knobs, answers=found, temperature=temperature)
     card = _card(recipe, data, fitted, report, sha256_of(directory / MODEL_FILE))
+    card = card.model_copy(update={"film_check": _film_check(data, external, directory)})
     _write(recipe, card, {"version": card.version, "network": network.name, **report}, found, directory)
     state.unlink(missing_ok=True)
     return card
@@ -110,6 +112,18 @@ def _calibrate(fitted: Fitted, data: Dataset, knobs: Knobs) -> float:
     last = fitted.network.layers[-1]
     last.set_weights([weights / temperature for weights in last.get_weights()])
     return temperature
+
+
+def _film_check(data: Dataset, external: Mapping[str, Films], directory: Path) -> FilmCheckCard | None:
+    """Write the detector of what is no film beside the network, and return what the card says of it.
+
+    Phantoms get none: they show that the system works, and are all scored.
+    """
+    check = film_check.fit(data.splits) if data.kind == "films" else None
+    if check is None:
+        return None
+    sha256 = check.save(directory / FILM_CHECK_FILE)
+    return FilmCheckCard(sha256=sha256, rejections=film_check.rejections(check, {**data.splits, **external}))
 
 
 def _write(

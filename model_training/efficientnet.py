@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2 by Keras 3's own API, and the ImageNet weights that it starts from.
+"""EfficientNet-Lite0 by Keras 3's own API, and the ImageNet weights that it starts from.
 
 Lite: no squeeze-and-excitation, ReLU6 everywhere (Tan & Le 2019, arXiv 1905.11946; the Lite family is TensorFlow's).
 Its normalisations are folded into the convolutions before them: a batch of 32 films would estimate worse statistics
@@ -31,38 +31,31 @@ class Stage(NamedTuple):
     blocks: int
 
 
-#: Lite0's, 1.1 times as wide (in multiples of 8) and 1.2 times as deep; the family leaves stem, head and ends as deep.
 STAGES = (
     Stage(3, 1, 1, 16, 1),
-    Stage(3, 2, 6, 24, 3),
-    Stage(5, 2, 6, 48, 3),
-    Stage(3, 2, 6, 88, 4),
-    Stage(5, 1, 6, 120, 4),
-    Stage(5, 2, 6, 208, 5),
-    Stage(3, 1, 6, 352, 1),
+    Stage(3, 2, 6, 24, 2),
+    Stage(5, 2, 6, 40, 2),
+    Stage(3, 2, 6, 80, 3),
+    Stage(5, 1, 6, 112, 3),
+    Stage(5, 2, 6, 192, 4),
+    Stage(3, 1, 6, 320, 1),
 )
 BLOCKS = sum(stage.blocks for stage in STAGES)
 
 
-def features(x: Any, dropped_blocks: float = 0.0) -> Any:  # noqa: ANN401 - Keras has no types
-    """Return the feature maps, shape (n, height / 32, width / 32, 1280), of pictures with values from -1 to 1.
-
-    Args:
-        x: the pictures.
-        dropped_blocks: share of films that, in training, skip the last block, falling to none for the first (stochastic
-            depth, Huang et al. 2016, arXiv 1603.09382).
-    """
+def features(x: Any) -> Any:  # noqa: ANN401 - Keras has no types
+    """Return the feature maps, shape (n, height / 32, width / 32, 1280), of pictures with values from -1 to 1."""
     layers = backend.keras().layers
     x = layers.Conv2D(STEM_FILTERS, 3, strides=2, padding="same", activation="relu6", name="stem")(x)
     number = 0
     for stage in STAGES:
         for position in range(stage.blocks):
-            x = _block(x, stage, stage.stride if position == 0 else 1, number, dropped_blocks * number / BLOCKS)
+            x = _block(x, stage, stage.stride if position == 0 else 1, number)
             number += 1
     return layers.Conv2D(HEAD_FILTERS, 1, activation="relu6", name="head")(x)
 
 
-def _block(x: Any, stage: Stage, stride: int, number: int, dropped: float) -> Any:  # noqa: ANN401
+def _block(x: Any, stage: Stage, stride: int, number: int) -> Any:  # noqa: ANN401
     """Widen, filter each channel by itself, narrow; with a short cut where the shape stays."""
     layers = backend.keras().layers
     width, y, name = x.shape[-1], x, f"block_{number}"
@@ -72,11 +65,7 @@ def _block(x: Any, stage: Stage, stride: int, number: int, dropped: float) -> An
         stage.kernel, strides=stride, padding="same", activation="relu6", name=f"{name}_depthwise"
     )(y)
     y = layers.Conv2D(stage.filters, 1, name=f"{name}_project")(y)
-    if stride != 1 or width != stage.filters:
-        return y
-    if dropped:
-        y = layers.Dropout(dropped, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(y)
-    return layers.Add(name=f"{name}_add")([y, x])
+    return layers.Add(name=f"{name}_add")([y, x]) if stride == 1 and width == stage.filters else y
 
 
 def freeze_up_to(model: Any, block: int) -> None:  # noqa: ANN401
@@ -93,7 +82,7 @@ def start_from_imagenet(model: Any, weights: Weights) -> None:  # noqa: ANN401
 
     Args:
         model: holds the layers that `features` made.
-        weights: `model_training.imagenet.efficientnet_lite2`, under PyTorch's names and in PyTorch's order of axes.
+        weights: `model_training.imagenet.efficientnet_lite0`, under PyTorch's names and in PyTorch's order of axes.
     """
     _fold(model.get_layer("stem"), weights, "_conv_stem", "_bn0")
     for number in range(BLOCKS):

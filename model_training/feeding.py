@@ -9,13 +9,13 @@ import math
 import mmap
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model_training.films import Films
-from model_training.further_findings import UNKNOWN, Targets
+from model_training.further_findings import Targets
 from worker import backend
 from worker.decoding import Grey
 
@@ -45,8 +45,6 @@ class Batches:
         *,
         augment: Augment | None = None,
         further: Targets | None = None,
-        classes: int | None = None,
-        mixing: float = 0.0,
     ) -> None:
         """Stand at epoch 0.
 
@@ -57,14 +55,11 @@ class Batches:
             seed: shuffles and augments; None keeps the films' own order.
             augment: deforms each film, anew in each epoch.
             further: labels are then {"findings": (b,), "further": (b, findings)}, and so are the weights.
-            classes: labels are then the shares of so many classes, float32, shape (b, classes), instead of (b,).
-            mixing: lays films over each other, two and two; needs `classes`.
         """
         self._pixels = np.asarray(films.pixels)[..., None]  # A view; a plain array's rows are found faster.
         self._labels, self._weights = films.labels, weights
         self.batch_size, self._seed, self._epoch = batch_size, seed, 0
         self._augment, self._further = augment, further
-        self._classes, self._mixing = classes, mixing
         self._mapping, self._read_bytes = _mapping_of(films.pixels), 0
         self._order: npt.NDArray[np.int64] = np.arange(len(films))
         self.start(0)
@@ -80,24 +75,13 @@ class Batches:
         self._give_back_pages(pixels.nbytes)
         if self._augment is not None:
             pixels = np.stack([self._deformed(int(row), film) for row, film in zip(rows, pixels, strict=True)])
-        weights, further = (
-            self._weights[rows],
-            None if self._further is None else self._further[rows].astype(np.float32),
-        )
-        labels: Any = self._labels[rows]
-        if self._classes is not None:
-            labels = np.eye(self._classes, dtype=np.float32)[labels]
-        if self._mixing:
-            chance = np.random.default_rng((self._seed or 0, self._epoch, number))
-            laid = _Laid.of(len(rows), self._mixing, chance)
-            pixels, further = laid.films(pixels), None if further is None else laid.findings(further)
-            labels, weights = laid.classes(labels, weights)
-        if further is None:
+        labels, weights = self._labels[rows], self._weights[rows]
+        if self._further is None:
             return pixels, labels, weights
         alike = np.ones(len(rows), np.float32)
         return (
             pixels,
-            {CLASS_HEAD: labels, FURTHER_HEAD: further},
+            {CLASS_HEAD: labels, FURTHER_HEAD: self._further[rows].astype(np.float32)},
             {CLASS_HEAD: weights, FURTHER_HEAD: alike},
         )
 
@@ -117,39 +101,6 @@ class Batches:
         if self._mapping is not None and self._read_bytes >= PAGES_GIVEN_BACK_AFTER_BYTES:
             self._mapping.madvise(mmap.MADV_DONTNEED)
             self._read_bytes = 0
-
-
-class _Laid(NamedTuple):
-    """How the films of a batch are laid over each other, two and two (mixup, Zhang et al. 2018, arXiv 1710.09412)."""
-
-    #: Of the stronger film, from a half to 1; one for the batch.
-    share: float
-    #: Of each film, which lies under it.
-    partner: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, films: int, mixing: float, chance: np.random.Generator) -> "_Laid":
-        """Draw the partners and the share, whose distribution is Beta(mixing, mixing)."""
-        share = float(chance.beta(mixing, mixing))
-        return cls(max(share, 1 - share), chance.permutation(films))
-
-    def _over(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return (self.share * values.astype(np.float32) + (1 - self.share) * values[self.partner]).astype(np.float32)
-
-    def films(self, pixels: Grey) -> Grey:
-        """Return the pictures, uint8."""
-        return self._over(pixels).round().astype(np.uint8)
-
-    def classes(self, shares: Weights, weights: Weights) -> tuple[Weights, Weights]:
-        """Return each film's classes, rows with the sum 1, and its weight; of two weights each class has its part."""
-        heavy = self._over(shares * weights[:, None])
-        joint: Weights = heavy.sum(axis=1)
-        return heavy / joint[:, None], joint
-
-    def findings(self, further: Weights) -> Weights:
-        """Return the further findings; what is known of the stronger film alone counts for both."""
-        both = (further != UNKNOWN) & (further[self.partner] != UNKNOWN)
-        return np.where(both, self._over(further), further)
 
 
 def _mapping_of(pixels: Grey) -> mmap.mmap | None:

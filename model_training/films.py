@@ -92,6 +92,16 @@ class Films:
         """Return the number of films."""
         return len(self.names)
 
+    def some(self, rows: Sequence[int], left_out: Sequence[LeftOut]) -> "Films":
+        """Return the films of these rows; the others are named in `left_out`."""
+        return Films(
+            pixels=self.pixels[rows],
+            labels=self.labels[rows],
+            names=tuple(self.names[row] for row in rows),
+            left_out=(*self.left_out, *left_out),
+            sha256=tuple(self.sha256[row] for row in rows) if self.sha256 else (),
+        )
+
 
 def ignore(_done: int, _total: int) -> None:
     """Take no note of how many films are read."""

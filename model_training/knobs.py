@@ -29,9 +29,6 @@ class Knobs:
     class_weight_power: float = 0.5
     #: How much the loss of the second head counts beside the class's, where the data state further findings.
     further_findings_weight: float = 0.0
-    #: Two films are laid over each other in training, their classes with them, in shares drawn from a Beta distribution
-    #: with this for both parameters (mixup, Zhang et al. 2018, arXiv 1710.09412); 0: they are not.
-    mixing: float = 0.0
     #: Weights are averaged over the steps by this momentum, and the averages are judged and kept; None: they are not.
     average_momentum: float | None = None
     #: Stop after so many epochs without a lower validation loss; None: never.

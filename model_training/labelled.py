@@ -9,7 +9,7 @@ from pathlib import Path
 from model_training import manifest
 from model_training.answers import Answers
 from model_training.dataset import MANIFEST_FILE
-from model_training.films import OnFilm, read_labelled
+from model_training.films import DatasetError, Films, LeftOut, OnFilm, read_labelled
 from model_training.manifest import Manifest
 from worker.classifier import Classifier
 
@@ -31,9 +31,23 @@ def answered(classifier: Classifier, folder: Path, on_film: OnFilm) -> Labelled:
     Raises:
         DatasetError: there is no film, a class that the model does not know, or a manifest that is none.
     """
-    films = read_labelled(folder, classifier.card.classes, classifier.card.input_size, on_film)
+    films = _accepted(classifier, read_labelled(folder, classifier.card.classes, classifier.card.input_size, on_film))
     answers = Answers.of(films, classifier.predict(films.pixels))
     return Labelled(answers, _manifest(folder.resolve(), answers.names))
+
+
+def _accepted(classifier: Classifier, films: Films) -> Films:
+    """Return the films that the model's detector lets pass; the others are left out with its reason.
+
+    Raises:
+        DatasetError: it lets none pass.
+    """
+    refusals = [classifier.refusal(film) for film in films.pixels]
+    refused = [LeftOut(name, error.reason) for name, error in zip(films.names, refusals, strict=True) if error]
+    kept = [row for row, error in enumerate(refusals) if error is None]
+    if not kept:
+        raise DatasetError("the model takes none of the files for a film of the kind that it knows")
+    return films.some(kept, refused) if refused else films
 
 
 def _manifest(folder: Path, names: tuple[str, ...]) -> Manifest:

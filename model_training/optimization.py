@@ -20,7 +20,7 @@ OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
 def make_ready(outer: Any, knobs: Knobs, steps_per_epoch: int) -> None:  # noqa: ANN401 - Keras has no types
     """Compile a Keras model with one head, or with that of further findings beside it, as the knobs say."""
-    loss: Any = "categorical_crossentropy" if knobs.mixing else "sparse_categorical_crossentropy"
+    loss: Any = "sparse_categorical_crossentropy"
     settings: dict[str, Any] = {"loss": loss, "metrics": ["accuracy"]}
     if isinstance(outer.output, dict):
         settings = {
@@ -35,13 +35,13 @@ def known_crossentropy(targets: Any, probabilities: Any) -> Any:  # noqa: ANN401
     """Return each film's mean binary cross-entropy over the findings that are known of it; 0 where none is.
 
     Args:
-        targets: shape (n, findings): 0 to 1, or `UNKNOWN`.
+        targets: shape (n, findings): 1, 0 or `UNKNOWN`.
         probabilities: float, shape (n, findings).
     """
     ops = backend.keras().ops
     known = ops.cast(targets != UNKNOWN, probabilities.dtype)
     likely = ops.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    surprise = -(targets * ops.log(likely) + (1 - targets) * ops.log(1 - likely)) * known
+    surprise = -ops.where(targets == 1, ops.log(likely), ops.log(1 - likely)) * known
     return ops.sum(surprise, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1)
 
 

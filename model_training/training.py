@@ -98,8 +98,6 @@ def _training_batches(data: Dataset, knobs: Knobs, further: FurtherFindings | No
         knobs.seed,
         augment=None if knobs.augmentation == Augmentation() else knobs.augmentation.apply,
         further=further.targets if further else None,
-        classes=len(data.classes) if knobs.mixing else None,
-        mixing=knobs.mixing,
     )
 
 
@@ -111,7 +109,6 @@ def _validation_batches(data: Dataset, knobs: Knobs, further: FurtherFindings | 
         sample_weights(films.labels, knobs.class_weight_power),
         knobs.batch_size,
         further=np.full((len(films), len(further.names)), UNKNOWN, np.int8) if further else None,
-        classes=len(data.classes) if knobs.mixing else None,
     )
 
 

@@ -10,9 +10,11 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from worker.errors import Reason, RejectedImage, TryAgainLater
+from worker.patience import patience
 
 #: The root under which intake stores what was uploaded; outside senders cannot refer to it.
 ARCHIVE = "archive"
@@ -52,13 +54,17 @@ def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> byt
 
     Raises:
         RejectedImage: not_found, not_readable, outside_root or too_many_bytes.
-        TryAgainLater: the root itself is not there, or the file system fails.
+        TryAgainLater: the root itself is not there, or the file system fails or does not answer.
     """
     check_path(path)
     if root not in roots:
         raise RejectedImage(Reason.OUTSIDE_ROOT, "the reference names a root that is not configured")
+    return patience().run(root, partial(_read, root, path, roots[root], max_bytes))
+
+
+def _read(root: str, path: str, folder: Path, max_bytes: int) -> bytes:
     try:
-        base = roots[root].resolve(strict=True)
+        base = folder.resolve(strict=True)
     except OSError as error:
         raise TryAgainLater(f"the root {root} is not there: is it mounted?") from error
     try:

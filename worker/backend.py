@@ -27,9 +27,18 @@ def keras() -> Any:  # noqa: ANN401 - Keras publishes no types
         module = importlib.import_module("keras")
         if module.backend.backend() == "tensorflow":
             _grow_memory_as_needed(importlib.import_module("tensorflow"))
-        module.distribution.list_devices()  # The backend looks for devices, and talks about it, at first use.
+        devices()  # The backend looks for devices, and talks about it, at first use.
     keep_freed_memory()
     return module
+
+
+def devices() -> list[str]:
+    """Return the names of the devices on which the backend can compute; Keras lists none for PyTorch."""
+    keras_ = importlib.import_module("keras")
+    if keras_.backend.backend() == "torch":
+        count = int(importlib.import_module("torch").cuda.device_count())
+        return [f"cuda:{number}" for number in range(count)] or ["cpu"]
+    return [str(name).lower() for name in keras_.distribution.list_devices()]
 
 
 def _grow_memory_as_needed(tensorflow: Any) -> None:  # noqa: ANN401 - typed without its lazy parts

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from worker import saliency
-from worker.backend import keras, memory_errors
-from worker.decoding import PREPROCESSING, Grey, resize
-from worker.errors import ModelUnavailable
+from worker.backend import devices, keras, memory_errors
+from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey, resize
+from worker.errors import ModelUnavailable, RejectedImage
+from worker.plausibility import FILM_CHECK_FILE, FilmCheck, load_film_check
 from worker.registry import ModelCard, verified
 from worker.saliency import Heat
 
@@ -20,9 +21,16 @@ logger = logging.getLogger(__name__)
 class Classifier:
     """A network with its card: uint8 films in, probabilities under the card's classes out."""
 
-    def __init__(self, network: Any, card: ModelCard, batch_size: int) -> None:  # noqa: ANN401 - Keras has no types
+    def __init__(
+        self,
+        network: Any,  # noqa: ANN401 - Keras has no types
+        card: ModelCard,
+        batch_size: int,
+        film_check: FilmCheck | None = None,
+    ) -> None:
         """Wrap a loaded network; `load` is the way to get one from disk."""
         self.card = card
+        self._film_check = film_check
         self._network = network
         self._batch_size = batch_size
 
@@ -34,7 +42,7 @@ class Classifier:
             ModelUnavailable: the file is not the one published, or needs another preprocessing than ours.
         """
         path, card = verified(directory, sha256)
-        if card.preprocessing != PREPROCESSING:
+        if card.preprocessing not in ACCEPTED_PREPROCESSING:
             message = f"{card.version} was trained on {card.preprocessing}; this worker prepares {PREPROCESSING}"
             raise ModelUnavailable(message)
         try:
@@ -42,13 +50,29 @@ class Classifier:
         except (OSError, ValueError, TypeError, KeyError) as error:
             message = f"{card.version} cannot be loaded by Keras {keras().__version__}"
             raise ModelUnavailable(message) from error
-        classifier = cls(network, card, batch_size)
+        check = load_film_check(directory / FILM_CHECK_FILE, card.film_check.sha256) if card.film_check else None
+        classifier = cls(network, card, batch_size, check)
         classifier.predict(np.zeros((1, *card.input_size), np.uint8))
         return classifier
 
     def prepare(self, film: Grey) -> Grey:
-        """Return a decoded film at the network's input size: uint8, shape (height, width)."""
-        return resize(film, self.card.input_size)
+        """Return a decoded film at the network's input size: uint8, shape (height, width).
+
+        Raises:
+            RejectedImage: not_a_chest_film, where the model has a detector.
+        """
+        prepared = resize(film, self.card.input_size)
+        if self._film_check is not None:
+            self._film_check.check(prepared)
+        return prepared
+
+    def refusal(self, prepared: Grey) -> RejectedImage | None:
+        """Return why `prepare` refuses a film that has the network's input size already; None where it does not."""
+        try:
+            self.prepare(prepared)
+        except RejectedImage as error:
+            return error
+        return None
 
     def predict(self, films: Grey) -> npt.NDArray[np.float32]:
         """Return probabilities, shape (n, classes), of prepared films, uint8, shape (n, height, width).
@@ -96,6 +120,5 @@ class Classifier:
 
 def device_name() -> str:
     """Return what the network computes on, such as `tensorflow cpu` or `torch gpu`."""
-    devices = [name.lower() for name in keras().distribution.list_devices()]
-    kind = "gpu" if any("gpu" in name or "cuda" in name for name in devices) else "cpu"
-    return f"{keras().backend.backend()} {kind}"
+    backend = keras().backend.backend()
+    return f"{backend} {'gpu' if any('gpu' in name or 'cuda' in name for name in devices()) else 'cpu'}"

@@ -141,10 +141,10 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
 
 
-#: Tries a transaction again while the database is out: 0.5 s to 5 s apart, for less than a task may last.
+#: Tries a transaction again while the database is out: 0.5 s to 5 s apart, for half of what a task may last.
 through_outages = retry(
     retry=retry_if_exception(is_outage),
     wait=wait_exponential(multiplier=0.5, max=5),
-    stop=stop_after_delay(90),
+    stop=stop_after_delay(60),
     reraise=True,
 )

@@ -11,6 +11,9 @@ logger = logging.getLogger(__name__)
 
 #: Bells of one submission. A task goes on while films wait, so one suffices; more let other workers help.
 MAX_BELLS = 8
+#: Unanswered bells beyond which nobody rings: however many films wait, Redis holds a few kilobytes. More than there
+#: are workers, so that each finds one.
+MAX_UNANSWERED = 64
 
 
 def ring_scorers(images: int, batch_size: int) -> bool:
@@ -18,7 +21,12 @@ def ring_scorers(images: int, batch_size: int) -> bool:
 
     The bell carries no identifier: a worker claims whatever is most urgent when it answers.
     """
-    return all(_ring(SCORE, SCORE_QUEUE) for _ in range(min(MAX_BELLS, -(-images // batch_size))))
+    try:
+        missing = MAX_UNANSWERED - _unanswered(SCORE_QUEUE)
+    except OperationalError:
+        logger.warning("the broker does not tell how many bells wait; the sweeper will ring again")
+        return False
+    return all(_ring(SCORE, SCORE_QUEUE) for _ in range(min(MAX_BELLS, missing, -(-images // batch_size))))
 
 
 def ring_explainer() -> bool:
@@ -29,6 +37,25 @@ def ring_explainer() -> bool:
 def ring_trainer(run_id: int) -> bool:
     """Ring for one retraining run; tell whether the broker heard it."""
     return _ring(RETRAIN, TRAIN_QUEUE, run_id=run_id)
+
+
+def _unanswered(queue: str) -> int:
+    """Return how many messages of a queue no worker has fetched yet.
+
+    Raises:
+        OperationalError: the broker does not answer.
+    """
+    with app.connection_or_acquire() as connection:
+        try:
+            # Without this, the channel would try a broker that is out for seconds, while a sender waits.
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+            declared = connection.default_channel.queue_declare(queue=queue, passive=True)
+        except connection.channel_errors:  # Nobody rang yet.
+            return 0
+        except connection.connection_errors as error:
+            connection.collapse()
+            raise OperationalError(str(error)) from error
+        return int(declared.message_count)
 
 
 def _ring(task: str, queue: str, **arguments: int) -> bool:

@@ -5,16 +5,17 @@ One envelope names one image, or a list of items. It carries pseudonymous identi
 
 import hashlib
 import json
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from worker.errors import RefusedSubmission
 from worker.records import Priority
 
 SCHEMA = "cxr.score.request"
 SCHEMA_MAJOR = "1"
+#: Where the dashboard publishes the envelope's JSON Schema.
+SCHEMA_PATH = "/schemas/score-request/1.json"
 #: A night's worth of a large department; more belongs in several submissions.
 MAX_ITEMS = 10_000
 
@@ -58,18 +59,35 @@ class Item(BaseModel):
     reference: Reference | None = None
 
 
+class Callback(BaseModel):
+    """Whom to tell when every film has its outcome: an endpoint that the operator has configured, by its name."""
+
+    endpoint: Short
+
+
+def _with_a_zone(value: object) -> object:
+    """Refuse what is not text: a bare number would be read as seconds by one and as milliseconds by another."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError("a moment is text as in RFC 3339")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_with_a_zone)]
+
+
 class Envelope(BaseModel):
     """The part of a request that all its items share."""
 
     model_config = ConfigDict(extra="allow")
 
     schema_name: Literal["cxr.score.request"] = Field(alias="schema")
-    schema_version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
+    schema_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
     #: Who sends; with `request_id` the key under which a repeat is recognised.
     source: Short
     request_id: Key
-    requested_at: datetime | None = None
+    requested_at: Moment | None = None
     priority: Literal["urgent", "routine", "offpeak"] = "routine"
+    callback: Callback | None = None
     items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
 
     def rank(self) -> Priority:
@@ -85,8 +103,9 @@ class Envelope(BaseModel):
         return {name: value for name, value in (self.model_extra or {}).items() if name not in Item.model_fields}
 
     def digest(self) -> str:
-        """Return the SHA-256 of what was asked; the moment of asking does not count."""
-        return hashlib.sha256(self.model_dump_json(exclude={"requested_at"}).encode()).hexdigest()
+        """Return the SHA-256 of what was asked; the moment of asking and the order of fields do not count."""
+        asked = self.model_dump(mode="json", exclude={"requested_at"}, exclude_none=True)
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def parse(message: object) -> Envelope:
@@ -114,3 +133,25 @@ def explain(error: ValidationError) -> str:
         f"{'.'.join(str(part) for part in problem['loc']) or 'message'}: {problem['msg']}"
         for problem in error.errors(include_input=False, include_url=False, include_context=False)[:5]
     )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the envelope, made from the models that read it.
+
+    It is stricter than the door in one thing: an item that cannot be read is refused alone, here it fails the whole.
+    """
+    head = Envelope.model_json_schema(by_alias=True)
+    item = Item.model_json_schema(by_alias=True)
+    definitions = {**head.pop("$defs"), **item.pop("$defs"), "Item": item}
+    head["properties"]["schema_version"]["pattern"] = rf"^{SCHEMA_MAJOR}\.[0-9]+$"
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_PATH,
+        **head,
+        "title": SCHEMA,
+        "$defs": definitions,
+        # With a list, what stands beside it is not read; without one, the envelope is its own single item.
+        "if": {"properties": {"items": {"type": "array"}}, "required": ["items"]},
+        "then": {"properties": {"items": {"items": {"$ref": "#/$defs/Item"}}}},
+        "else": {"$ref": "#/$defs/Item"},
+    }

@@ -17,8 +17,18 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "too_many_pixels"  #: Width times height is over the limit.
     TOO_SMALL = "too_small"  #: A side is too short to be a radiograph.
     SEVERAL_FRAMES = "several_frames"  #: More than one page or frame: which one is the film is not for us to guess.
-    BLANK = "blank"  #: Every pixel has the same value.
+    NOT_FILM_SHAPED = "not_film_shaped"  #: One side is several times the other.
+    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"  #: DICOM, compressed in a way that is not read.
+    WRONG_MODALITY = "wrong_modality"  #: DICOM that is not CR or DX, or does not say so.
+    WRONG_BODY_PART = "wrong_body_part"  #: DICOM that names another part of the body than the chest.
+    NOT_FRONTAL = "not_frontal"  #: DICOM whose view is lateral or oblique.
+    COLOUR = "colour"  #: A picture in colours.
+    BLANK = "blank"  #: Nearly every pixel has the same value.
+    TOO_FEW_GREYS = "too_few_greys"  #: Black and white, or little more.
+    NOISE = "noise"  #: Neighbouring pixels have nothing to do with each other.
+    NOT_A_CHEST_FILM = "not_a_chest_film"  #: Unlike every film that the model learned from.
     CRASHED_THE_WORKER = "crashed_the_worker"  #: Scoring it, alone, killed the process repeatedly.
+    CANCELLED = "cancelled"  #: Its submission was withdrawn before anybody scored it.
 
 
 class ScoringError(Exception):
@@ -56,7 +66,7 @@ class RefusedSubmission(ScoringError):
     """A submission cannot be accepted as it is.
 
     Attributes:
-        code: `invalid`, `unsupported_schema` or `conflict`.
+        code: `invalid`, `unsupported_schema`, `unknown_callback` or `conflict`.
         detail: one sentence for the sender, without identifiers.
     """
 

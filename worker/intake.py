@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -55,28 +55,57 @@ def accept(message: object) -> Acceptance:
         RefusedSubmission: the envelope is invalid, of another major version, or reuses a key with other content.
     """
     envelope = parse(message)
+    _check_callback(envelope)
     return _store(envelope, roots=frozenset(settings().image_roots))
 
 
-def submit_files(
-    files: Iterable[tuple[str, bytes]], *, source: str, request_id: str | None, priority: Priority
+def _check_callback(envelope: Envelope) -> None:
+    """Refuse an endpoint that is not configured, or not for this source: its results would go astray.
+
+    Raises:
+        RefusedSubmission: unknown_callback.
+    """
+    if envelope.callback is None:
+        return
+    endpoint = settings().callbacks.get(envelope.callback.endpoint)
+    if endpoint is None or (endpoint.sources is not None and envelope.source not in endpoint.sources):
+        raise RefusedSubmission("unknown_callback", "callback.endpoint: no such endpoint is configured for this source")
+
+
+def submit_files(  # noqa: PLR0913 - what an envelope says, by name
+    files: Iterable[tuple[str, bytes]],
+    *,
+    source: str,
+    request_id: str | None,
+    priority: Priority,
+    identifiers: Sequence[Mapping[str, object]] = (),
+    callback: str | None = None,
 ) -> Acceptance:
-    """Accept films by their bytes: each is archived under its content's name and becomes a study of its own.
+    """Accept films by their bytes: each is archived under its content's name.
+
+    A film without a study UID becomes a study of its own.
 
     Args:
         files: (the sender's name for it, its bytes); consumed one by one.
         source: who sends.
         request_id: the sender's key; a new random one when None.
         priority: the urgency of all of them.
+        identifiers: for each film, in order, the fields of an `Item` other than `image`; none at all when empty.
+        callback: the endpoint to tell when all are finished.
 
     Raises:
-        RefusedSubmission: no file at all, or the key was used with other content.
+        RefusedSubmission: no file at all, not one set of identifiers for each, an endpoint that is not configured, or
+            the key was used with other content.
     """
-    items = []
+    items: list[dict[str, object]] = []
     for name, data in files:
         path, digest = archive.put(data, settings().archive_dir)
         image = {"root": archive.ARCHIVE, "path": path, "sha256": digest}
-        items.append({"image": image, "reference": UNPRINTABLE.sub("?", name)[-512:]})
+        items.append({"reference": UNPRINTABLE.sub("?", name)[-512:], "image": image})
+    if identifiers and len(identifiers) != len(items):
+        raise RefusedSubmission("invalid", "items: not one object for each film")
+    for item, given in zip(items, identifiers, strict=False):
+        item |= {name: value for name, value in given.items() if name != "image"}
     message = {
         "schema": SCHEMA,
         "schema_version": "1.0",
@@ -84,8 +113,11 @@ def submit_files(
         "request_id": request_id or uuid.uuid4().hex,
         "priority": priority.name.lower(),
         "items": items,
+        "callback": {"endpoint": callback} if callback else None,
     }
-    return _store(parse(message), roots=frozenset({archive.ARCHIVE}))
+    envelope = parse(message)
+    _check_callback(envelope)
+    return _store(envelope, roots=frozenset({archive.ARCHIVE}))
 
 
 def receive(message: object) -> None:
@@ -138,6 +170,8 @@ def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
             priority=envelope.rank(),
             refused=[entry.model_dump() for entry in refused],
             extra=envelope.unknown_fields(),
+            callback=envelope.callback.endpoint if envelope.callback else None,
+            callback_due=True if envelope.callback else None,
             studies=_studies(items, envelope.rank()),
         )
         session.add(submission)

@@ -1,4 +1,6 @@
-"""Every change of an image's state: claim, record, release, expire. The only writer of those states.
+"""Every change of an image's state while it is scored: claim, record, release, expire.
+
+What a person asks for (replay, cancel) is in `worker.dead_letters`; nothing else writes those states.
 
 With an image's outcome its study's result is brought up to date, in the same transaction.
 
@@ -12,13 +14,12 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, Row, Select, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from worker import study_results
+from worker import predictions, study_results
 from worker.database import now
 from worker.errors import Reason
-from worker.records import FindingProbability, Image, ImageState, Prediction, Priority, Rejection
+from worker.records import Image, ImageState, Priority, Rejection
 
 #: After trouble outside, an image waits this long before it is tried again.
 PAUSE_SECONDS = 30
@@ -185,54 +186,19 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
         )
     }
     ours = [outcome for outcome in outcomes if outcome.image_id in held]
-    predictions = _predict_once(session, [o for o in ours if isinstance(o, Scored)], model_version_id)
+    said = {outcome.sha256: outcome.probabilities for outcome in ours if isinstance(outcome, Scored)}
+    kept = predictions.keep(session, said, model_version_id)
     for outcome in ours:
         image = held[outcome.image_id]
         image.sha256 = outcome.sha256 or image.sha256
         if isinstance(outcome, Rejected):
             _reject(session, image, outcome.reason, outcome.detail)
         else:
-            image.prediction_id = predictions[outcome.sha256]
+            image.prediction_id = kept[outcome.sha256]
             _finish(image, ImageState.SCORED)
     session.flush()
     study_results.update(session, list(held))
     return len(ours)
-
-
-def _predict_once(session: Session, scored: Sequence[Scored], model_version_id: int) -> dict[str, int]:
-    """Insert what is new and return image content -> prediction id; two workers with one content make one row."""
-    # Sorted, so that two batches which share contents wait for each other instead of deadlocking.
-    by_content = {outcome.sha256: outcome for outcome in sorted(scored, key=lambda o: o.sha256)}
-    if not by_content:
-        return {}
-    insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
-    rows = []
-    for outcome in by_content.values():
-        label = max(outcome.probabilities, key=lambda finding: outcome.probabilities[finding])
-        rows.append(
-            {
-                "image_sha256": outcome.sha256,
-                "model_version_id": model_version_id,
-                "label": label,
-                "probability": outcome.probabilities[label],
-            }
-        )
-    new = session.execute(
-        insert(Prediction).on_conflict_do_nothing().returning(Prediction.id, Prediction.image_sha256), rows
-    ).all()
-    session.add_all(
-        FindingProbability(prediction_id=prediction_id, finding=finding, probability=probability)
-        for prediction_id, content in new
-        for finding, probability in by_content[content].probabilities.items()
-    )
-    return {
-        content: prediction_id
-        for prediction_id, content in session.execute(
-            select(Prediction.id, Prediction.image_sha256).where(
-                Prediction.image_sha256.in_(by_content), Prediction.model_version_id == model_version_id
-            )
-        )
-    }
 
 
 def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
@@ -250,16 +216,28 @@ def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
     )
 
 
+def give_back(session: Session, owner: str) -> int:
+    """Give all that an owner holds back uncharged, and return how many: an outage kept it from recording them."""
+    return _let_wait(session, Image.owner == owner, charged=False)
+
+
+def forgive(session: Session) -> int:
+    """Take one attempt off every image under a lease, and return how many: its owner met an outage, whatever it did."""
+    forgiven = update(Image).where(Image.state == ImageState.SCORING, Image.attempts > 0)
+    return len(session.scalars(forgiven.values(attempts=Image.attempts - 1).returning(Image.id)).all())
+
+
 def expire(session: Session) -> int:
     """Put images back whose lease has ended, the attempt charged, and return how many."""
     return _let_wait(session, Image.lease_until < now())
 
 
-def _let_wait(session: Session, condition: ColumnElement[bool]) -> int:
+def _let_wait(session: Session, condition: ColumnElement[bool], *, charged: bool = True) -> int:
+    attempts = Image.attempts if charged else Image.attempts - 1
     ended = session.scalars(
         update(Image)
         .where(Image.state == ImageState.SCORING, condition)
-        .values(state=ImageState.WAITING, owner=None, lease_until=None)
+        .values(state=ImageState.WAITING, owner=None, lease_until=None, attempts=attempts)
         .returning(Image.id)
     )
     return len(ended.all())
@@ -271,7 +249,7 @@ def any_waiting(session: Session) -> bool:
 
 
 def _reject(session: Session, image: Image, reason: Reason, detail: str) -> None:
-    session.add(Rejection(image_id=image.id, reason=reason, detail=detail))
+    session.add(Rejection(image_id=image.id, reason=reason, detail=detail, attempts=image.attempts))
     _finish(image, ImageState.REJECTED)
 
 

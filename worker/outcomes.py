@@ -34,6 +34,14 @@ class Standing(BaseModel):
         return self.waiting + self.scoring == 0
 
 
+class RefusedMessage(BaseModel):
+    """A message that was refused as a whole, and why."""
+
+    code: str
+    detail: str
+    refused_at: datetime
+
+
 class Outcome(BaseModel):
     """One film and where it stands; what is not known yet, or never will be, is null."""
 
@@ -52,6 +60,7 @@ class Outcome(BaseModel):
     model_version: str | None
     #: "films" or "phantoms": what the model learned from.
     trained_on: str | None
+    attempts: int
     received_at: datetime
     finished_at: datetime | None
 
@@ -79,6 +88,20 @@ def standing(session: Session, submission_id: str | None = None) -> Standing:
 def exists(session: Session, submission_id: str) -> bool:
     """Tell whether there is such a submission."""
     return session.get(Submission, submission_id) is not None
+
+
+def find(session: Session, source: str, request_id: str) -> str | None:
+    """Return the id of the submission that a sender made under its own key."""
+    return session.scalar(select(Submission.id).where(Submission.source == source, Submission.request_id == request_id))
+
+
+def refusals(session: Session, source: str, request_id: str) -> list[RefusedMessage]:
+    """Return the messages under a sender's own key that were refused as a whole, oldest first."""
+    query = select(Refusal).where(Refusal.source == source, Refusal.request_id == request_id).order_by(Refusal.id)
+    return [
+        RefusedMessage(code=row.code, detail=row.detail, refused_at=row.refused_at)
+        for row in session.scalars(query.limit(PAGE))
+    ]
 
 
 def latest_submission(session: Session) -> str | None:
@@ -131,6 +154,7 @@ def _outcome(image: Image) -> Outcome:
         probabilities={row.finding: row.probability for row in prediction.findings} if prediction else None,
         model_version=prediction.model_version.version if prediction else None,
         trained_on=prediction.model_version.card["trained_on"] if prediction else None,
+        attempts=image.attempts,
         received_at=image.received_at,
         finished_at=image.finished_at,
     )

@@ -54,7 +54,7 @@ def stalled(process: Process) -> bool:
 
 
 def last_sweep(session: Session) -> datetime | None:
-    """Return when a sweep was last finished."""
+    """Return when a sweep was last finished, as far as the intake processes that are up tell."""
     return session.scalar(select(func.max(Process.finished_at)).where(Process.kind == "intake"))
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from worker.database import Base, UtcDateTime, now
@@ -25,7 +25,7 @@ class Priority(IntEnum):
 
 
 class ImageState(StrEnum):
-    """Where an image stands. It starts waiting and ends, for good, scored or rejected."""
+    """Where an image stands. It starts waiting and ends scored, for good, or rejected, until somebody replays it."""
 
     WAITING = "waiting"  #: Accepted; nobody works on it.
     SCORING = "scoring"  #: Claimed under a lease; goes back to waiting when the lease ends.
@@ -67,6 +67,10 @@ class Submission(Base):
     refused: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     #: Fields of the envelope that this version does not know, kept as they came.
     extra: Mapped[dict[str, Any]] = mapped_column(JSON)
+    #: The operator's name of the endpoint that is told when every film has its outcome.
+    callback: Mapped[str | None] = mapped_column(String(64))
+    #: True while that is still to be told; null where nobody waits, so that the index holds only what is due.
+    callback_due: Mapped[bool | None] = mapped_column(index=True)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
 
     studies: Mapped[list["Study"]] = relationship(back_populates="submission")
@@ -174,7 +178,10 @@ class Image(Base):
 
     study: Mapped[Study] = relationship(back_populates="images")
     prediction: Mapped["Prediction | None"] = relationship()
-    rejection: Mapped["Rejection | None"] = relationship(back_populates="image")
+    #: The one that stands.
+    rejection: Mapped["Rejection | None"] = relationship(
+        primaryjoin="and_(Rejection.image_id == Image.id, Rejection.replayed_at.is_(None))", back_populates="image"
+    )
 
 
 class Prediction(Base):
@@ -213,15 +220,30 @@ class FindingProbability(Base):
 
 
 class Rejection(Base):
-    """Why an image got no prediction."""
+    """Why an image got no prediction. A replay ends it without deleting it; an image has at most one that stands."""
 
     __tablename__ = "rejections"
+    __table_args__ = (
+        Index(
+            "uq_rejections_standing",
+            "image_id",
+            unique=True,
+            sqlite_where=text("replayed_at IS NULL"),
+            postgresql_where=text("replayed_at IS NULL"),
+        ),
+        Index("ix_rejections_reason", "reason", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), unique=True)
-    reason: Mapped[str] = mapped_column(String(32), index=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
+    reason: Mapped[str] = mapped_column(String(32))
     detail: Mapped[str] = mapped_column(String(512))
+    #: How often the image had been claimed.
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     rejected_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When somebody had the image tried again, and who.
+    replayed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    replayed_by: Mapped[str | None] = mapped_column(String(64))
 
     image: Mapped[Image] = relationship(back_populates="rejection")
 

@@ -32,6 +32,17 @@ SHIPPED_PHANTOMS = SHIPPED_DIR / "phantoms"
 SHIPPED = (SHIPPED_FILMS, SHIPPED_PAPER, SHIPPED_PHANTOMS)
 
 
+class FilmCheckCard(BaseModel):
+    """The detector of what is no film of the kind that a model knows; it lies beside the network's file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Of `worker.plausibility.FILM_CHECK_FILE`.
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    #: Per split: how many films there were, and how many the detector rejected.
+    rejections: dict[str, dict[str, int]]
+
+
 class ModelCard(BaseModel):
     """What must be known of a network to use it; it travels beside the network's file."""
 
@@ -67,6 +78,8 @@ class ModelCard(BaseModel):
     #: Versions of Python, Keras and the backend that trained it.
     software: dict[str, str]
     trained_at: datetime
+    #: None: the model takes whatever the decoder takes.
+    film_check: FilmCheckCard | None = None
     #: What a reader must know before believing a figure.
     limits: tuple[str, ...]
 

@@ -4,15 +4,20 @@ Values come from `THORAQ_*` variables, then from `thoraq.env` in the data direct
 that other commands find the demo without being told).
 """
 
+import base64
+import binascii
 import os
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+#: Bytes of a callback's key, least and most: what Standard Webhooks allows.
+KEY_BYTES = (24, 64)
 
 Mode = Literal["production", "demo", "test"]
 
@@ -30,10 +35,42 @@ def data_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "thoraq"
 
 
+class CallbackEndpoint(BaseModel):
+    """Where a system wants to be told that its submissions are finished."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: HttpUrl
+    #: `whsec_` and 24 to 64 random bytes in base64, as Standard Webhooks has it: the key of the signature.
+    secret: SecretStr
+    #: The sources that may name it; every source when null.
+    sources: frozenset[str] | None = None
+
+    @field_validator("secret")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr) -> SecretStr:
+        key = _key(value)
+        if not KEY_BYTES[0] <= len(key) <= KEY_BYTES[1]:
+            raise ValueError("the secret is not `whsec_` and 24 to 64 bytes in base64")
+        return value
+
+    def key(self) -> bytes:
+        """Return the key of the signature."""
+        return _key(self.secret)
+
+
+def _key(secret: SecretStr) -> bytes:
+    """Return the bytes of a secret; none if it has another form."""
+    try:
+        return base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        return b""
+
+
 class Settings(BaseSettings):
     """What the worker, the doors and the command line need to know."""
 
-    model_config = SettingsConfigDict(env_prefix="THORAQ_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="THORAQ_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     mode: Mode = "production"
     data_dir: Path = Field(default_factory=data_dir)
@@ -41,6 +78,10 @@ class Settings(BaseSettings):
     broker_url: SecretStr | None = None
     #: Named folders that upstream systems may refer to, as JSON: {"images": "/data/images"}.
     image_roots: dict[str, Path] = Field(default_factory=dict)
+
+    #: Endpoints that submissions may name to be told when they are finished, as JSON:
+    #: {"ris-results": {"url": "https://...", "secret": "whsec_..."}}.
+    callbacks: dict[str, CallbackEndpoint] = Field(default_factory=dict)
 
     #: Films of one batch: the network's fixed batch shape, and the most that one poison film can hold up.
     batch_size: int = Field(default=32, ge=1, le=1024)
@@ -77,6 +118,14 @@ class Settings(BaseSettings):
     #: Local time of the nightly retraining, HH:MM; empty switches it off.
     nightly_at: str = Field(default="02:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
     timezone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _callbacks_are_encrypted(self) -> Self:
+        """Refuse results on the open network, except where nothing is real."""
+        open_ones = [name for name, endpoint in self.callbacks.items() if endpoint.url.scheme != "https"]
+        if open_ones and self.mode == "production":
+            raise ValueError(f"callbacks need https: {', '.join(sorted(open_ones))}")
+        return self
 
     @property
     def database_url(self) -> str:

@@ -1,18 +1,27 @@
 """Finds what was left lying: leases that ended, bells that nobody heard. It only puts back and rings again."""
 
 import logging
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+from tenacity import RetryError, retry, retry_if_exception, stop_after_delay, wait_exponential
 
 from worker import doorbell, explanations, ledger, presence, retraining
-from worker.database import through_outages, transaction
+from worker.database import is_outage, now, through_outages, transaction
 from worker.settings import settings
 
 logger = logging.getLogger(__name__)
+
+#: A sweep that is later than this was kept from its work. As long as a task waits for the database: a shorter outage
+#: ends no task.
+OUTAGE_SECONDS = 60
 
 
 @through_outages
 def sweep() -> None:
     """Put abandoned images back, ring where something waits, and look after retraining runs."""
     with transaction() as session:
+        _forgive_outages(session)
         ended = ledger.expire(session)
         waiting = ledger.any_waiting(session)
         asked = explanations.any_asked(session)
@@ -24,3 +33,35 @@ def sweep() -> None:
     if asked:
         doorbell.ring_explainer()
     retraining.sweep()
+
+
+def _forgive_outages(session: Session) -> None:
+    """Charge no film for a time in which nobody could reach the database: no sweep could either, which tells."""
+    last = presence.last_sweep(session)
+    if last is None or now() - last < timedelta(seconds=settings().sweep_seconds + OUTAGE_SECONDS):
+        return
+    if forgiven := ledger.forgive(session):
+        logger.warning("no sweep since %s; %d films under a lease are not charged", last.isoformat(), forgiven)
+
+
+def give_back(owner: str) -> None:
+    """Give the films of a task back that could not record them, as soon as the database answers.
+
+    It is tried until their leases would have ended anyway.
+    """
+    again = retry(
+        retry=retry_if_exception(is_outage),
+        wait=wait_exponential(multiplier=0.5, max=5),
+        stop=stop_after_delay(settings().lease_seconds),
+    )
+    try:
+        given_back = again(_give_back)(owner)
+    except RetryError:
+        logger.warning("the database is still out; the sweeper takes care of the films of a task")
+    else:
+        logger.warning("an outage ended a task; its %d films wait again, uncharged", given_back)
+
+
+def _give_back(owner: str) -> int:
+    with transaction() as session:
+        return ledger.give_back(session, owner)

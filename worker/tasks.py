@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,9 @@ from celery.exceptions import Reject
 from sqlalchemy.exc import DBAPIError
 
 from worker import celery_app, doorbell, intake, measurements, presence, retraining, sweeper
+from worker.callbacks import Courier
 from worker.celery_app import app
-from worker.database import through_outages
+from worker.database import is_outage, through_outages
 from worker.errors import ModelUnavailable
 from worker.explainer import Explainer
 from worker.scoring import Scorer
@@ -67,6 +69,11 @@ def score(self: Task[..., None]) -> None:
     except ModelUnavailable as error:
         logger.error("nothing can be scored: %s", error)  # noqa: TRY400 - the sentence says it, the films wait on
         return
+    except DBAPIError as error:
+        if is_outage(error):
+            # A thread, since the next bell may come to another process, and the time limit to this one.
+            threading.Thread(target=sweeper.give_back, args=(str(self.request.id),), daemon=True).start()
+        raise
     presence.worked(str(self.request.hostname), *scorer().loaded())
     measurements.name_loaded_model(*scorer().loaded())
     if still_waiting:
@@ -84,10 +91,17 @@ def receive(request: object = None, **_unknown: object) -> None:
         raise Reject(reason="the database cannot take it", requeue=True) from None
 
 
+@cache
+def courier() -> Courier:
+    """Return this process's courier."""
+    return Courier()
+
+
 @app.task(name=celery_app.SWEEP, bind=True)
 def sweep(self: Task[..., None]) -> None:
-    """Put back what was lost."""
+    """Put back what was lost, and tell who wants to be told."""
     sweeper.sweep()
+    courier().go()
     presence.worked(str(self.request.hostname))
 
 

@@ -3,8 +3,11 @@
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("worker.commands.demo:demo", "run the whole product on this machine"),
     "submit": ("worker.commands.submissions:submit", "hand studies over for scoring"),
+    "schema": ("worker.commands.submissions:schema", "the JSON Schema of what a sender may say"),
     "status": ("worker.commands.submissions:status", "how a submission, or the whole queue, stands"),
     "results": ("worker.commands.submissions:results", "predictions and rejections"),
+    "rejections": ("worker.commands.rejections:rejections", "list rejected films, or have them tried again"),
+    "cancel": ("worker.commands.rejections:cancel", "withdraw what waits of a submission"),
     "score": ("worker.commands.score:score", "score files here and now, without a queue"),
     "explain": ("worker.commands.explain:explain", "write the heat map of a scored film"),
     "models": ("worker.commands.models:models", "list, show, promote, roll back and import model versions"),

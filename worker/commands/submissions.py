@@ -12,8 +12,9 @@ from worker import outcomes
 from worker.celery_app import broker_url
 from worker.commands.console import database_errors, json_option, print_json, print_table, progress
 from worker.database import reading
+from worker.envelope import json_schema
 from worker.intake import Acceptance, submit_files
-from worker.outcomes import Outcome, Standing
+from worker.outcomes import Outcome, RefusedMessage, Standing
 from worker.records import Priority
 from worker.settings import settings
 
@@ -45,10 +46,26 @@ def films_under(paths: tuple[Path, ...]) -> list[tuple[str, Path]]:
 @click.option("--priority", type=click.Choice(["urgent", "routine", "offpeak"]), default="routine", show_default=True)
 @click.option("--source", default="command-line", show_default=True, help="Who sends.")
 @click.option("--request-id", help="Your key for this submission; the same key and content is accepted only once.")
+@click.option("--study-uid", help="The study to which all these films belong; without it each is a study of its own.")
+@click.option("--accession", help="Their accession number.")
+@click.option("--issuer", help="Who issued the accession number.")
+@click.option("--patient-key", help="A pseudonym that keeps a patient's films together; never a name or a number.")
+@click.option("--callback", help="The configured endpoint that is told when all are finished.")
 @click.option("--wait", is_flag=True, help="Wait until every film has its outcome.")
 @json_option
 def submit(
-    paths: tuple[Path, ...], priority: str, source: str, request_id: str | None, *, wait: bool, as_json: bool
+    paths: tuple[Path, ...],
+    *,
+    priority: str,
+    source: str,
+    request_id: str | None,
+    study_uid: str | None,
+    accession: str | None,
+    issuer: str | None,
+    patient_key: str | None,
+    callback: str | None,
+    wait: bool,
+    as_json: bool,
 ) -> None:
     """Hand films over for scoring: files, or folders with all that is in them.
 
@@ -57,10 +74,20 @@ def submit(
     Example: thoraq submit night-shift/ --priority urgent --wait
     """
     films = films_under(paths)
+    given = {
+        "study_instance_uid": study_uid,
+        "accession": {"number": accession, "issuer": issuer} if accession else None,
+        "patient_key": patient_key,
+    }
     broker_url(settings())  # Refused before anything is accepted, where nobody could ever hear the bell.
     with database_errors():
         acceptance = submit_files(
-            _read(films), source=source, request_id=request_id, priority=Priority[priority.upper()]
+            _read(films),
+            source=source,
+            request_id=request_id,
+            priority=Priority[priority.upper()],
+            identifiers=[given] * len(films),
+            callback=callback,
         )
         if wait:
             wait_until_finished(acceptance)
@@ -95,14 +122,33 @@ def wait_until_finished(acceptance: Acceptance, meanwhile: Callable[[], None] = 
 
 
 @click.command()
+def schema() -> None:
+    """Print the JSON Schema of the envelope `cxr.score.request` 1.x, which senders may check theirs against.
+
+    Example: thoraq schema
+    """
+    print_json(json_schema())
+
+
+@click.command()
 @click.argument("submission", required=False)
+@click.option("--source", help="With --request-id: the sender's own key, instead of our id.")
+@click.option("--request-id", help="With --source.")
 @json_option
-def status(submission: str | None, *, as_json: bool) -> None:
-    """Show how a submission, or the whole queue, stands.
+def status(submission: str | None, source: str | None, request_id: str | None, *, as_json: bool) -> None:
+    """Show how a submission, or the whole queue, stands; of a key whose message was refused, why.
 
     Example: thoraq status 5f0c7d1e9a3b4c5d8e7f6a5b4c3d2e1f --json
     """
+    if bool(source) != bool(request_id):
+        raise click.UsageError("--source and --request-id belong together")
     with database_errors(), reading() as session:
+        if source and request_id:
+            submission = outcomes.find(session, source, request_id)
+            refused = outcomes.refusals(session, source, request_id)
+            if submission is None:
+                _show_refusals(refused, as_json=as_json)
+                return
         _require(submission)
         standing = outcomes.standing(session, submission)
     if as_json:
@@ -115,6 +161,16 @@ def status(submission: str | None, *, as_json: bool) -> None:
         [(standing.waiting, standing.scoring, standing.scored, standing.rejected, standing.refused,
           f"{age:.0f} s" if age is not None else "none")],
     )  # fmt: skip
+
+
+def _show_refusals(refused: list[RefusedMessage], *, as_json: bool) -> None:
+    if not refused:
+        raise click.UsageError("nothing was handed over under this key")
+    if as_json:
+        print_json(list(refused))
+        return
+    rows = [(one.code, one.detail, one.refused_at.isoformat(timespec="seconds")) for one in refused]
+    print_table("refused messages", ("code", "detail", "refused"), rows)
 
 
 @click.command()

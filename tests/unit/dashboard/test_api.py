@@ -2,13 +2,16 @@
 
 import base64
 import io
+import json
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from dashboard.accounts import Role
+from worker import intake
 from worker.database import reading
-from worker.records import Submission
+from worker.records import Image, Study, Submission
 from worker.settings import settings
 
 
@@ -218,3 +221,110 @@ def test_a_system_cannot_speak_or_ask_for_another(client, basic, auth):
     assert 403 == client.get(f"/api/v1/submissions/{mine}", headers=theirs).status_code
     assert 403 == client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=theirs).status_code
     assert 200 == client.get(f"/api/v1/submissions/{mine}", headers=basic).status_code
+
+
+def test_films_carry_the_identifiers_of_the_form_and_those_of_their_own(client, basic):
+    """Two views of one study, each with its own UID."""
+    own = [{"sop_instance_uid": "1.2.3.1", "reference": "PA"}, {"sop_instance_uid": "1.2.3.2"}]
+    data = {
+        "films": [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")],
+        "study_instance_uid": "1.2.3",
+        "accession_number": "A123",
+        "accession_issuer": "NORTH",
+        "patient_key": "h:9c1f",
+        "items": json.dumps(own),
+    }
+
+    answer = client.post("/api/v1/submissions", data=data, headers=basic)
+    images = client.get(answer.location, headers=basic).json["studies"][0]["images"]
+
+    assert ["1.2.3.1", "1.2.3.2"] == [image["sop_instance_uid"] for image in images]
+    assert [("PA", "A123"), ("b.png", "A123")] == [(image["reference"], image["accession_number"]) for image in images]
+    with reading() as session:
+        study = session.scalars(select(Study)).one()
+    assert ("1.2.3", "NORTH", "h:9c1f") == (study.study_instance_uid, study.accession_issuer, study.patient_key)
+
+
+@pytest.mark.parametrize("items", ["{", "{}", "[1]", "[{}, {}]"])
+def test_identifiers_that_fit_no_film_are_400(client, basic, items):
+    """Nothing is guessed."""
+    data = {"films": (io.BytesIO(b"x"), "a.png"), "items": items}
+
+    assert_problem(client.post("/api/v1/submissions", data=data, headers=basic), 400, "invalid")
+    assert 0 == submissions()
+
+
+def test_an_uploaded_film_cannot_name_another_file(client, basic):
+    """The entry in `items` says what a film is, never where it lies."""
+    items = json.dumps([{"image": {"root": "archive", "path": "secret"}}])
+
+    client.post("/api/v1/submissions", data={"films": (io.BytesIO(b"x"), "a.png"), "items": items}, headers=basic)
+
+    with reading() as session:
+        assert "secret" != session.scalars(select(Image)).one().path
+
+
+def test_a_malformed_identifier_refuses_its_film_alone(client, basic):
+    """Partial acceptance, as for an envelope."""
+    data = {
+        "films": [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")],
+        "items": json.dumps([{"study_instance_uid": "no uid"}, {}]),
+    }
+
+    answer = client.post("/api/v1/submissions", data=data, headers=basic).json
+
+    assert (1, [("a.png", "invalid")]) == (
+        answer["accepted"],
+        [(refused["reference"], refused["reason"]) for refused in answer["refused"]],
+    )
+
+
+def test_a_refused_message_can_be_asked_for_by_its_key(client, basic):
+    """Whoever sent it by Celery learns why; and so does nobody else."""
+    intake.receive(envelope(priority="whenever"))
+
+    found = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic).json
+    client.post("/api/v1/submissions", json=envelope(), headers=basic)
+    accepted = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic).json
+
+    assert ("refused", ["invalid"]) == (found["state"], [refusal["code"] for refusal in found["refusals"]])
+    assert ("waiting", ["invalid"]) == (accepted["state"], [refusal["code"] for refusal in accepted["refusals"]])
+
+
+def test_a_submission_is_withdrawn_by_its_own_source_only(client, basic, auth):
+    """Its waiting films end as `cancelled`."""
+    address = client.post("/api/v1/submissions", json=envelope(), headers=basic).location
+    other = auth.account(Role.UPSTREAM, "pacs-south")
+    theirs = {"Authorization": "Basic " + base64.b64encode(f"{other}:correct horse battery".encode()).decode()}
+
+    assert_problem(client.post(f"{address}/cancel", headers=theirs), 403)
+    assert_problem(client.post("/api/v1/submissions/0/cancel", headers=basic), 404)
+    answer = client.post(f"{address}/cancel", headers=basic).json
+
+    assert ("finished", 1) == (answer["state"], answer["counts"]["rejected"])
+    assert "cancelled" == answer["studies"][0]["images"][0]["reason"]
+
+
+def test_an_endpoint_that_is_not_configured_is_422(client, basic):
+    """A name that the operator never gave."""
+    message = envelope(callback={"endpoint": "nowhere"})
+
+    assert_problem(client.post("/api/v1/submissions", json=message, headers=basic), 422, "unknown_callback")
+
+
+def test_the_result_names_the_film_that_decided(client, basic, rows, scores):
+    """Per finding."""
+    rows.study(scores(Pneumonia=0.2), scores(Pneumonia=0.9), model=rows.model())
+
+    study = client.get(f"/api/v1/submissions/{1:032x}", headers=basic).json["studies"][0]
+
+    assert study["images"][1]["image_id"] == study["decided_by"]["Pneumonia"]
+
+
+def test_the_schema_is_published_for_everybody(client):
+    """Without an account, at the address that its own name gives."""
+    answer = client.get("/schemas/score-request/1.json")
+
+    assert (200, "application/schema+json") == (answer.status_code, answer.content_type)
+    assert "/schemas/score-request/1.json" == answer.json["$id"]
+    assert_problem(client.get("/schemas/score-request/2.json"), 404)

@@ -11,8 +11,10 @@ from model_training import answers
 from model_training.calibration import fit_temperature, tempered
 from model_training.candidate import Recipe, make
 from model_training.dataset import read
-from model_training.films import read_labelled
+from model_training.films import DatasetError, ignore, read_labelled, reasons_of
+from model_training.labelled import answered
 from worker.classifier import Classifier
+from worker.errors import Reason, RejectedImage
 from worker.registry import MODEL_FILE, read_card, read_report, sha256_of, verified
 from worker.settings import settings
 
@@ -144,3 +146,38 @@ def test_a_network_that_does_not_exist_is_not_trained(drawn, tmp_path, watcher):
     """The name is looked up before a film is read."""
     with pytest.raises(KeyError):
         make(Recipe(drawn, "v9"), tmp_path / "candidate", watcher)
+
+
+def test_an_evaluation_counts_what_the_detector_rejects_beside_what_is_scored(made, shared_data, letting_few_pass):
+    """The n counts scored films; the others have the detector's reason."""
+    directory, _, _ = made
+    classifier = letting_few_pass(directory)
+
+    with pytest.raises(DatasetError, match="takes none"):
+        answered(classifier(0), shared_data, ignore)
+    found = answered(classifier(3), shared_data, ignore)
+
+    assert 3 == len(found.answers)
+    assert {"not_a_chest_film": 5} == reasons_of(found.answers.left_out)
+
+
+@pytest.fixture
+def letting_few_pass():
+    """A classifier whose detector lets so many films pass and no more."""
+
+    def load(directory):
+        def letting_pass(films):
+            passed = iter([0.0] * films)
+
+            class Counting:
+                def check(self, film):
+                    if next(passed, None) is None:
+                        raise RejectedImage(Reason.NOT_A_CHEST_FILM, "one too many")
+
+            loaded = Classifier.load(directory)
+            loaded._film_check = Counting()
+            return loaded
+
+        return letting_pass
+
+    return load

@@ -38,7 +38,12 @@ def test_a_training_set_is_read_whole(drawn):
 def test_a_film_is_read_as_the_worker_reads_it(drawn):
     """The same decoder and the same resizing: no skew between training and scoring."""
     path = drawn / "test" / "Left" / "deep.png"
-    Image.fromarray(np.random.default_rng(1).integers(0, 4096, (96, 128), dtype=np.uint16)).save(path)
+    slopes = (
+        np.linspace(0, 3000, 96)[:, None]
+        + np.linspace(0, 1000, 128)
+        + np.random.default_rng(1).uniform(0, 90, (96, 128))
+    )
+    Image.fromarray(slopes.astype(np.uint16)).save(path)
 
     films = read(drawn, (48, 40)).splits["test"]
 

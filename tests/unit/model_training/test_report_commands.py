@@ -123,7 +123,7 @@ def test_versions_stand_beside_the_papers_own_rows(database):
     """Without a registry: the shipped ones."""
     rows = {row["network"]: row for row in json.loads(run(compare, "--json").stdout)}
 
-    assert {"lite2", "v3", "phantom"} == rows.keys()
+    assert {"lite0", "v3", "phantom"} == rows.keys()
     assert rows["phantom"]["paper"] is None
     for row in rows.values():
         assert {"train", "validation", "test"} == row["accuracy"].keys() == row["loss"].keys() == row["n"].keys()

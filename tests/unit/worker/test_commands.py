@@ -116,3 +116,33 @@ def test_a_database_without_a_schema_is_told_in_one_line(data_dir, capsys, monke
 
     assert 1 == ended.value.code
     assert "thoraq db upgrade" in capsys.readouterr().err
+
+
+def test_a_submission_carries_identifiers_and_is_found_by_its_own_key(thoraq, films):
+    """Films of one study are answered together; the sender's key leads to them."""
+    key = ("--source", "pacs", "--request-id", "r-1")
+
+    accepted = json.loads(
+        thoraq(
+            "submit", str(films), *key, "--study-uid", "1.2.3", "--accession", "A1", "--issuer", "NORTH", "--json"
+        ).stdout
+    )  # fmt: skip
+    standing = json.loads(thoraq("status", *key, "--json").stdout)
+    results = json.loads(thoraq("results", accepted["submission_id"], "--json").stdout)
+
+    assert accepted["submission_id"] == standing["submission_id"]
+    assert {("1.2.3", "A1")} == {(row["study_instance_uid"], row["accession_number"]) for row in results}
+    assert 1 == len({row["study_id"] for row in results})
+
+
+def test_why_a_message_was_refused_can_be_asked_for_by_its_key(thoraq):
+    """Nobody waited for the answer when it came."""
+    from worker import intake
+
+    intake.receive({"source": "pacs", "request_id": "r-1"})
+
+    refused = json.loads(thoraq("status", "--source", "pacs", "--request-id", "r-1", "--json").stdout)
+
+    assert ["invalid"] == [refusal["code"] for refusal in refused]
+    assert 2 == thoraq("status", "--source", "pacs", "--request-id", "r-2").exit_code
+    assert 2 == thoraq("status", "--source", "pacs").exit_code

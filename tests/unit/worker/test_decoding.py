@@ -132,3 +132,20 @@ def test_resizing_keeps_the_mean_grey_and_an_equal_size_untouched():
     assert (64, 48) == small.shape
     assert abs(float(small.mean()) - float(FILM.mean())) < 1
     assert resize(FILM, FILM.shape) is FILM
+
+
+@pytest.mark.parametrize(("side", "decoded_side"), [(256, 256), (1023, 1023), (1024, 512), (2100, 525), (4096, 512)])
+def test_a_large_jpeg_is_decoded_at_the_smallest_scale_that_keeps_512_pixels(side, decoded_side):
+    """What no network looks at is not computed; smaller films are decoded as they are."""
+    film = decode(encoded(Image.fromarray(FILM).resize((side + 40, side)), "JPEG"))
+
+    assert decoded_side == film.shape[0]
+    assert film.shape[1] > decoded_side
+
+
+def test_a_jpeg_decoded_at_half_scale_is_the_same_film():
+    """The scale changes the size, not the greys."""
+    data = encoded(Image.fromarray(FILM).resize((1024, 1024)), "JPEG", quality=95)
+    whole = np.asarray(Image.open(io.BytesIO(data)))
+
+    assert np.abs(resize(whole, (192, 192)).astype(int) - resize(decode(data), (192, 192))).mean() < 1

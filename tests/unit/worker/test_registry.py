@@ -103,7 +103,7 @@ def test_a_card_that_is_none_is_told_so(tmp_path):
         registry.read_card(tmp_path)
 
 
-SHIPPED_KINDS = {".keras", ".json", ".svg", ".html", ".css"}
+SHIPPED_KINDS = {".npz", ".keras", ".json", ".svg", ".html", ".css"}
 
 
 @pytest.mark.parametrize("directory", registry.SHIPPED)

@@ -91,3 +91,38 @@ def test_a_film_that_killed_its_process_finishes_its_study(study):
             ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
 
     assert ("scored", "Effusions") == result()[:2]
+
+
+def test_two_workers_that_finish_a_study_at_once_see_each_other(database):
+    """Neither leaves it waiting."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    with transaction() as session:
+        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={}, report={}))
+        studies = [
+            Study(id=n, images=[Image(id=10 * n + k, root="images", path="p", priority=1) for k in (1, 2)])
+            for n in range(1, 9)
+        ]
+        session.add(
+            Submission(
+                id="s", source="t", request_id="r", content_sha256="", priority=1, refused=[], extra={}, studies=studies
+            )
+        )
+        session.flush()
+        for k, owner in ((1, "a"), (2, "b")):
+            for image in session.scalars(select(Image).where(Image.id % 10 == k)):
+                image.state, image.owner, image.attempts = "scoring", owner, 1
+    together = Barrier(2)
+
+    def finish(k, owner):
+        outcomes = [Scored(10 * n + k, f"{n:063}{k}", {"Effusions": k / 10}) for n in range(1, 9)]
+        together.wait()
+        with transaction() as session:
+            ledger.record(session, owner, outcomes, 1)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(finish, (1, 2), ("a", "b")))
+
+    with reading() as session:
+        assert {("scored", 0.2)} == set(session.execute(select(Study.state, Study.probability)).all())

@@ -1,6 +1,7 @@
 """The sweeper and the signs of life."""
 
 from datetime import timedelta
+from functools import cache
 
 import pytest
 from sqlalchemy import select, update
@@ -115,3 +116,71 @@ def test_a_worker_that_finishes_nothing_while_films_wait_is_not_alive(database):
     later(61)
     presence.seen("worker-1@host", "worker", now(), work_waits=False)
     assert alive()
+
+
+def claimed_film(attempts):
+    """One film under a lease that has ended, claimed for the `attempts`th time."""
+    submit()
+    with transaction() as session:
+        ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=9)
+        session.execute(update(Image).values(lease_until=now() - timedelta(seconds=1), attempts=attempts))
+
+
+def state():
+    with reading() as session:
+        image = session.scalars(select(Image)).one()
+    return image.state, image.owner, image.attempts
+
+
+@pytest.mark.parametrize(("since_last_sweep", "attempts"), [(20, 2), (80, 2), (100, 1), (3600, 1)])
+def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweeping(bells, since_last_sweep, attempts):
+    """However long the database was out: a process that died then may have died of it."""
+    claimed_film(attempts=2)
+    presence.seen("intake-1@host", "intake", now())
+    presence.worked("intake-1@host")
+    with transaction() as session:
+        session.execute(update(Process).values(finished_at=now() - timedelta(seconds=since_last_sweep)))
+
+    sweeper.sweep()
+
+    assert ("waiting", None, attempts) == state()
+
+
+def test_a_task_that_an_outage_ended_gives_its_films_back_uncharged(bells, monkeypatch):
+    """In the background, as soon as the database answers."""
+    from sqlalchemy.exc import OperationalError
+
+    from worker import tasks
+
+    claimed_film(attempts=1)
+    outages = [OperationalError("UPDATE", {}, Exception("gone"))] * 3
+    give_back = sweeper._give_back
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(sweeper, "_give_back", lambda owner: give_back(owner) if not outages else throw(outages.pop()))
+    monkeypatch.setattr(tasks, "scorer", cache(Out))
+    monkeypatch.setattr(tasks.threading, "Thread", Now)
+
+    with pytest.raises(OperationalError):
+        tasks.score.apply(task_id="a", throw=True)
+
+    assert ("waiting", None, 0) == state()
+
+
+class Out:
+    """A scorer that cannot record."""
+
+    def score_waiting(self, owner):
+        from sqlalchemy.exc import OperationalError
+
+        raise OperationalError("UPDATE", {}, Exception("gone"))
+
+
+class Now:
+    """A thread that runs at once, in ours."""
+
+    def __init__(self, target, args, daemon):
+        self.start = lambda: target(*args)
+
+
+def throw(error):
+    raise error

@@ -1,0 +1,88 @@
+"""What the header of a JPEG, JPEG-LS or JPEG 2000 stream claims, read before a decoder believes it."""
+
+import struct
+from dataclasses import dataclass
+
+from worker.bounds import Limits
+from worker.errors import Reason, RejectedImage
+
+#: A progressive JPEG has about ten scans; each one walks over the whole picture again.
+MAX_SCANS = 64
+#: So many pixels times scans are decoded in a few seconds.
+SCANS_AT_THE_PIXEL_LIMIT = 16
+
+START_OF_JPEG = b"\xff\xd8"
+START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
+#: The box that holds the codestream in a JP2 file.
+JP2_CODESTREAM = b"jp2c"
+SCAN = b"\xff\xda"
+#: Frame headers: SOF0 to SOF15 without the tables and extensions between them, and JPEG-LS's.
+FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+#: Baseline, extended and progressive Huffman: what Pillow decodes.
+DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+PROGRESSIVE = 0xC2
+EIGHT_BITS = 8
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a stream says of itself."""
+
+    width: int
+    height: int
+    components: int
+    #: Bits of a sample.
+    precision: int
+    #: Of a JPEG: the frame's marker; 0 for JPEG 2000.
+    frame: int = 0
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Tell whether this is an 8-bit JPEG of cosine transforms."""
+        return self.frame in DCT_FRAMES and self.precision == EIGHT_BITS
+
+
+def read_header(stream: bytes) -> Header:
+    """Return what a stream claims.
+
+    Raises:
+        RejectedImage: corrupt; it is no such stream, or ends before it has said it.
+    """
+    try:
+        if stream.startswith(START_OF_JPEG):
+            return _jpeg(stream)
+        return _jpeg_2000(stream)
+    except (struct.error, ValueError, IndexError) as error:
+        raise RejectedImage(Reason.CORRUPT, "the compressed picture has no readable header") from error
+
+
+def _jpeg(stream: bytes) -> Header:
+    position = len(START_OF_JPEG)
+    while True:
+        start, marker, length = struct.unpack_from(">BBH", stream, position)
+        if start != 0xFF:  # noqa: PLR2004 - what every marker begins with
+            raise ValueError("no marker where one must be")
+        if marker in FRAMES:
+            precision, height, width, components = struct.unpack_from(">BHHB", stream, position + 4)
+            return Header(width, height, components, precision, marker)
+        position += 1 if marker == 0xFF else 2 + length  # noqa: PLR2004 - a fill byte
+
+
+def _jpeg_2000(stream: bytes) -> Header:
+    start = 0 if stream.startswith(START_OF_JPEG_2000) else stream.index(JP2_CODESTREAM) + len(JP2_CODESTREAM)
+    if not stream.startswith(START_OF_JPEG_2000, start):
+        raise ValueError("no codestream")
+    # Lsiz, Rsiz, size of the reference grid, offset of the picture on it, four numbers of the tiles, components.
+    _, _, right, bottom, left, top, *_, components = struct.unpack_from(">HHIIIIIIIIH", stream, start + 4)
+    return Header(right - left, bottom - top, components, (stream[start + 42] & 0x7F) + 1)
+
+
+def check_scans(stream: bytes, pixels: int, limits: Limits) -> None:
+    """Refuse a JPEG that asks to be walked over more often than any encoder does: it would only cost time.
+
+    Raises:
+        RejectedImage: corrupt.
+    """
+    scans = stream.count(SCAN)
+    if scans > MAX_SCANS or pixels * scans > SCANS_AT_THE_PIXEL_LIMIT * limits.max_pixels:
+        raise RejectedImage(Reason.CORRUPT, f"a JPEG of {scans} scans; no encoder makes so many for this size")

@@ -1,0 +1,115 @@
+"""`thoraq rejections` and `thoraq cancel`: the films that were rejected, tried again, or withdrawn."""
+
+import getpass
+
+import click
+
+from worker import doorbell, outcomes
+from worker.commands.console import database_errors, json_option, print_json, print_table
+from worker.database import now, reading, transaction
+from worker.dead_letters import DeadLetter, Selection
+from worker.dead_letters import cancel as cancel_some
+from worker.dead_letters import rejections as find
+from worker.dead_letters import replay as replay_some
+from worker.errors import Reason
+from worker.settings import settings
+
+REASONS = click.Choice([reason.value for reason in Reason])
+
+
+@click.group()
+def rejections() -> None:
+    """List rejected films, or have them tried again.
+
+    Example: thoraq rejections list --reason corrupt
+    """
+
+
+@rejections.command(name="list")
+@click.option("--reason", type=REASONS, help="Only these.")
+@click.option("--submission", help="Only those of one submission.")
+@json_option
+def list_(reason: str | None, submission: str | None, *, as_json: bool) -> None:
+    """List the films that were rejected, oldest first.
+
+    Example: thoraq rejections list --reason crashed_the_worker
+    """
+    selection = Selection(Reason(reason) if reason else None, submission)
+    with database_errors(), reading() as session:
+        found = list(find(session, selection))
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: list[DeadLetter]) -> None:
+    columns = ("image", "film", "reason", "detail", "attempts", "rejected")
+    print_table(
+        "rejected films",
+        columns,
+        [
+            (letter.image_id, letter.reference, letter.reason, letter.detail, letter.attempts,
+             letter.rejected_at.isoformat(timespec="seconds"))
+            for letter in found
+        ],
+    )  # fmt: skip
+
+
+@rejections.command(name="replay")
+@click.argument("image", required=False, type=int)
+@click.option("--reason", type=REASONS, help="All that were rejected for this reason.")
+@click.option("--submission", help="All of one submission.")
+@click.option("--all", "everything", is_flag=True, help="Every rejected film.")
+@json_option
+def replay(image: int | None, reason: str | None, submission: str | None, *, everything: bool, as_json: bool) -> None:
+    """Have one rejected film (by its image number), or many, tried again with a new series of attempts.
+
+    The old rejection stays in the records. A film that crashed the worker is tried alone.
+
+    Example: thoraq rejections replay --reason not_found
+    """
+    if not (image or reason or submission or everything):
+        raise click.UsageError("say which: an image number, --reason, --submission or --all")
+    selection = Selection(Reason(reason) if reason else None, submission, image, until=now())
+    replayed = 0
+    with database_errors():
+        while some := _replay(selection):
+            replayed += some
+    if replayed:
+        doorbell.ring_scorers(replayed, settings().batch_size)
+    if as_json:
+        print_json({"replayed": replayed})
+    else:
+        click.echo(f"{replayed} films wait again")
+
+
+def _replay(selection: Selection) -> int:
+    with transaction() as session:
+        return replay_some(session, getpass.getuser(), selection)
+
+
+@click.command()
+@click.argument("submission")
+@json_option
+def cancel(submission: str, *, as_json: bool) -> None:
+    """Withdraw the films of a submission that nobody has begun to score; they end rejected as `cancelled`.
+
+    Example: thoraq cancel 5f0c7d1e9a3b4c5d8e7f6a5b4c3d2e1f
+    """
+    cancelled = 0
+    with database_errors():
+        with reading() as session:
+            if not outcomes.exists(session, submission):
+                raise click.UsageError(f"there is no submission {submission}")
+        while some := _cancel(submission):
+            cancelled += some
+    if as_json:
+        print_json({"cancelled": cancelled})
+    else:
+        click.echo(f"{cancelled} films were withdrawn")
+
+
+def _cancel(submission_id: str) -> int:
+    with transaction() as session:
+        return cancel_some(session, submission_id, getpass.getuser())

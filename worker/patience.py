@@ -1,0 +1,63 @@
+"""Reads with an end: a file system that does not answer costs a film its turn, never the process that reads.
+
+A thread that hangs in the kernel can be neither interrupted nor killed, so it is left behind, and the folder that it
+hangs in is left alone for a while.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+from worker.errors import TryAgainLater
+
+#: A film of 64 MB over a slow line takes less; several of these fit into the time limit of a task.
+READ_SECONDS = 20
+#: How long a folder in which a read hangs is left alone before another read is risked.
+REST_SECONDS = 60
+#: Threads that may hang in one folder; beyond it, the folder is left alone until one comes back.
+MAX_HANGING = 8
+MAX_THREADS = 128
+
+Result = TypeVar("Result")
+
+
+class Patience:
+    """Threads that read, and what each folder owes."""
+
+    def __init__(self, seconds: float) -> None:
+        """Wait at most `seconds` for one read."""
+        self._seconds = seconds
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="read")
+        self._hanging: dict[str, list[tuple[float, Future[Any]]]] = {}
+
+    def run(self, folder: str, read: Callable[[], Result]) -> Result:
+        """Return what `read` returns, or raise what it raises.
+
+        Raises:
+            TryAgainLater: it takes too long, or an earlier read of the same folder still hangs.
+        """
+        if self._rests(folder):
+            raise TryAgainLater(f"the root {folder} does not answer")
+        future = self._threads.submit(read)
+        try:
+            return future.result(timeout=self._seconds)
+        except TimeoutError:
+            if future.done():  # The read's own time-out: an answer, if a bad one.
+                raise
+            self._hanging.setdefault(folder, []).append((time.monotonic(), future))
+            raise TryAgainLater(f"the root {folder} did not answer within {self._seconds:g} s") from None
+
+    def _rests(self, folder: str) -> bool:
+        if folder not in self._hanging:
+            return False
+        hanging = [(since, future) for since, future in self._hanging[folder] if not future.done()]
+        self._hanging[folder] = hanging
+        return len(hanging) >= MAX_HANGING or any(time.monotonic() - since < REST_SECONDS for since, _ in hanging)
+
+
+@cache
+def patience() -> Patience:
+    """Return this process's patience; a forked child makes its own on its first read."""
+    return Patience(READ_SECONDS)

@@ -1,0 +1,140 @@
+"""Whether a prepared film looks like the films that a network learned from at all: a detector that its card carries.
+
+A film is described by the directions and strength of its edges in a grid, which stay when greys are inverted. Its
+distance is Mahalanobis's in the main axes of the training films' descriptions, plus what they leave unexplained.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.bounds import Grey
+from worker.errors import ModelUnavailable, Reason, RejectedImage
+from worker.rasters import scaled
+
+FILM_CHECK_FILE = "film_check.npz"
+
+CELLS, DIRECTIONS = 6, 8
+#: Side of the picture that is described, 8 pixels a cell. 96 tells little more apart and takes four times as long.
+SIDE_PIXELS = 48
+#: Rows and columns with fewer pixels brighter than this lie beside the film.
+BORDER_GREY, BORDER_SHARE = 16, 0.02
+#: Rows and columns that are looked at for the border.
+BORDER_LINES = 64
+MIN_CROPPED_SHARE = 0.2
+#: How much the strength of edges and the spread of greys weigh beside their directions.
+STRENGTH_WEIGHT = 0.5
+#: Of the whole picture's edges: a cell without edges of its own has no direction.
+QUIET_SHARE = 0.05
+
+Vectors = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FilmCheck:
+    """The detector of one model."""
+
+    #: Of the training films' descriptions, shape (d,).
+    mean: Vectors
+    #: Their main axes, orthonormal, shape (k, d).
+    axes: Vectors
+    #: The variance along each, shape (k,).
+    variances: Vectors
+    #: The mean variance along every other.
+    residual: float
+    #: Farther films are none.
+    threshold: float
+
+    def distance(self, film: Grey) -> float:
+        """Return how far a prepared film is from the training films; as it is or upside down, whichever is nearer."""
+        described = describe(film)
+        turned = described.reshape(CELLS, CELLS, -1)[::-1, ::-1].ravel()
+        away = np.stack([described, turned]) - self.mean
+        along = away @ self.axes.T
+        unexplained = np.square(away).sum(axis=1) - np.square(along).sum(axis=1)
+        return float((np.square(along) @ (1 / self.variances) + unexplained / self.residual).min())
+
+    def check(self, film: Grey) -> None:
+        """Refuse a prepared film that is unlike every training film.
+
+        Raises:
+            RejectedImage: not_a_chest_film.
+        """
+        if (distance := self.distance(film)) > self.threshold:
+            raise RejectedImage(
+                Reason.NOT_A_CHEST_FILM,
+                f"unlike the films that the model knows: {distance / self.threshold:.2f} times the distance allowed",
+            )
+
+    def save(self, path: Path) -> str:
+        """Write the detector and return the SHA-256 of the file; the same detector gives the same bytes."""
+        np.savez(
+            path,
+            mean=self.mean.astype(np.float32),
+            axes=self.axes.astype(np.float32),
+            variances=self.variances.astype(np.float32),
+            limits=np.array([self.residual, self.threshold]),
+        )
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load_film_check(path: Path, sha256: str) -> FilmCheck:
+    """Return a stored detector.
+
+    Raises:
+        ModelUnavailable: the file is missing, or is not the one that was published.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(f"{path} cannot be read") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelUnavailable(f"{path} is not the file that was published")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays: dict[str, Any] = {name: stored[name].astype(np.float64) for name in stored.files}
+    residual, threshold = arrays["limits"].tolist()
+    return FilmCheck(arrays["mean"], arrays["axes"], arrays["variances"], residual, threshold)
+
+
+def describe(film: Grey) -> Vectors:
+    """Return a prepared film's description: per cell the directions of edges, their strength, the greys' spread."""
+    picture = scaled(_without_border(film), (SIDE_PIXELS, SIDE_PIXELS)).astype(np.float32)
+    picture = (picture - picture.mean()) / (picture.std() or 1)
+    edges = _edges(picture)
+    strength = np.sqrt(np.square(edges).sum(axis=2, keepdims=True))
+    floor = QUIET_SHARE * np.sqrt(np.square(edges).sum() / CELLS**2) + np.finfo(np.float32).eps
+    spread = picture.reshape(CELLS, SIDE_PIXELS // CELLS, CELLS, SIDE_PIXELS // CELLS).std(axis=(1, 3))[..., None]
+    weighted = (np.log1p(strength) * STRENGTH_WEIGHT, spread * STRENGTH_WEIGHT)
+    described: Vectors = np.concatenate([edges / (strength + floor), *weighted], axis=2).ravel()
+    return described
+
+
+def _without_border(film: Grey) -> Grey:
+    """Return a film without the black margins that scanners and exports put around it."""
+    step = max(1, min(film.shape) // BORDER_LINES)
+    bright = film[::step, ::step] > BORDER_GREY
+    rows = np.flatnonzero(bright.mean(axis=1) > BORDER_SHARE)
+    columns = np.flatnonzero(bright.mean(axis=0) > BORDER_SHARE)
+    if min(len(rows) / bright.shape[0], len(columns) / bright.shape[1]) < MIN_CROPPED_SHARE:
+        return film
+    return film[rows[0] * step : (rows[-1] + 1) * step, columns[0] * step : (columns[-1] + 1) * step]
+
+
+def _edges(picture: npt.NDArray[np.float32]) -> Vectors:
+    """Return the sum of gradients, of either sign, by cell and direction, shape (cells, cells, directions)."""
+    down, across = np.gradient(picture)
+    position = np.mod(np.arctan2(down, across), np.pi) / np.pi * DIRECTIONS
+    lower = np.floor(position)
+    cell = np.arange(len(picture)) * CELLS // len(picture)
+    first = (cell[:, None] * CELLS + cell) * DIRECTIONS
+    size = np.hypot(down, across)
+    total = np.zeros(CELLS * CELLS * DIRECTIONS)
+    for direction, share in ((lower, lower + 1 - position), (lower + 1, position - lower)):
+        index = first + direction.astype(np.int64) % DIRECTIONS
+        total += np.bincount(index.ravel(), (size * share).ravel(), len(total))
+    return total.reshape(CELLS, CELLS, DIRECTIONS)
