@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from worker import doorbell
 from worker.database import now, reading, through_outages, transaction
-from worker.records import RetrainingRun, RunState
+from worker.run_records import RetrainingRun, RunState
 
 UNFINISHED = (RunState.ASKED, RunState.RUNNING)
 #: A running trainer reports every few seconds; one that was silent this long is dead.

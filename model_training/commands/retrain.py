@@ -11,7 +11,7 @@ from worker import retraining
 from worker.celery_app import TRAIN_QUEUE
 from worker.commands.console import database_errors, json_option, print_json
 from worker.database import reading
-from worker.records import RetrainingRun, RunState
+from worker.run_records import RetrainingRun, RunState
 
 #: How often the row of a run is looked at while waiting.
 POLL_SECONDS = 1.0

@@ -12,7 +12,7 @@ from model_training.commands import COMMANDS, retrain
 from worker import retraining
 from worker.celery_app import app
 from worker.database import reading
-from worker.records import RetrainingRun, RunState
+from worker.run_records import RetrainingRun, RunState
 
 
 def run(name, *arguments):

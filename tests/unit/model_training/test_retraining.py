@@ -11,7 +11,7 @@ from model_training.tasks import WEEK_SECONDS, retrain_run
 from worker import registry
 from worker.celery_app import RETRAIN, app
 from worker.database import reading, transaction
-from worker.records import RetrainingRun, RunState
+from worker.run_records import RetrainingRun, RunState
 
 
 @pytest.fixture

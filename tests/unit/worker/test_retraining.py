@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from worker import doorbell, retraining, tasks
 from worker.database import now, reading, transaction
-from worker.records import RetrainingRun
+from worker.run_records import RetrainingRun
 
 NIGHT = date(2026, 11, 23)
 
