@@ -155,6 +155,21 @@ def confirmed_labels(session: Session) -> tuple[list[ConfirmedLabel], list[LeftO
     return list(labels.values()), left_out
 
 
+def contents_by_patient(session: Session) -> dict[str, set[str]]:
+    """Return the contents of all films, reviewed or not, of each patient or study of whom a film was reviewed."""
+    reviewed = select(Review.study_id)
+    keys = select(Study.patient_key).where(Study.id.in_(reviewed), Study.patient_key.is_not(None))
+    contents: dict[str, set[str]] = defaultdict(set)
+    for image in session.scalars(
+        select(Image)
+        .join(Study)
+        .where(Image.sha256.is_not(None), Study.id.in_(reviewed) | Study.patient_key.in_(keys))
+        .options(joinedload(Image.study).joinedload(Study.submission))
+    ):
+        contents[_patient(image.study)].add(str(image.sha256))
+    return contents
+
+
 def _scored(session: Session, study_id: int) -> Sequence[Image]:
     return session.scalars(
         select(Image)
@@ -207,10 +222,12 @@ def _reason_against(said: set[tuple[str, ...]]) -> str | None:
 
 
 def _label(image: Image, finding: str) -> ConfirmedLabel:
-    study = image.study
-    source = study.submission.source
-    patient = f"{source}/{study.patient_key}" if study.patient_key else f"study {study.id}"
-    return ConfirmedLabel(image.id, image.root, image.path, str(image.sha256), finding, patient)
+    return ConfirmedLabel(image.id, image.root, image.path, str(image.sha256), finding, _patient(image.study))
+
+
+def _patient(study: Study) -> str:
+    """Return what ties films of one patient: pseudonyms hold within the system that gave them."""
+    return f"{study.submission.source}/{study.patient_key}" if study.patient_key else f"study {study.id}"
 
 
 def newest_of_version(session: Session, model_version_id: int, source: str, limit: int) -> list[str]:
