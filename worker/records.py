@@ -25,7 +25,7 @@ class Priority(IntEnum):
 
 
 class ImageState(StrEnum):
-    """Where an image stands. It starts waiting and ends scored, for good, or rejected, until somebody replays it."""
+    """Where an image stands. It starts waiting and ends scored or rejected, until somebody has it tried again."""
 
     WAITING = "waiting"  #: Accepted; nobody works on it.
     SCORING = "scoring"  #: Claimed under a lease; goes back to waiting when the lease ends.
