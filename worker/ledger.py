@@ -16,9 +16,10 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, Row, Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from worker import predictions, study_results
+from worker import predictions, study_results, watch_records
 from worker.database import now
 from worker.errors import Reason
+from worker.film_look import FilmLook
 from worker.records import Image, ImageState, Prediction, Priority, Rejection, StudyFinding
 
 #: After trouble outside, an image waits this long before it is tried again.
@@ -51,6 +52,8 @@ class Scored:
     sha256: str
     #: Finding -> probability in [0, 1].
     probabilities: Mapping[str, float]
+    #: For the watch over inputs, where it was taken.
+    look: FilmLook | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,7 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
             image.prediction_id = kept[outcome.sha256]
             _finish(image, ImageState.SCORED)
     session.flush()
+    watch_records.keep_looks(session, {o.image_id: o.look for o in ours if isinstance(o, Scored) and o.look})
     study_results.update(session, list(held))
     return len(ours)
 
