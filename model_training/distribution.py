@@ -9,9 +9,12 @@ from typing import Any
 from model_training.settings import Devices
 from worker import backend
 
+#: TensorFlow's own variables, and that of OpenMP, which PyTorch and BLAS ask.
+THREAD_LIMITS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+
 
 def yield_to_scoring(niceness: int, threads: int) -> None:
-    """Make this process give way to scoring; for a child that has not computed yet.
+    """Make this process give way to scoring; for a child that has not imported the backend yet.
 
     Args:
         niceness: as `nice` counts it; set, not added, since one child carries out several runs.
@@ -19,22 +22,9 @@ def yield_to_scoring(niceness: int, threads: int) -> None:
     """
     # A process may always become nicer, never less nice without a privilege.
     os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
-    if not threads:
-        return
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    keras = backend.keras()
-    name = keras.backend.backend()
-    if name == "tensorflow":
-        _limit_tensorflow(threads)
-    elif name == "torch":
-        importlib.import_module("torch").set_num_threads(threads)
-
-
-def _limit_tensorflow(threads: int) -> None:
-    threading: Any = importlib.import_module("tensorflow").config.threading
-    if threading.get_intra_op_parallelism_threads() != threads:
-        threading.set_intra_op_parallelism_threads(threads)
-        threading.set_inter_op_parallelism_threads(threads)
+    if threads:
+        # Read when the backend is imported; its own functions come too late, after its first look for devices.
+        os.environ.update(dict.fromkeys(THREAD_LIMITS, str(threads)))
 
 
 @contextmanager
