@@ -231,11 +231,7 @@ def _take_from_the_silent(session: Session, run: RetrainingRun) -> None:
 
 
 def catch_up(local: datetime) -> None:
-    """Ask for this night's run where its hour has passed without one, though earlier nights had theirs.
-
-    Args:
-        local: this moment in the configured time zone.
-    """
+    """Ask for this night's run where its hour has passed without one, though earlier nights had theirs; local time."""
     if not settings().nightly_at:
         return
     hour, minute = map(int, settings().nightly_at.split(":"))
