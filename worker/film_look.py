@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from worker.decoding import Grey
+from worker.bounds import Grey
 
 
 @dataclass(frozen=True)
