@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from dashboard.access import READERS, TRAINERS, requires, signed_in
 from worker import retraining
 from worker.database import reading
-from worker.records import RunState
+from worker.run_records import RunState
 
 training = Blueprint("training", __name__, url_prefix="/training")
 

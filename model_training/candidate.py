@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from model_training import answers, checkpoint, evaluation, film_check, model_file, thumbnails, training
 from model_training.answers import Answers
 from model_training.calibration import fit_temperature
 from model_training.dataset import Dataset, read
+from model_training.distribution import over_devices
 from model_training.films import Films, read_labelled
 from model_training.knobs import Knobs
 from model_training.limits import limits_of
 from model_training.networks import CHANNELS, NETWORKS, Network, trainable_parameters
 from model_training.provenance import software
 from model_training.report import EXTERNAL, assemble
+from model_training.settings import settings as training_settings
 from model_training.training import Fitted, Progress
 from worker.decoding import PREPROCESSING
 from worker.plausibility import FILM_CHECK_FILE
@@ -59,20 +62,34 @@ class Recipe:
         return replace(own, epochs=self.epochs or own.epochs, seed=self.seed, **self.changes)
 
 
-def make(recipe: Recipe, directory: Path, progress: Progress) -> ModelCard:
-    """Read the data, train, calibrate, evaluate, and write the model directory; the test split is looked at last, once.
+def make(
+    recipe: Recipe,
+    directory: Path,
+    progress: Progress,
+    data: Dataset | None = None,
+    noted: Mapping[str, Any] = MappingProxyType({}),
+) -> ModelCard:
+    """Train, calibrate, evaluate, and write the model directory; the test split is looked at last, once.
 
     A run that was killed goes on where its last epoch ended, when it is asked for again with the same data.
+
+    Args:
+        recipe: what to train.
+        directory: where to write.
+        progress: told how far it is.
+        data: what to train on; None: what the recipe names, the whole of it.
+        noted: what the card tells of the training beside its choices.
 
     Raises:
         DatasetError: the data cannot be trained on.
         FloatingPointError: the training diverged.
     """
     network, knobs = recipe.architecture, recipe.knobs
-    data = read(recipe.data, network.input_size, progress.on_film)
+    data = data or read(recipe.data, network.input_size, progress.on_film)
     external = _external(recipe, data)
     state = _checkpoint(recipe, data)
-    fitted = training.fit(network, data, knobs, progress, state)
+    with over_devices(training_settings().devices):
+        fitted = training.fit(network, data, knobs, progress, state)
     temperature = _calibrate(fitted, data, knobs)
     directory.mkdir(parents=True, exist_ok=True)
     model_file.write(fitted.network, directory / MODEL_FILE)
@@ -82,7 +99,8 @@ def make(recipe: Recipe, directory: Path, progress: Progress) -> ModelCard:
     }
     report = assemble(data, fitted, knobs, answers=found, temperature=temperature)
     card = _card(recipe, data, fitted, report, sha256_of(directory / MODEL_FILE))
-    card = card.model_copy(update={"film_check": _film_check(data, external, directory)})
+    told = {"training": {**card.training, **noted}, "film_check": _film_check(data, external, directory)}
+    card = card.model_copy(update=told)
     _write(recipe, card, {"version": card.version, "network": network.name, **report}, found, directory)
     state.unlink(missing_ok=True)
     return card

@@ -5,7 +5,7 @@ set. Knows neither classes nor splits, nor how a set lies on the disk.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,27 @@ def arranged(source: Decoded, parts: Sequence[Rows]) -> list[Grey]:
             made = film_sets.seal(staging, key, (height, width), (source.pixels[row] for row in rows), ())
             film_sets.publish(staging, key)
     return np.split(made.pixels, np.cumsum([len(rows) for rows in parts])[:-1])
+
+
+def kept_together(films: Iterable[Grey], contents: Sequence[str], size: Size) -> Grey:
+    """Return decoded films as one set of the cache, uint8, shape (n, height, width), mapped and read-only.
+
+    Args:
+        films: uint8, shape (height, width) each; looked at only where the cache has no such set.
+        contents: SHA-256 of each film's file: with the size, all that its pixels follow from.
+        size: height and width in pixels.
+
+    Raises:
+        DatasetError: the cache cannot be written.
+    """
+    told = repr((FORMAT, PREPROCESSING, pillow_version, limits_in_force(), size, tuple(contents)))
+    key = hashlib.sha256(told.encode()).hexdigest()
+    made = film_sets.known(key)
+    if made is None:
+        with film_sets.building() as staging:
+            made = film_sets.seal(staging, key, size, films, ())
+            film_sets.publish(staging, key)
+    return made.pixels
 
 
 def _key_of(files: Sequence[tuple[str, Path]], size: Size) -> str:

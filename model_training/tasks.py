@@ -1,6 +1,8 @@
 """The Celery door of retraining; Keras is imported only when a run begins, in the child that trains."""
 
+from model_training.distribution import yield_to_scoring
 from model_training.retraining import retrain
+from model_training.settings import settings
 from worker import celery_app
 from worker.celery_app import app
 
@@ -9,7 +11,7 @@ from worker.celery_app import app
 WEEK_SECONDS = 7 * 24 * 60 * 60
 
 
-# Acknowledged at once: a training that died is not repeated by Redis; its row says so, and a person or the night asks.
+# Acknowledged at once: Redis does not repeat a training that died; its row falls silent, and the sweep asks anew.
 @app.task(
     name=celery_app.RETRAIN,
     acks_late=False,
@@ -18,4 +20,5 @@ WEEK_SECONDS = 7 * 24 * 60 * 60
 )
 def retrain_run(run_id: int) -> None:
     """Carry out a retraining run."""
+    yield_to_scoring(settings().niceness, settings().threads)
     retrain(run_id)

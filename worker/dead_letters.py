@@ -81,12 +81,13 @@ def replay(session: Session, by: str, selection: Selection) -> int:
 def cancel(session: Session, submission_id: str, by: str) -> int:
     """Reject up to `CHUNK` films of a submission that nobody has claimed yet, and return how many.
 
-    What is being scored at this moment is finished; call again until none is left.
+    What is being scored at this moment is finished, and so is what has a result and waits to be scored again; call
+    again until none is left.
     """
     waiting = (
         select(Image)
         .join(Image.study)
-        .where(Study.submission_id == submission_id, Image.state == ImageState.WAITING)
+        .where(Study.submission_id == submission_id, Image.state == ImageState.WAITING, Image.finished_at.is_(None))
         .order_by(Image.id)
         .limit(CHUNK)
         .with_for_update(of=Image, skip_locked=True)

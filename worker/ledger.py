@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Row, Select, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from worker import predictions, study_results
+from worker import predictions, study_results, watch_records
 from worker.database import now
 from worker.errors import Reason
-from worker.records import Image, ImageState, Priority, Rejection
+from worker.film_look import FilmLook
+from worker.records import Image, ImageState, Prediction, Priority, Rejection, StudyFinding
 
 #: After trouble outside, an image waits this long before it is tried again.
 PAUSE_SECONDS = 30
@@ -51,6 +52,8 @@ class Scored:
     sha256: str
     #: Finding -> probability in [0, 1].
     probabilities: Mapping[str, float]
+    #: For the watch over inputs, where it was taken.
+    look: FilmLook | None = None
 
 
 @dataclass(frozen=True)
@@ -190,13 +193,14 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
     kept = predictions.keep(session, said, model_version_id)
     for outcome in ours:
         image = held[outcome.image_id]
-        image.sha256 = outcome.sha256 or image.sha256
         if isinstance(outcome, Rejected):
-            _reject(session, image, outcome.reason, outcome.detail)
+            _reject(session, image, outcome.reason, outcome.detail, outcome.sha256)
         else:
+            image.sha256 = outcome.sha256
             image.prediction_id = kept[outcome.sha256]
             _finish(image, ImageState.SCORED)
     session.flush()
+    watch_records.keep_looks(session, {o.image_id: o.look for o in ours if isinstance(o, Scored) and o.look})
     study_results.update(session, list(held))
     return len(ours)
 
@@ -248,9 +252,38 @@ def any_waiting(session: Session) -> bool:
     return session.scalar(select(Image.id).where(_claimable()).limit(1)) is not None
 
 
-def _reject(session: Session, image: Image, reason: Reason, detail: str) -> None:
+def rescore(session: Session, study_ids: Sequence[int]) -> int:
+    """Put the scored films of studies back, to be scored by the active version after all else, and return how many.
+
+    Every prediction stays; a film that cannot be scored again gets its last one back. `finished_at` stays, too, and
+    tells such a film from a new one.
+    """
+    again = session.scalars(
+        update(Image)
+        .where(Image.study_id.in_(study_ids), Image.state == ImageState.SCORED)
+        .values(state=ImageState.WAITING, prediction_id=None, attempts=0, priority=Priority.OFFPEAK)
+        .returning(Image.id)
+    ).all()
+    # What the films said before no longer decides; all of them say it anew.
+    session.execute(delete(StudyFinding).where(StudyFinding.study_id.in_(study_ids)))
+    study_results.update(session, again)
+    return len(again)
+
+
+def _reject(session: Session, image: Image, reason: Reason, detail: str, sha256: str | None = None) -> None:
+    if image.finished_at and (earlier := _last_prediction(session, image)):
+        image.prediction_id = earlier
+        _finish(image, ImageState.SCORED)
+        return
+    image.sha256 = sha256 or image.sha256
     session.add(Rejection(image_id=image.id, reason=reason, detail=detail, attempts=image.attempts))
     _finish(image, ImageState.REJECTED)
+
+
+def _last_prediction(session: Session, image: Image) -> int | None:
+    return session.scalar(
+        select(Prediction.id).where(Prediction.image_sha256 == image.sha256).order_by(Prediction.id.desc()).limit(1)
+    )
 
 
 def _finish(image: Image, state: ImageState) -> None:

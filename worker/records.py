@@ -1,9 +1,9 @@
-"""The tables: submissions, studies, images, predictions, rejections, model versions, retraining runs, processes.
+"""The tables: submissions, studies, images, predictions, rejections, model versions, processes.
 
 They hold state and constraints. Changes of an image's state are made in `worker.ledger` only.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -25,7 +25,7 @@ class Priority(IntEnum):
 
 
 class ImageState(StrEnum):
-    """Where an image stands. It starts waiting and ends scored, for good, or rejected, until somebody replays it."""
+    """Where an image stands. It starts waiting and ends scored or rejected, until somebody has it tried again."""
 
     WAITING = "waiting"  #: Accepted; nobody works on it.
     SCORING = "scoring"  #: Claimed under a lease; goes back to waiting when the lease ends.
@@ -39,15 +39,6 @@ class StudyState(StrEnum):
     WAITING = "waiting"  #: A film waits or is being scored; what is known so far is preliminary.
     SCORED = "scored"  #: Every film is finished, and at least one has a prediction.
     REJECTED = "rejected"  #: Every film was rejected.
-
-
-class RunState(StrEnum):
-    """Where a retraining run stands."""
-
-    ASKED = "asked"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
 
 
 class Submission(Base):
@@ -272,33 +263,29 @@ class Activation(Base):
     returns_to_id: Mapped[int | None] = mapped_column(ForeignKey("activations.id"))
     activated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     activated_by: Mapped[str] = mapped_column(String(64))
+    #: A person promoted it though no passed verdict of the gate spoke for it.
+    forced: Mapped[bool] = mapped_column(default=False)
+    #: The verdict on which the promotion stands; null for one that was not judged, and for a rollback.
+    verdict_id: Mapped[int | None] = mapped_column(ForeignKey("gate_verdicts.id"))
 
     model_version: Mapped[ModelVersion] = relationship()
 
 
-class RetrainingRun(Base):
-    """One request to retrain, and what came of it."""
+class GateVerdict(Base):
+    """What the gate said of a candidate beside the version that was active then; never changed."""
 
-    __tablename__ = "retraining_runs"
+    __tablename__ = "gate_verdicts"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    state: Mapped[str] = mapped_column(String(16), default=RunState.ASKED, index=True)
-    #: True until it ends, then null; unique, so that however many ask at once there is one unfinished run.
-    unfinished: Mapped[bool | None] = mapped_column(unique=True)
-    asked_by: Mapped[str] = mapped_column(String(64))
-    #: The date of a nightly run; unique, so that however many timetables tick there is one a night.
-    night: Mapped[date | None] = mapped_column(unique=True)
-    asked_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    epochs_done: Mapped[int] = mapped_column(default=0)
-    epochs_planned: Mapped[int | None]
-    #: How it ended, for a person.
-    message: Mapped[str | None] = mapped_column(String(1024))
-    candidate_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
+    candidate_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    #: Null where no version was active.
+    active_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
+    passed: Mapped[bool]
+    #: Reasons, figures and the fingerprints of the locked splits, as `model_training.gate` writes them.
+    verdict: Mapped[dict[str, Any]] = mapped_column(JSON)
+    judged_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
-    candidate: Mapped[ModelVersion | None] = relationship()
+    candidate: Mapped[ModelVersion] = relationship(foreign_keys=candidate_id)
 
 
 class Process(Base):

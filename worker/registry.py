@@ -202,8 +202,17 @@ def current_activation(session: Session) -> Activation | None:
     return session.scalar(select(Activation).order_by(Activation.id.desc()).limit(1))
 
 
-def promote(session: Session, version: str, by: str) -> ModelVersion:
-    """Make a registered version the active one.
+def promote(
+    session: Session, version: str, by: str, *, forced: bool = False, verdict_id: int | None = None
+) -> ModelVersion:
+    """Make a registered version the active one; whether it may be is for `worker.promotion` to say.
+
+    Args:
+        session: of the transaction.
+        version: its name.
+        by: who promotes it.
+        forced: against the gate, which is recorded.
+        verdict_id: the gate's verdict, where there is one.
 
     Raises:
         ModelUnavailable: no such version is registered.
@@ -214,7 +223,15 @@ def promote(session: Session, version: str, by: str) -> ModelVersion:
         raise ModelUnavailable(message)
     before = current_activation(session)
     if before is None or before.model_version_id != row.id:
-        session.add(Activation(model_version_id=row.id, returns_to_id=before.id if before else None, activated_by=by))
+        session.add(
+            Activation(
+                model_version_id=row.id,
+                returns_to_id=before.id if before else None,
+                activated_by=by,
+                forced=forced,
+                verdict_id=verdict_id,
+            )
+        )
         session.flush()
     return row
 

@@ -17,6 +17,7 @@ from worker.classifier import Classifier, device_name
 from worker.database import reading, through_outages, transaction
 from worker.decoding import Grey, Limits, decode
 from worker.errors import ModelUnavailable, Reason, RejectedImage, TryAgainLater
+from worker.film_look import FilmLook, look_at
 from worker.ledger import Claim, Rejected, Scored
 from worker.records import Priority
 from worker.settings import Settings
@@ -41,6 +42,7 @@ class Prepared:
     image_id: int
     sha256: str
     film: Grey
+    look: FilmLook
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class Scorer:
             with measurements.predicting.time():
                 probabilities = batch.scale.classifier.predict(np.stack([result.film for result in prepared]))
             outcomes += [
-                Scored(result.image_id, result.sha256, dict(zip(classes, row, strict=True)))
+                Scored(result.image_id, result.sha256, dict(zip(classes, row, strict=True)), result.look)
                 for result, row in zip(prepared, probabilities.tolist(), strict=True)
             ]
         postponed = [result.image_id for result in results if isinstance(result, Postponed)]
@@ -243,7 +245,8 @@ class Scorer:
             film = decode(data, self._limits)
             if preview:
                 previews.put_preview(film, sha256, self._settings.previews_dir)
-            return Prepared(claim.image_id, sha256, classifier.prepare(film))
+            prepared = classifier.prepare(film)
+            return Prepared(claim.image_id, sha256, prepared, look_at(film, prepared))
         except RejectedImage as error:
             return Rejected(claim.image_id, sha256, error.reason, error.detail)
         except TryAgainLater as error:

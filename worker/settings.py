@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     #: Local time of the nightly retraining, HH:MM; empty switches it off.
     nightly_at: str = Field(default="02:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
     timezone: str = "UTC"
+    #: A trainer reports with every heartbeat; one that was silent this long is dead, and its run is asked for again.
+    trainer_silence_seconds: float = Field(default=180, gt=0)
 
     @model_validator(mode="after")
     def _callbacks_are_encrypted(self) -> Self:

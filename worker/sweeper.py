@@ -1,12 +1,13 @@
 """Finds what was left lying: leases that ended, bells that nobody heard. It only puts back and rings again."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 from tenacity import RetryError, retry, retry_if_exception, stop_after_delay, wait_exponential
 
-from worker import doorbell, explanations, ledger, presence, retraining
+from worker import doorbell, explanations, ledger, presence, retraining, watch
 from worker.database import is_outage, now, through_outages, transaction
 from worker.settings import settings
 
@@ -19,7 +20,7 @@ OUTAGE_SECONDS = 60
 
 @through_outages
 def sweep() -> None:
-    """Put abandoned images back, ring where something waits, and look after retraining runs."""
+    """Put abandoned images back, ring where something waits, look after retraining runs, and watch what is over."""
     with transaction() as session:
         _forgive_outages(session)
         ended = ledger.expire(session)
@@ -33,6 +34,7 @@ def sweep() -> None:
     if asked:
         doorbell.ring_explainer()
     retraining.sweep()
+    watch.look_back(datetime.now(ZoneInfo(settings().timezone)).date())
 
 
 def _forgive_outages(session: Session) -> None:

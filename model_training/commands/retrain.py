@@ -2,16 +2,19 @@
 
 import getpass
 import time
+from pathlib import Path
 from typing import Any
 
 import click
 
 from model_training.commands.progress import bars
+from model_training.networks import NETWORKS
 from worker import retraining
 from worker.celery_app import TRAIN_QUEUE
 from worker.commands.console import database_errors, json_option, print_json
 from worker.database import reading
-from worker.records import RetrainingRun, RunState
+from worker.retraining import Wish
+from worker.run_records import RetrainingRun, RunState
 
 #: How often the row of a run is looked at while waiting.
 POLL_SECONDS = 1.0
@@ -19,16 +22,34 @@ POLL_SECONDS = 1.0
 
 @click.command()
 @click.option("--wait", is_flag=True, help="Wait until the run is over; exit with 1 if it failed.")
+@click.option("--data", type=click.Path(path_type=Path), help="Default: THORAQ_TRAINING_DATA of the trainer.")
+@click.option("--network", type=click.Choice(list(NETWORKS)), help="Default: THORAQ_TRAINING_NETWORK.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Default: THORAQ_TRAINING_EPOCHS, or the network's own.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Default: THORAQ_TRAINING_SEED.")
+@click.option("--cancel", is_flag=True, help="Ask for the unfinished run to be stopped instead.")
 @json_option
-def retrain(*, wait: bool, as_json: bool) -> None:
+def retrain(
+    *,
+    wait: bool,
+    data: Path | None,
+    network: str | None,
+    epochs: int | None,
+    seed: int | None,
+    cancel: bool,
+    as_json: bool,
+) -> None:
     """Ask for a retraining run; where one is asked for or running already, that is the run.
 
-    A run registers a candidate and promotes nothing.
+    A run registers a candidate and has the gate judge it; it promotes nothing unless a setting says so.
 
     Example: thoraq retrain --wait
     """
     with database_errors():
-        run_id = retraining.ask(by=getpass.getuser())
+        if cancel:
+            run_id = _cancelled()
+        else:
+            wish = Wish(str(data.resolve()) if data else None, network, epochs, seed)
+            run_id = retraining.ask(by=getpass.getuser(), wish=wish)
         run = _waited_for(run_id) if wait else _look_at(run_id)
     if as_json:
         print_json(run)
@@ -36,6 +57,14 @@ def retrain(*, wait: bool, as_json: bool) -> None:
         click.echo(f"run {run['id']}: {run['state']}" + (f", {run['message']}" if run["message"] else ""))
     if run["state"] == RunState.FAILED:
         raise click.ClickException(f"run {run['id']} failed")
+
+
+def _cancelled() -> int:
+    with reading() as session:
+        newest = retraining.recent(session, 1)
+    if not newest or not retraining.cancel(newest[0].id, getpass.getuser()):
+        raise click.ClickException("no run is asked for or under way")
+    return newest[0].id
 
 
 def _look_at(run_id: int) -> dict[str, Any]:
@@ -47,8 +76,13 @@ def _look_at(run_id: int) -> dict[str, Any]:
             "state": run.state,
             "epochs_done": run.epochs_done,
             "epochs_planned": run.epochs_planned,
+            "loss": run.loss,
+            "validation_loss": run.validation_loss,
+            "expected_at": run.expected_at.isoformat() if run.expected_at else None,
             "message": run.message,
             "candidate": run.candidate.version if run.candidate else None,
+            "learned_from": run.learned_from,
+            "log": [f"{event.at.isoformat(timespec='seconds')} {event.text}" for event in run.events],
         }
 
 

@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("worker.commands.rejections:cancel", "withdraw what waits of a submission"),
     "score": ("worker.commands.score:score", "score files here and now, without a queue"),
     "explain": ("worker.commands.explain:explain", "write the heat map of a scored film"),
+    "rescore": ("worker.commands.rescore:rescore", "score again by the active version what another scored"),
     "models": ("worker.commands.models:models", "list, show, promote, roll back and import model versions"),
     "db": ("worker.commands.db:db", "bring the database's schema up to date, or check it"),
     "intake": ("worker.commands.processes:intake", "start the process that accepts messages and sweeps"),

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from worker import registry
+from worker import promotion, registry
 from worker.commands.console import database_errors, json_option, print_json, print_table
 from worker.database import reading, transaction
+from worker.promotion import NotPassed
 from worker.records import ModelVersion
 from worker.registry import SHIPPED
 from worker.settings import settings
@@ -70,21 +71,35 @@ def show(version: str, *, as_json: bool) -> None:
         row = registry.active(session) if version == "active" else registry.find(session, version)
         if row is None:
             raise click.UsageError(f"there is no version {version}")
+        found = promotion.latest(session, row.id)
+        judged = {"judged_at": found.judged_at.isoformat(), **found.verdict} if found else None
     if as_json:
-        print_json({"card": row.card, "report": row.report})
+        print_json({"card": row.card, "report": row.report, "gate": judged})
+        return
+    print_table(row.version, ("", ""), row.card.items())
+    if judged:
+        print_table("the gate's verdict", ("", ""), judged.items())
     else:
-        print_table(row.version, ("", ""), row.card.items())
+        click.echo("the gate never judged it")
 
 
 @models.command()
 @click.argument("version")
-def promote(version: str) -> None:
+@click.option("--force", is_flag=True, help="Promote it although the gate does not speak for it; that is recorded.")
+def promote(version: str, *, force: bool) -> None:
     """Make a version the active one; running workers take it up before their next batch.
+
+    A candidate of a retraining must have passed the gate beside the version that is active now.
 
     Example: thoraq models promote v3-0123456789ab
     """
-    with database_errors(), transaction() as session:
-        row = registry.promote(session, version, by=getpass.getuser())
+    try:
+        with database_errors(), transaction() as session:
+            row, against = promotion.promote(session, version, getpass.getuser(), force=force)
+    except NotPassed as error:
+        raise click.ClickException(f"{error} (--force promotes it all the same)") from error
+    if against:
+        click.echo(f"thoraq: the gate does not speak for {row.version}: {'; '.join(against)}", err=True)
     click.echo(f"{row.version} is active")
 
 

@@ -5,7 +5,7 @@ import pytest
 from dashboard.accounts import Role
 from worker import doorbell, retraining
 from worker.database import reading, transaction
-from worker.records import RetrainingRun
+from worker.run_records import RetrainingRun
 
 
 @pytest.fixture(autouse=True)

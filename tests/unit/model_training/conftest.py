@@ -70,6 +70,12 @@ def draw_dataset(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., None]:
+    """Draws one film: `draw(path, seed, bright_left=...)`."""
+    return draw_film
+
+
 @pytest.fixture
 def drawn(tmp_path: Path) -> Path:
     """A training set of its own, to be spoiled at will."""

@@ -12,7 +12,7 @@ from model_training.commands import COMMANDS, retrain
 from worker import retraining
 from worker.celery_app import app
 from worker.database import reading
-from worker.records import RetrainingRun, RunState
+from worker.run_records import RetrainingRun, RunState
 
 
 def run(name, *arguments):
@@ -174,7 +174,8 @@ def test_waiting_for_a_run_that_failed_fails(eager_nothing, monkeypatch):
     """Exit code 1, and the reason."""
 
     def fail_meanwhile(_seconds):
-        retraining.fail(1, "no training data are configured")
+        retraining.start(1, "t")
+        retraining.fail(1, "t", "no training data are configured")
 
     monkeypatch.setattr(retrain.time, "sleep", fail_meanwhile)
 

@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+import time
+from threading import Thread
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
+import worker.retraining
 from model_training import retraining
 from model_training.tasks import WEEK_SECONDS, retrain_run
-from worker import registry
+from worker import promotion, registry
 from worker.celery_app import RETRAIN, app
 from worker.database import reading, transaction
-from worker.records import RetrainingRun, RunState
+from worker.run_records import RetrainingRun, RunState
+from worker.settings import settings as worker_settings
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def configured(database, shared_data, monkeypatch, forgotten_settings):
 def asked():
     """Record a run that was asked for and return its id."""
     with transaction() as session:
-        run = RetrainingRun(asked_by="test")
+        run = RetrainingRun(asked_by="test", unfinished=True)
         session.add(run)
         session.flush()
         return run.id
@@ -48,13 +51,29 @@ def test_a_run_registers_its_candidate_and_promotes_nothing(configured):
     retraining.retrain(run_id)
 
     run = look_at(run_id)
-    assert (RunState.DONE, 2, 2) == (run.state, run.epochs_done, run.epochs_planned)
+    assert (RunState.DONE, 2, 2) == (run.state, run.epochs_done, run.epochs_planned), run.message
     assert run.candidate.version in run.message
     with reading() as session:
         assert registry.active(session) is None
+        verdict = promotion.latest(session, run.candidate_id)
+    assert not verdict.passed
+    assert "there is no active version to compare with" in verdict.verdict["reasons"]
     directory = configured / "models" / run.candidate.version
     assert run.candidate.sha256 == registry.sha256_of(directory / registry.MODEL_FILE)
     assert (directory / "curves.svg").is_file()
+    assert [] == list((configured / "candidates").iterdir())
+
+
+def test_a_run_tells_what_it_learns_from(configured):
+    """Counts of every split, the gate among them, and the locked splits' fingerprints."""
+    run_id = asked()
+
+    retraining.retrain(run_id)
+
+    told = look_at(run_id).learned_from
+    assert 24 == sum(told["counts"]["train"].values()) + sum(told["counts"]["gate"].values())
+    assert {"validation", "test", "gate"} == told["fingerprints"].keys()
+    assert [] == told["corrections"]["films"]
 
 
 def test_a_run_that_another_took_is_left_alone(configured, monkeypatch):
@@ -62,7 +81,7 @@ def test_a_run_that_another_took_is_left_alone(configured, monkeypatch):
     run_id = asked()
     with transaction() as session:
         session.get_one(RetrainingRun, run_id).state = RunState.RUNNING
-    monkeypatch.setattr(retraining, "make", lambda *_: pytest.fail("it was trained twice"))
+    monkeypatch.setattr(retraining.candidate, "make", lambda *_: pytest.fail("it was trained twice"))
 
     retraining.retrain(run_id)
 
@@ -112,7 +131,7 @@ def test_what_nobody_foresaw_is_recorded_and_raised(configured, monkeypatch):
     def break_down(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(retraining, "make", break_down)
+    monkeypatch.setattr(retraining.candidate, "make", break_down)
     run_id = asked()
 
     with pytest.raises(RuntimeError):
@@ -124,30 +143,34 @@ def test_what_nobody_foresaw_is_recorded_and_raised(configured, monkeypatch):
     assert "secret detail" not in run.message
 
 
-def test_a_training_survives_a_database_that_is_out(monkeypatch, caplog):
-    """Hours of work do not hang on one sign of life."""
+def test_a_run_that_is_cancelled_stops_between_two_batches(configured, monkeypatch, forgotten_settings):
+    """Its checkpoint stays, nothing is registered, and the log says who wanted it."""
+    monkeypatch.setenv("THORAQ_TRAINING_EPOCHS", "500")
+    monkeypatch.setenv("THORAQ_HEARTBEAT_SECONDS", "0.1")
+    forgotten_settings()
+    worker_settings.cache_clear()
+    run_id = asked()
+    trainer = Thread(target=retraining.retrain, args=(run_id,))
+    trainer.start()
+    while look_at(run_id).epochs_done < 2:
+        time.sleep(0.05)
 
-    def out(*_):
-        raise OperationalError("UPDATE", {}, Exception("no answer"))
+    assert worker.retraining.cancel(run_id, "ann")
+    trainer.join(60)
 
-    monkeypatch.setattr(retraining.retraining, "progress", out)
-
-    retraining.RunProgress(7, 3).on_epoch(1, 3, {})
-
-    assert "run 7 goes on" in caplog.text
+    run = look_at(run_id)
+    assert (RunState.CANCELLED, None) == (run.state, run.candidate_id)
+    assert list((configured / "checkpoints").glob("*.npz"))
 
 
-def test_signs_of_life_are_given_seconds_apart(monkeypatch):
-    """A batch takes milliseconds; a row is not written for each."""
-    told = []
-    monkeypatch.setattr(retraining.retraining, "progress", lambda *values: told.append(values))
-    progress = retraining.RunProgress(7, 3)
+def test_a_wish_rules_over_the_settings(configured):
+    """Data, network, epochs and seed of one run."""
+    run_id = worker.retraining.ask(by="test", wish=worker.retraining.Wish(epochs=1, seed=9))
 
-    for _ in range(50):
-        progress.on_step()
-    progress.on_epoch(1, 3, {})
+    retraining.retrain(run_id)
 
-    assert [(7, 0, 3), (7, 1, 3)] == told
+    run = look_at(run_id)
+    assert (1, 9) == (run.epochs_planned, run.candidate.card["seed"])
 
 
 def test_the_task_is_acknowledged_at_once_and_outlives_the_limits_of_scoring():

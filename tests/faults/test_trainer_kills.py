@@ -1,0 +1,94 @@
+"""A trainer that is killed at any moment leaves no half file, no other active version, and a run that ends clearly."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+import simple_phantoms
+from sqlalchemy import text
+
+from worker import registry
+
+#: Twenty before a release: THORAQ_TEST_TRAINER_KILLS=20.
+KILLS = int(os.environ.get("THORAQ_TEST_TRAINER_KILLS", "3"))
+SEED = int(os.environ.get("THORAQ_TEST_SEED", "0"))
+#: From an asked run to a trained network takes so long on two cores; the kill comes somewhere in between.
+LONGEST_WAIT_SECONDS = 12
+
+
+@pytest.fixture
+def training(deployment, tmp_path):
+    """A deployment that retrains on phantoms and notices a dead trainer within seconds."""
+    films = {split: dict.fromkeys(simple_phantoms.BRIGHT, 12) for split in ("train", "validation", "test", "gate")}
+    deployment.environment |= {
+        "THORAQ_TRAINING_DATA": str(simple_phantoms.write_set(tmp_path / "set", films)),
+        "THORAQ_TRAINING_NETWORK": "phantom",
+        "THORAQ_TRAINING_EPOCHS": "12",
+        "THORAQ_TRAINER_SILENCE_SECONDS": "5",
+    }
+    for process in ("intake", "beat", "trainer"):
+        deployment.start(process)
+    return deployment
+
+
+def newest(deployment):
+    with deployment.database() as connection:
+        return connection.execute(
+            text("SELECT id, state, message, epochs_done, attempts FROM retraining_runs ORDER BY id DESC LIMIT 1")
+        ).one_or_none()
+
+
+def unfinished(deployment):
+    """Return whether a trainer has a run, asking for one where none is under way."""
+    run = newest(deployment)
+    if run is None or run.state in {"done", "failed"}:
+        assert run is None or run.message
+        deployment.thoraq("retrain")
+        return False
+    return run.state == "running"
+
+
+def nothing_is_half(deployment, active):
+    """Look at everything that a reader could find."""
+    for directory in (deployment.directory / "models").iterdir():
+        if not directory.name.startswith("."):
+            registry.verified(directory)
+    with deployment.database() as connection:
+        assert active == connection.scalar(text("SELECT max(model_version_id) FROM activations"))
+
+
+def kill(deployment, *, whole: bool):
+    """SIGKILL the child that trains, or the trainer with it; what watches over processes starts it again."""
+    if not whole:
+        deployment.kill_child("trainer")
+        return
+    trainer = deployment.processes.pop("trainer")
+    for pid in [trainer.pid, *deployment.children_of(trainer)]:
+        os.kill(pid, signal.SIGKILL)
+    trainer.wait()
+    deployment.start("trainer")
+
+
+def test_killing_the_trainer_at_random_harms_nothing(training):
+    """The run goes on from its checkpoint, or fails and says why; then one is left in peace and ends."""
+    draws = random.Random(SEED)
+    with training.database() as connection:
+        active = connection.scalar(text("SELECT max(model_version_id) FROM activations"))
+
+    for number in range(KILLS):
+        training.wait_for(lambda: unfinished(training), "a run under way", 60)
+        time.sleep(draws.uniform(0, LONGEST_WAIT_SECONDS))
+        kill(training, whole=number % 2 == 1)
+        nothing_is_half(training, active)
+
+    training.wait_for(lambda: unfinished(training) or newest(training).state == "done", "a run under way", 60)
+    training.wait_for(lambda: newest(training).state in {"done", "failed"}, "the run to end", 180)
+    nothing_is_half(training, active)
+    run = newest(training)
+    assert "done" == run.state, f"{run.message} (seed {SEED})"
+    with training.database() as connection:
+        log = connection.scalars(text("SELECT text FROM retraining_events ORDER BY id")).all()
+    assert any("went silent" in line for line in log), log
+    assert [] == [path.name for path in (training.directory / "candidates").glob("*run-*")]

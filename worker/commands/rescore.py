@@ -1,0 +1,37 @@
+"""`thoraq rescore`: what an earlier version scored, by the active one."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import click
+
+from worker import rescoring
+from worker.commands.console import database_errors, json_option, print_json
+from worker.settings import settings
+
+
+@click.command()
+@click.argument("studies", nargs=-1, type=int)
+@click.option("--since", type=click.DateTime(), help="Studies with a film finished at this time or later.")
+@click.option("--until", type=click.DateTime(), help="Studies with a film finished before this time.")
+@json_option
+def rescore(*, studies: tuple[int, ...], since: datetime | None, until: datetime | None, as_json: bool) -> None:
+    """Have STUDIES, or all of a time, scored by the active version, after everything that waits.
+
+    The earlier results stay; a film that cannot be read any more keeps its last one. Times are in the configured zone.
+
+    Example: thoraq rescore --since 2026-11-01 --until 2026-11-08
+    """
+    if not studies and since is None and until is None:
+        raise click.UsageError("name studies, or --since, or --until")
+    zone = ZoneInfo(settings().timezone)
+    with database_errors():
+        films = rescoring.ask(
+            studies or None,
+            since=since.replace(tzinfo=zone) if since else None,
+            until=until.replace(tzinfo=zone) if until else None,
+        )
+    if as_json:
+        print_json({"films": films})
+    else:
+        click.echo(f"{films} films wait to be scored again")
