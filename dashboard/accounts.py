@@ -116,6 +116,18 @@ def change_role(name: str, role: Role) -> None:
         user.session_epoch += 1
 
 
+def set_active(name: str, *, active: bool) -> None:
+    """Open an account, or close it and end its sessions.
+
+    Raises:
+        AccountError: there is no such account.
+    """
+    with transaction() as session:
+        user = _existing(session, name)
+        user.active = active
+        user.session_epoch += 1
+
+
 def end_sessions(user_id: int) -> None:
     """End every session of an account, wherever its cookies are."""
     with transaction() as session:

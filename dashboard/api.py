@@ -10,6 +10,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from dashboard import submissions
 from dashboard.access import SYSTEMS, requires, signed_in
 from dashboard.accounts import Role
+from dashboard.tokens import Scope
 from dashboard.uploads import files_of
 from worker import dead_letters, intake, outcomes
 from worker.database import reading, transaction
@@ -24,7 +25,7 @@ api = Blueprint("api", __name__, url_prefix="/api/v1")
 
 
 @api.post("/submissions")
-@requires(SYSTEMS, basic=True, uploads=True)
+@requires(SYSTEMS, basic=True, scope=Scope.SUBMIT, audited="submit", uploads=True)
 def submit() -> ResponseReturnValue:
     """Accept an envelope (JSON) or films (multipart): 202, and where their progress can be asked for."""
     if request.is_json:
@@ -40,14 +41,14 @@ def submit() -> ResponseReturnValue:
 
 
 @api.get("/submissions/<submission_id>")
-@requires(SYSTEMS, basic=True)
+@requires(SYSTEMS, basic=True, scope=Scope.RESULTS)
 def submission(submission_id: str) -> ResponseReturnValue:
     """Return how a submission stands and what came of it."""
     return _answer(submission_id)
 
 
 @api.get("/submissions")
-@requires(SYSTEMS, basic=True)
+@requires(SYSTEMS, basic=True, scope=Scope.RESULTS)
 def submission_by_key() -> ResponseReturnValue:
     """Return the submission that was made under the sender's own `source` and `request_id`."""
     source = request.args.get("source", "")
@@ -62,7 +63,7 @@ def submission_by_key() -> ResponseReturnValue:
 
 
 @api.post("/submissions/<submission_id>/cancel")
-@requires(SYSTEMS, basic=True)
+@requires(SYSTEMS, basic=True, scope=Scope.SUBMIT, audited="cancel submission")
 def cancel(submission_id: str) -> ResponseReturnValue:
     """Withdraw the films that nobody has begun to score; they end rejected as `cancelled`."""
     with reading() as session:

@@ -4,17 +4,23 @@ from importlib.metadata import version
 
 from flask import Flask
 from flask_bootstrap import Bootstrap5
+from flask_compress import Compress
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dashboard import access, display, problems, security, sessions
+from dashboard.administration import administration
 from dashboard.api import api
 from dashboard.auth import auth
 from dashboard.health import health
 from dashboard.heat_maps import heat_maps
+from dashboard.lists import lists
 from dashboard.metrics import metrics
 from dashboard.models import models
+from dashboard.promotion import promotions
 from dashboard.queues import queues
+from dashboard.readings import readings
+from dashboard.reviewing import reviewing
 from dashboard.schemas import schemas
 from dashboard.settings import DashboardSettings, dashboard_settings
 from dashboard.studies import studies
@@ -23,6 +29,24 @@ from dashboard.uploads import uploads
 
 #: A form of ours is a few hundred bytes; endpoints that take files raise this for whoever may use them.
 MAX_FORM_BYTES = 256 * 1024
+BLUEPRINTS = (
+    auth,
+    lists,
+    studies,
+    heat_maps,
+    reviewing,
+    uploads,
+    queues,
+    promotions,
+    models,
+    training,
+    administration,
+    api,
+    readings,
+    schemas,
+    health,
+    metrics,
+)
 STATIC_MAX_AGE_SECONDS = 24 * 3600
 
 
@@ -41,6 +65,9 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
         MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=STATIC_MAX_AGE_SECONDS,
         BOOTSTRAP_SERVE_LOCAL=True,
+        # Style sheets and scripts only: a compressed page that holds a token could be guessed at by its length.
+        COMPRESS_MIMETYPES=["text/css", "text/javascript"],
+        COMPRESS_ALGORITHM=["gzip"],
         # The token lives as long as its session, whose limits are below an hour of silence.
         WTF_CSRF_TIME_LIMIT=None,
     )
@@ -56,19 +83,8 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     access.install(app)
     CSRFProtect(app).exempt(api)
     Bootstrap5(app)
-    for blueprint in (
-        auth,
-        studies,
-        heat_maps,
-        uploads,
-        queues,
-        models,
-        training,
-        api,
-        schemas,
-        health,
-        metrics,
-    ):
+    Compress(app)
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_declarations(app)
     return app

@@ -38,8 +38,8 @@ class LogInForm(FlaskForm):  # type: ignore[misc]
 @auth.get("/")
 @public
 def index() -> ResponseReturnValue:
-    """Lead to the results, or to the log-in page."""
-    return redirect(url_for("studies.index" if g.account else "auth.log_in"))
+    """Lead to the worklist, or to the log-in page."""
+    return redirect(url_for("lists.index" if g.account else "auth.log_in"))
 
 
 @auth.route("/login", methods=["GET", "POST"])
@@ -58,12 +58,13 @@ def log_in() -> ResponseReturnValue:
     if user.role == Role.UPSTREAM:
         flash("This account belongs to a system. It uses the HTTP door at /api/v1 and has no pages.", "error")
         return render_template("auth/log_in.html", form=form, mode=sessions.settings().mode), 403
+    sessions.write_down("log in", "opened", user)
     sessions.begin(user)
     return redirect(local_path(form.next.data), 303)
 
 
 @auth.post("/logout")
-@requires(READERS)
+@requires(READERS, audited="log out")
 def log_out() -> ResponseReturnValue:
     """End every session of the account."""
     sessions.end(signed_in())
@@ -72,8 +73,8 @@ def log_out() -> ResponseReturnValue:
 
 
 def local_path(target: str | None) -> str:
-    """Return `target` if it is a path on this host, the results page otherwise."""
-    home = url_for("studies.index")
+    """Return `target` if it is a path on this host, the worklist otherwise."""
+    home = url_for("lists.index")
     if (
         not target
         or not target.startswith("/")

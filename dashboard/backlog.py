@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.display import duration, plural
 from worker.database import now
-from worker.records import Image, ImageState, Process, Rejection
+from worker.records import Image, ImageState, Priority, Process, Rejection
 from worker.settings import settings
 
 #: `Process.kind` of the processes that score films.
@@ -19,6 +19,9 @@ STANDSTILL_SECONDS = 60
 #: Heartbeats after which a silent process is no longer "up", and counts as "down".
 UP_HEARTBEATS, UNKNOWN_HEARTBEATS = 2, 6
 THROUGHPUT_SECONDS = 300
+#: Beyond this many waiting films, how many exactly changes nothing; counting them would take longer and longer.
+MOST_COUNTED = 100_000
+REJECTIONS_FOR = timedelta(days=7)
 
 
 class Life(StrEnum):
@@ -42,13 +45,21 @@ class Backlog:
     """The queue at one moment."""
 
     now: datetime
+    #: Films waiting and being scored, each counted up to `MOST_COUNTED`.
     films: dict[str, int]
     oldest_waiting_at: datetime | None
     last_finished_at: datetime | None
-    #: Films finished in the last `THROUGHPUT_SECONDS`.
+    #: Films finished in the last `THROUGHPUT_SECONDS`, and in the last day by outcome.
     finished_lately: int
+    finished_in_a_day: dict[str, int]
+    #: Films rejected in the last week that nobody had tried again, by reason.
     rejections: list[tuple[str, int]]
     processes: list[Sign]
+
+    @property
+    def per_minute(self) -> float:
+        """Return how many films a minute were finished lately."""
+        return 60 * self.finished_lately / THROUGHPUT_SECONDS
 
     @property
     def scorers_up(self) -> int:
@@ -72,24 +83,47 @@ class Backlog:
 
 
 def backlog(session: Session) -> Backlog:
-    """Return how the queue stands now."""
-    counted = session.execute(select(Image.state, func.count()).group_by(Image.state))
-    rejections = (
+    """Return how the queue stands now; each question looks at a stretch of an index, never at the whole table."""
+    moment = now()
+    processes = session.scalars(select(Process).order_by(Process.kind, Process.name))
+    lately = select(func.count()).where(Image.finished_at > moment - timedelta(seconds=THROUGHPUT_SECONDS))
+    return Backlog(
+        now=moment,
+        films={state.value: _count(session, state) for state in (ImageState.WAITING, ImageState.SCORING)},
+        oldest_waiting_at=_oldest_waiting(session),
+        last_finished_at=session.scalar(select(func.max(Image.finished_at))),
+        finished_lately=session.scalar(lately) or 0,
+        finished_in_a_day=_finished_since(session, moment - timedelta(days=1)),
+        rejections=_rejections_since(session, moment - REJECTIONS_FOR),
+        processes=[Sign(process, life(process)) for process in processes],
+    )
+
+
+def _count(session: Session, state: ImageState) -> int:
+    some = select(Image.id).where(Image.state == state).limit(MOST_COUNTED).subquery()
+    return session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def _oldest_waiting(session: Session) -> datetime | None:
+    """Return when the oldest waiting film came: of each priority the first, as the index holds them."""
+    waiting = select(Image.received_at).where(Image.state == ImageState.WAITING).order_by(Image.id).limit(1)
+    firsts = [session.scalar(waiting.where(Image.priority == priority)) for priority in Priority]
+    return min(filter(None, firsts), default=None)
+
+
+def _finished_since(session: Session, since: datetime) -> dict[str, int]:
+    counted = session.execute(select(Image.state, func.count()).where(Image.finished_at > since).group_by(Image.state))
+    return dict.fromkeys((ImageState.SCORED.value, ImageState.REJECTED.value), 0) | dict(counted.all())
+
+
+def _rejections_since(session: Session, since: datetime) -> list[tuple[str, int]]:
+    counted = session.execute(
         select(Rejection.reason, func.count())
+        .where(Rejection.rejected_at > since, Rejection.replayed_at.is_(None))
         .group_by(Rejection.reason)
         .order_by(func.count().desc(), Rejection.reason)
     )
-    processes = session.scalars(select(Process).order_by(Process.kind, Process.name))
-    lately = now() - timedelta(seconds=THROUGHPUT_SECONDS)
-    return Backlog(
-        now=now(),
-        films={state.value: 0 for state in ImageState} | dict(counted.all()),
-        oldest_waiting_at=session.scalar(select(func.min(Image.received_at)).where(Image.state == ImageState.WAITING)),
-        last_finished_at=session.scalar(select(func.max(Image.finished_at))),
-        finished_lately=session.scalar(select(func.count()).where(Image.finished_at > lately)) or 0,
-        rejections=[(reason, count) for reason, count in session.execute(rejections)],
-        processes=[Sign(process, life(process)) for process in processes],
-    )
+    return [(reason, count) for reason, count in counted]
 
 
 def life(process: Process) -> Life:

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from worker.database import now
 from worker.records import Priority
+from worker.settings import settings
 
 #: What stands where a figure is undefined; its title says so.
 UNDEFINED = Markup('<span class="undefined" title="undefined: nothing to divide by">—</span>')
@@ -20,7 +21,8 @@ KIBI = 1024
 
 def install(app: Flask) -> None:
     """Offer the functions below to templates as filters."""
-    filters = (moment, age, duration, percent, figure, parsed, plural, priority, sentence, commands, mebibytes)
+    filters = (moment, due, age, duration, percent, figure, parsed, plural, priority, sentence, commands, mebibytes)
+    app.jinja_env.globals["longest_wait_hours"] = settings().longest_wait_hours
     app.jinja_env.filters.update({function.__name__: function for function in filters})
 
 
@@ -31,8 +33,17 @@ def moment(value: datetime | None, absent: str = "never") -> Markup:
     return Markup('<time datetime="{iso}" title="{exact}">{short}</time> <span class="age">{age}</span>').format(
         iso=value.isoformat(timespec="seconds"),
         exact=f"{value:%Y-%m-%d %H:%M:%S} +00:00",
-        short=f"{value:%Y-%m-%d %H:%M} +00:00",
+        short=f"{value:%Y-%m-%d %H:%M}",
         age=age(value),
+    )
+
+
+def due(value: datetime) -> Markup:
+    """Return in words when something is due, or for how long it has been."""
+    seconds = (value - now()).total_seconds()
+    words = f"in {duration(_coarse(seconds))}" if seconds > 0 else f"overdue for {duration(_coarse(-seconds))}"
+    return Markup('<time datetime="{}" class="{}">{}</time>').format(
+        value.isoformat(timespec="seconds"), "due" if seconds > 0 else "due due-over", words
     )
 
 
@@ -95,7 +106,11 @@ def plural(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 film` or `2 films`; `study` becomes `studies`."""
     if number == 1:
         return f"1 {noun}"
-    return f"{figure(number)} {noun[:-1]}ies" if noun.endswith("y") else f"{figure(number)} {noun}s"
+    return (
+        f"{figure(number)} {noun[:-1]}ies"
+        if noun.endswith("y") and noun[-2] not in "aeiou"
+        else f"{figure(number)} {noun}s"
+    )
 
 
 def priority(value: int) -> str:

@@ -11,6 +11,9 @@ from dashboard.worklist import Row, rows
 from worker.records import Image, ModelVersion, Prediction, Study
 from worker.settings import settings
 
+#: Other studies of a patient that the page shows.
+MAX_EARLIER = 10
+
 
 @dataclass(frozen=True)
 class Film:
@@ -44,6 +47,19 @@ def examination(session: Session, study_id: int) -> Examination | None:
         return None
     films = [Film(image, _has_preview(image), ranked(image.prediction)) for image in images(session, [study_id])]
     return Examination(rows(session, [study_id])[0], study, films)
+
+
+def earlier(session: Session, study: Study) -> list[Row]:
+    """Return the newest other studies of the same patient: the same pseudonym of the same sender."""
+    if study.patient_key is None:
+        return []
+    ids = session.scalars(
+        select(Study.id)
+        .where(Study.patient_key == study.patient_key, Study.source == study.source, Study.id != study.id)
+        .order_by(Study.id.desc())
+        .limit(MAX_EARLIER)
+    )
+    return rows(session, ids.all())
 
 
 def images(session: Session, study_ids: Sequence[int]) -> list[Image]:

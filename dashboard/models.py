@@ -1,15 +1,16 @@
 """The pages of the model registry: all versions, and one version's card, curves and evaluation report."""
 
-from flask import Blueprint, abort, render_template, send_from_directory
+from flask import Blueprint, abort, redirect, render_template, request, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard.access import READERS, requires
-from dashboard.reports import CLASS_COLUMNS, by_group, headline, splits
+from dashboard.access import READERS, TRAINERS, requires
+from dashboard.reports import CLASS_COLUMNS, by_group, headline, side_by_side, splits
 from dashboard.security import FIGURE_POLICY, REPORT_POLICY
-from worker import registry
+from worker import promotion, registry
 from worker.database import reading
+from worker.paper import ROWS
 from worker.records import Activation, ModelVersion
 from worker.settings import settings
 
@@ -44,7 +45,38 @@ def index() -> ResponseReturnValue:
             models=[(model, *headline(model.report, model.card)) for model in found],
             active_id=active.id if active else None,
             activations=activations,
+            trainers=TRAINERS,
+            paper=list(ROWS.values()),
+            ours=found,
         )
+
+
+@models.get("/compare")
+@requires(READERS)
+def compare() -> ResponseReturnValue:
+    """Show two versions side by side: by default the active one and the newest other."""
+    with reading() as session:
+        found = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
+        active_id = registry.active_id(session)
+    if not found:
+        return redirect(url_for("models.index"))
+    by_name = {model.version: model for model in found}
+    active = next((model for model in found if model.id == active_id), found[0])
+    one = by_name.get(request.args.get("one", ""), active)
+    other = by_name.get(request.args.get("other", ""), next((m for m in found if m.id != one.id), one))
+    return render_template(
+        "models/compare.html",
+        versions=list(by_name),
+        one=one,
+        other=other,
+        one_figures=_figures(one.version),
+        other_figures=_figures(other.version),
+        active_id=active_id,
+        same_films=one.card.get("data_fingerprint") == other.card.get("data_fingerprint"),
+        figures=side_by_side(one, other),
+        paper=list(ROWS.values()),
+        ours=[one, other],
+    )
 
 
 @models.get("/<version>")
@@ -56,15 +88,18 @@ def show(version: str) -> ResponseReturnValue:
         if model is None:
             abort(404)
         active = registry.active(session)
+        verdict = promotion.latest(session, model.id)
     return render_template(
         "models/show.html",
+        verdict=verdict,
+        trainers=TRAINERS,
         model=model,
         card=model.card,
         active=active is not None and active.id == model.id,
         splits=splits(model.report),
         groups=by_group(model.report),
         columns=(*CLASS_COLUMNS, "AUROC"),
-        figures={name: title for name, title in FIGURES.items() if (settings().models_dir / version / name).is_file()},
+        figures=_figures(version),
         report_page=REPORT_PAGE if (settings().models_dir / version / REPORT_PAGE).is_file() else None,
     )
 
@@ -93,6 +128,11 @@ def report(version: str, name: str) -> ResponseReturnValue:
     answer = send_from_directory(settings().models_dir / model.version, name, mimetype=REPORT_FILES[name])
     answer.headers["Content-Security-Policy"] = REPORT_POLICY if name == REPORT_PAGE else FIGURE_POLICY
     return answer
+
+
+def _figures(version: str) -> dict[str, str]:
+    """Return the figures that a version has: file and title."""
+    return {name: title for name, title in FIGURES.items() if (settings().models_dir / version / name).is_file()}
 
 
 def _activations(session: Session) -> list[Activation]:

@@ -26,7 +26,7 @@ EXPLANATIONS: dict[int, tuple[str, str]] = {
     403: ("Your role may not do this", "Ask an administrator if you need to."),
     404: ("There is no such page", "It may have been a mistyped address, or something that was never there."),
     405: ("This address does not answer that kind of request", "Go back and use the buttons of the page."),
-    409: ("This was sent before, with other content", "Use a new request id."),
+    409: ("This does not fit how things stand now", "Somebody may have changed it in between. Go back and look again."),
     413: ("That is too large", "Hand fewer or smaller files over at once, or use `thoraq submit`."),
     415: ("This kind of content is not accepted", "Send JSON or files."),
     429: ("Too many failed log-ins", "Wait a quarter of an hour, then try again."),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.display import from_path
+from worker.records import ModelVersion
 
 #: caret's eleven columns, in caret's order.
 CLASS_COLUMNS = (
@@ -88,6 +89,25 @@ def by_group(report: Mapping[str, Any]) -> list[tuple[str, list[object]]]:
         for row in (rows if isinstance(rows, Sequence) else ())
         if isinstance(row, Mapping)
     ]
+
+
+def side_by_side(one: ModelVersion, other: ModelVersion) -> list[tuple[str, object, object]]:
+    """Return (figure, of the one, of the other) on each version's test films."""
+    paths: list[tuple[str, tuple[str, ...]]] = [
+        ("n", ("n",)),
+        ("Accuracy", ("overall", "Accuracy")),
+        ("Accuracy, lower end of its 95 % interval", ("overall", "AccuracyLower")),
+        ("Accuracy, upper end", ("overall", "AccuracyUpper")),
+        ("Balanced accuracy", ("balanced_accuracy",)),
+        ("Kappa", ("overall", "Kappa")),
+        ("Macro AUROC", ("auroc", "macro")),
+        ("Expected calibration error, 15 bins", ("ece",)),
+    ]
+    classes = dict.fromkeys([*one.card.get("classes", ()), *other.card.get("classes", ())])
+    paths += [(f"AUROC {name}", ("auroc", name)) for name in classes]
+    paths += [(f"Sensitivity {name}", ("byClass", name, "Sensitivity")) for name in classes]
+    paths += [(f"Specificity {name}", ("byClass", name, "Specificity")) for name in classes]
+    return [(name, *(from_path(model.report, "test", *path) for model in (one, other))) for name, path in paths]
 
 
 def _split(name: str, title: str, part: Mapping[str, Any]) -> Split:

@@ -6,10 +6,12 @@ from flask import Flask, current_app, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.exceptions import TooManyRequests
 
-from dashboard import accounts
+from dashboard import accounts, tokens
 from dashboard.accounts import User
 from dashboard.settings import DashboardSettings
 from dashboard.throttle import FailureCounter
+from worker import audit
+from worker.database import transaction
 
 #: When the session began, and when its owner last asked for a page, in seconds since the epoch.
 BEGAN, SEEN = "began", "seen"
@@ -49,9 +51,32 @@ def check_password(name: str, password: str) -> User | None:
     user = accounts.authenticate(name, password, settings().mode)
     if user is None:
         failures.count(account_key, address_key)
+        write_down("log in", "failed", accounts.find(name[:64]))
         return None
     failures.forgive(account_key)
     return user
+
+
+def write_down(action: str, outcome: str, user: User | None) -> None:
+    """Add what somebody did at the door to the audit log; a name that nobody has may be a password: not kept."""
+    with transaction() as session:
+        audit.append(session, audit.Event(user.name if user else None, request.remote_addr, action, outcome=outcome))
+
+
+def check_token(token: str) -> tuple[User, frozenset[str]] | None:
+    """Return the account and the scopes that a token opens, and count a failure against the address.
+
+    Raises:
+        TooManyRequests: the address has failed too often; nothing was checked.
+    """
+    failures: FailureCounter = current_app.extensions["thoraq_failures"]
+    address_key = f"address {request.remote_addr}"
+    if wait := failures.barred_seconds(address_key):
+        raise TooManyRequests(retry_after=wait)
+    found = tokens.account_of(token)
+    if found is None:
+        failures.count(address_key)
+    return found
 
 
 def begin(user: User) -> None:

@@ -1,46 +1,34 @@
-"""The results pages: the list of studies, one study, and the previews of its films."""
+"""One study: its films, its probabilities at the operating points, what people said of it."""
+
+from typing import Any
 
 from flask import Blueprint, abort, render_template, request, send_file
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
-from dashboard.access import READERS, requires
-from dashboard.examinations import examination, preview_file
-from dashboard.worklist import Filters, classes, page, row_id, rows
+from dashboard.access import READERS, REVIEWERS, requires
+from dashboard.callings import abstains, callings, operating_points
+from dashboard.examinations import Examination, earlier, examination, preview_file
+from dashboard.selection import row_id
+from dashboard.worklist import classes, rows
+from worker import reviews
 from worker.database import reading
-from worker.records import Image, StudyState
+from worker.records import Image
 
 studies = Blueprint("studies", __name__)
 
 POLL_SECONDS = 5
 
 
-@studies.get("/studies")
-@requires(READERS)
-def index() -> ResponseReturnValue:
-    """Show the newest studies, narrowed by top finding and by state."""
-    filters = Filters(
-        finding=_finding(request.args.get("finding")),
-        state=_state(request.args.get("state")),
-        before=row_id(request.args.get("before")),
-        after=row_id(request.args.get("after")),
-    )
-    with reading() as session:
-        found, names = page(session, filters), classes(session)
-    kept = {name: value for name, value in (("finding", filters.finding), ("state", filters.state)) if value}
-    return render_template(
-        "studies/index.html", page=found, filters=filters, kept=kept, classes=names, states=list(StudyState)
-    )
-
-
 @studies.get("/studies/<int(max=2147483647):study_id>")
-@requires(READERS)
+@requires(READERS, audited="view study")
 def show(study_id: int) -> ResponseReturnValue:
     """Show one study with its films and their probabilities."""
     with reading() as session:
         found = examination(session, study_id)
         if found is None:
             abort(404)
-        return render_template("studies/show.html", examination=found, row=found.row, poll_seconds=POLL_SECONDS)
+        return render_template("studies/show.html", **_context(session, found))
 
 
 @studies.get("/studies/<int(max=2147483647):study_id>/now")
@@ -66,10 +54,19 @@ def preview(image_id: int) -> ResponseReturnValue:
     return send_file(path, mimetype="image/jpeg")
 
 
-def _finding(text: str | None) -> str | None:
-    """Return the finding asked for; what no card can name (PostgreSQL takes no NUL) asks for none."""
-    return text if text and text.isprintable() else None
-
-
-def _state(text: str | None) -> StudyState | None:
-    return StudyState(text) if text in set(StudyState) else None
+def _context(session: Session, found: Examination) -> dict[str, Any]:
+    """Return what the page of a study shows."""
+    said = callings(found.row.findings, operating_points(session, found.study.model_version_id))
+    return {
+        "examination": found,
+        "row": found.row,
+        "callings": said,
+        "abstains": abstains(said),
+        "classes": [entry.finding for entry in said] or classes(session),
+        "earlier": earlier(session, found.study),
+        "reviews": reviews.of_study(session, found.study.id),
+        "reviewers": REVIEWERS,
+        "heat_maps": f"/studies/{found.study.id}/images/{{}}/heat-maps".format,
+        "rejected": [film for film in found.films if film.image.rejection and film.image.state == "rejected"],
+        "poll_seconds": POLL_SECONDS,
+    }

@@ -15,8 +15,9 @@ from wtforms.validators import InputRequired, Regexp
 from dashboard import sessions
 from dashboard.access import READERS, SENDERS, requires
 from dashboard.display import plural
+from dashboard.selection import Filters, cursor, page
 from dashboard.submissions import progress
-from dashboard.worklist import Filters, page, row_id
+from dashboard.worklist import rows
 from worker import intake
 from worker.database import reading
 from worker.records import Priority
@@ -50,7 +51,7 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
 
 
 @uploads.route("/upload", methods=["GET", "POST"])
-@requires(SENDERS, uploads=True)
+@requires(SENDERS, uploads=True, audited="upload")
 def upload() -> ResponseReturnValue:
     """Show the form, and hand its films over."""
     form = UploadForm()
@@ -76,13 +77,15 @@ def upload() -> ResponseReturnValue:
 @requires(READERS)
 def submission(submission_id: str) -> ResponseReturnValue:
     """Show how far a submission is and what came of it."""
-    before = row_id(request.args.get("before"))
     with reading() as session:
         current = progress(session, submission_id)
         if current is None:
             abort(404)
-        found = page(session, Filters(submission_id=submission_id, before=before))
-    return render_template("uploads/submission.html", progress=current, page=found, poll_seconds=POLL_SECONDS)
+        shown = page(session, Filters(submission_id=submission_id), cursor(request.args.get("after")))
+        found = rows(session, shown.ids)
+    return render_template(
+        "uploads/submission.html", progress=current, page=shown, rows=found, poll_seconds=POLL_SECONDS
+    )
 
 
 @uploads.get("/submissions/<submission_id>/now")

@@ -1,4 +1,4 @@
-"""The results as rows: studies with their state and their findings, newest first, page by page. Only reads.
+"""Studies as the rows of a list: state, findings, versions, what else a reader needs beside them. Only reads.
 
 A study's result is stored with it by the worker; nothing is combined here.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from worker.records import (
@@ -21,21 +21,6 @@ from worker.records import (
     StudyState,
     Submission,
 )
-
-PAGE_SIZE = 50
-#: The largest id that an INTEGER column of PostgreSQL holds.
-MAX_ROW_ID = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What a list is narrowed to, and where in it the page begins: just `before` or just `after` a study's id."""
-
-    finding: str | None = None
-    state: StudyState | None = None
-    submission_id: str | None = None
-    before: int | None = None
-    after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +48,9 @@ class Row:
     reasons: list[str]
     #: The sender's name for its first film.
     reference: str | None
+    source: str
+    due_at: datetime
+    read_at: datetime | None
 
     @property
     def film_count(self) -> int:
@@ -75,36 +63,6 @@ class Row:
         return self.films.get(ImageState.SCORED, 0) + self.films.get(ImageState.REJECTED, 0)
 
 
-@dataclass(frozen=True)
-class Page:
-    """A slice of the list, and the ids at which its neighbours begin; None where there is none."""
-
-    rows: list[Row]
-    newer_than: int | None
-    older_than: int | None
-
-
-def page(session: Session, filters: Filters, size: int = PAGE_SIZE) -> Page:
-    """Return one page of studies, newest first."""
-    backwards = filters.after is not None
-    query = _filtered(filters).limit(size + 1)
-    if backwards:
-        query = query.where(Study.id > filters.after).order_by(Study.id)
-    else:
-        query = query.order_by(Study.id.desc())
-        if filters.before is not None:
-            query = query.where(Study.id < filters.before)
-    found = list(session.scalars(query))
-    more, ids = len(found) > size, sorted(found[:size], reverse=True)
-    has_newer = more if backwards else filters.before is not None
-    has_older = bool(ids) if backwards else more
-    return Page(
-        rows(session, ids),
-        newer_than=ids[0] if ids and has_newer else None,
-        older_than=ids[-1] if ids and has_older else None,
-    )
-
-
 def rows(session: Session, ids: Sequence[int]) -> list[Row]:
     """Return the rows of the studies `ids`, in this order."""
     films = _films(session, ids)
@@ -112,7 +70,16 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
     reasons = _reasons(session, ids)
     first_reference = select(func.min(Image.reference)).where(Image.study_id == Study.id).scalar_subquery()
     heads = session.execute(
-        select(Study.id, Submission.received_at, Submission.priority, Study.state, first_reference)
+        select(
+            Study.id,
+            Study.received_at,
+            Submission.priority,
+            Study.state,
+            first_reference,
+            Study.source,
+            Study.due_at,
+            Study.read_at,
+        )
         .join(Study.submission)
         .where(Study.id.in_(ids))
     )
@@ -126,33 +93,17 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
             findings.get(study_id, []),
             versions.get(study_id, []),
             reasons.get(study_id, []),
-            reference,
+            *rest,
         )
-        for study_id, received_at, priority, state, reference in heads
+        for study_id, received_at, priority, state, *rest in heads
     }
     return [found[study_id] for study_id in ids if study_id in found]
-
-
-def row_id(text: str | None) -> int | None:
-    """Return the row's id that a query string names; None for anything that is none."""
-    return min(int(text), MAX_ROW_ID) if text and text.isascii() and text.isdecimal() else None
 
 
 def classes(session: Session) -> list[str]:
     """Return the findings that any registered model version can name, in the order of their cards."""
     cards = session.scalars(select(ModelVersion.card).order_by(ModelVersion.id.desc()))
     return list(dict.fromkeys(str(name) for card in cards for name in card.get("classes", ())))
-
-
-def _filtered(filters: Filters) -> Select[int]:
-    query = select(Study.id)
-    if filters.submission_id is not None:
-        query = query.where(Study.submission_id == filters.submission_id)
-    if filters.state is not None:
-        query = query.where(Study.state == filters.state)
-    if filters.finding is not None:
-        query = query.where(Study.state == StudyState.SCORED, Study.label == filters.finding)
-    return query
 
 
 def _films(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from model_training.dataset import SPLITS
 from model_training.networks import NETWORKS
-from model_training.paper import ROWS
+from worker.paper import ROWS
 from worker.registry import ModelCard
 
 

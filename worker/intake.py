@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from worker import archive, doorbell
-from worker.database import through_outages, transaction
+from worker import archive, doorbell, urgency
+from worker.database import now, through_outages, transaction
 from worker.envelope import SCHEMA, Envelope, Item, explain, parse
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.records import Image, Priority, Refusal, Study, Submission
@@ -172,7 +172,7 @@ def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
             extra=envelope.unknown_fields(),
             callback=envelope.callback.endpoint if envelope.callback else None,
             callback_due=True if envelope.callback else None,
-            studies=_studies(items, envelope.rank()),
+            studies=_studies(items, envelope.rank(), envelope.source),
         )
         session.add(submission)
         session.flush()
@@ -216,9 +216,10 @@ def _refusal(index: int, raw: dict[str, Any], reason: str, detail: str) -> Refus
     )
 
 
-def _studies(items: list[Item], rank: Priority) -> list[Study]:
+def _studies(items: list[Item], rank: Priority, source: str) -> list[Study]:
     """Return the studies of a submission: items with one study UID form one, an item without is one by itself."""
     studies: dict[str, Study] = {}
+    received_at = now()
     for index, item in enumerate(items):
         study = studies.setdefault(
             item.study_instance_uid or f"item {index}",
@@ -227,6 +228,9 @@ def _studies(items: list[Item], rank: Priority) -> list[Study]:
                 accession_number=item.accession.number if item.accession else None,
                 accession_issuer=item.accession.issuer if item.accession else None,
                 patient_key=item.patient_key,
+                source=source,
+                received_at=received_at,
+                due_at=urgency.due_at(received_at, rank, {}),
             ),
         )
         study.images.append(

@@ -14,6 +14,11 @@ from worker.database import Base, UtcDateTime, now
 
 #: The longest UID of DICOM (PS3.5 section 9).
 UID_LENGTH = 64
+#: Indices that hold only what nobody has read, so that they stay as small as the worklist.
+UNREAD: dict[str, Any] = {
+    "postgresql_where": text("read_at IS NULL"),
+    "sqlite_where": text("read_at IS NULL"),
+}
 
 
 class Priority(IntEnum):
@@ -94,6 +99,14 @@ class Study(Base):
         # The lists: newest first in one state, or under one label.
         Index("ix_studies_state", "state", "id"),
         Index("ix_studies_label", "label", "state", "id"),
+        Index("ix_studies_source", "source", "id"),
+        Index("ix_studies_model_version", "model_version_id", "id"),
+        Index("ix_studies_received", "received_at", "id"),
+        # The worklist: what nobody has read, earliest due first; whole, and under each filter.
+        *(
+            Index(f"ix_studies_due{'_' * bool(by)}{by}", *filter(None, [by]), "due_at", "id", **UNREAD)
+            for by in ("", "state", "label", "source", "model_version_id")
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -109,6 +122,15 @@ class Study(Base):
     probability: Mapped[float | None]
     #: When its last film was finished; null while one is not.
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Its submission's, repeated here: lists are narrowed and ordered by it.
+    source: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When it is due to be read, as `worker.urgency` says; earliest first is the worklist's order.
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When a person first said what they see; null keeps it on the worklist.
+    read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The newest version that scored a film of it; versions are never deleted, so no constraint is paid for.
+    model_version_id: Mapped[int | None]
 
     submission: Mapped[Submission] = relationship(back_populates="studies")
     images: Mapped[list["Image"]] = relationship(back_populates="study", order_by="Image.id")
@@ -223,6 +245,7 @@ class Rejection(Base):
             postgresql_where=text("replayed_at IS NULL"),
         ),
         Index("ix_rejections_reason", "reason", "id"),
+        Index("ix_rejections_rejected_at", "rejected_at", "reason"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

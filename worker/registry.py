@@ -242,8 +242,7 @@ def rollback(session: Session, by: str) -> ModelVersion:
     Raises:
         ModelUnavailable: the active version replaced none.
     """
-    current = current_activation(session)
-    target = session.get(Activation, current.returns_to_id) if current and current.returns_to_id else None
+    target = _returns_to(session)
     if target is None:
         message = "there is no earlier version to return to"
         raise ModelUnavailable(message)
@@ -252,6 +251,17 @@ def rollback(session: Session, by: str) -> ModelVersion:
     )
     session.flush()
     return target.model_version
+
+
+def rollback_target(session: Session) -> ModelVersion | None:
+    """Return the version that a rollback would make active."""
+    target = _returns_to(session)
+    return target.model_version if target else None
+
+
+def _returns_to(session: Session) -> Activation | None:
+    current = current_activation(session)
+    return session.get(Activation, current.returns_to_id) if current and current.returns_to_id else None
 
 
 def import_model(session: Session, directory: Path, models_dir: Path) -> ModelVersion:

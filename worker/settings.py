@@ -115,6 +115,21 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     #: Two missed heartbeats make a process "unknown", six "down".
     heartbeat_seconds: float = Field(default=10, gt=0)
+    #: How much a finding of certainty 1 presses, in [0, 1], by its name on a model's card; others weigh `other`.
+    finding_weights: dict[str, float] = Field(
+        default_factory=lambda: {
+            "Pneumothorax": 1.0,
+            "Covid-19": 0.8,
+            "Pneumonia": 0.7,
+            "Effusions": 0.6,
+            "Infiltration": 0.5,
+            "No-Findings": 0.0,
+        }
+    )
+    other_finding_weight: float = Field(default=0.5, ge=0, le=1)
+    #: No study is overtaken in the worklist by one that came this much later.
+    longest_wait_hours: float = Field(default=24, gt=0)
+
     #: Local time of the nightly retraining, HH:MM; empty switches it off.
     nightly_at: str = Field(default="02:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
     timezone: str = "UTC"

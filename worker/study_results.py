@@ -12,7 +12,8 @@ from sqlalchemy import update as update_rows
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from worker.records import FindingProbability, Image, ImageState, Study, StudyFinding, StudyState
+from worker import urgency
+from worker.records import FindingProbability, Image, ImageState, Prediction, Study, StudyFinding, StudyState
 
 #: The one class that says that nothing was found.
 NO_FINDINGS = "No-Findings"
@@ -45,6 +46,7 @@ def update(session: Session, image_ids: Sequence[int]) -> None:
     decided = decide([*stored, *_said_by(session, image_ids)])
     _store(session, [evidence for evidence in decided if evidence not in set(stored)])
     _summarise(session, study_ids, decided)
+    _place(session, study_ids, decided)
 
 
 def decide(evidence: Iterable[Evidence]) -> list[Evidence]:
@@ -117,5 +119,28 @@ def _summarise(session: Session, study_ids: Sequence[int], decided: Sequence[Evi
                 "finished_at": None if waits else finished_at,
             }
             for study_id, waits, scored, finished_at in films
+        ],
+    )
+
+
+def _place(session: Session, study_ids: Sequence[int], decided: Sequence[Evidence]) -> None:
+    """Write when each study is due to be read, and which version says so."""
+    said = urgency.by_study((evidence.study_id, evidence.finding, evidence.probability) for evidence in decided)
+    studies = session.execute(
+        select(Study.id, Study.received_at, func.min(Image.priority), func.max(Prediction.model_version_id))
+        .join(Study.images)
+        .outerjoin(Image.prediction)
+        .where(Study.id.in_(study_ids))
+        .group_by(Study.id)
+    )
+    session.execute(
+        update_rows(Study),
+        [
+            {
+                "id": study_id,
+                "due_at": urgency.due_at(received_at, priority, said.get(study_id, {})),
+                "model_version_id": version_id,
+            }
+            for study_id, received_at, priority, version_id in studies
         ],
     )

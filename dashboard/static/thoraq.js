@@ -1,11 +1,31 @@
-// Keeps a page current: asks its data-poll address again and again, and puts the parts that changed in place.
+// Writes moments in the reader's own zone, with the offset on hover; without this script they are UTC.
 "use strict";
+const two = (number) => String(number).padStart(2, "0");
+const localize = (root) => {
+  for (const time of root.querySelectorAll("time[title]")) {
+    const at = new Date(time.dateTime);
+    const offset = -at.getTimezoneOffset();
+    const sign = offset < 0 ? "-" : "+";
+    const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+    const zone = `${sign}${two(Math.floor(Math.abs(offset) / 60))}:${two(Math.abs(offset) % 60)}`;
+    time.textContent = `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+    time.title = `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())} ${zone}`;
+  }
+};
+localize(document);
+for (const note of document.querySelectorAll("[data-zone]")) {
+  note.textContent = `times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}; hover for the offset`;
+}
+
+// Keeps a page current: asks its data-poll address again and again, and puts the parts that changed in place.
 (() => {
   const live = document.querySelector("[data-poll]");
   if (!live) return;
   const seconds = Number(live.dataset.pollSeconds);
   const status = live.querySelector("[data-poll-status]");
   const shown = new Map();
+  const address = new URL(live.dataset.poll, location.href);
+  if (live.dataset.pollSeen) address.searchParams.set("seen", live.dataset.pollSeen);
   let last = new Date();
 
   const clock = (moment) => `${moment.toISOString().slice(11, 19)} +00:00`;
@@ -20,6 +40,7 @@
       const place = document.querySelector(`[data-part="${name}"]`);
       if (!place || shown.get(name) === html || place.contains(document.activeElement)) continue;
       place.innerHTML = html;
+      localize(place);
       shown.set(name, html);
     }
   };
@@ -27,11 +48,12 @@
   const ask = async () => {
     if (document.hidden) return;
     try {
-      const answer = await fetch(live.dataset.poll, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+      const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(10000) });
       if (answer.status === 401) return location.reload(); // The session is over: the log-in page comes.
       if (!answer.ok) throw new Error(answer.statusText);
       const state = await answer.json();
       show(state.parts);
+      if (state.seen) address.searchParams.set("seen", state.seen);
       last = new Date();
       say(`Updates every ${seconds} s`, false);
       if (state.reload) location.reload();
@@ -45,3 +67,23 @@
   document.addEventListener("visibilitychange", ask);
   setTimeout(again, 1000 * seconds);
 })();
+
+// Ticking a finding chooses the answer that it belongs to.
+for (const box of document.querySelectorAll("[data-chooses]")) {
+  box.addEventListener("change", () => {
+    if (box.checked) box.form.querySelector(`[name="verdict"][value="${box.dataset.chooses}"]`).checked = true;
+  });
+}
+
+// Pictures that are drawn anew; questions before what cannot be taken back; moments in the reader's own zone.
+for (const picture of document.querySelectorAll("[data-refresh]")) {
+  setInterval(() => {
+    if (document.hidden) return;
+    const address = new URL(picture.src);
+    address.searchParams.set("at", Date.now());
+    picture.src = address;
+  }, 1000 * picture.dataset.refresh);
+}
+for (const form of document.querySelectorAll("[data-confirm]")) {
+  form.addEventListener("submit", (event) => { if (!confirm(form.dataset.confirm)) event.preventDefault(); });
+}

@@ -130,7 +130,7 @@ class Rows:
                 refused=[],
                 extra={},
             )
-            study = Study(submission=submission, **fields)
+            study = Study(**{"submission": submission, "source": submission.source} | fields)
             session.add(study)
             session.flush()
             images = [

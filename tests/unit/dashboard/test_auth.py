@@ -124,7 +124,15 @@ def test_a_form_without_its_token_is_refused_and_changes_nothing(client, auth):
     auth.login()
     before = _rows()
 
-    for path in ("/login", "/logout", "/upload", "/training/"):
+    for path in (
+        "/login",
+        "/logout",
+        "/upload",
+        "/training/",
+        "/studies/1/review",
+        "/models/rollback",
+        "/admin/accounts",
+    ):
         assert 400 == client.post(path, data={"name": "admin"}).status_code, path
 
     assert before == _rows()
@@ -141,7 +149,11 @@ def test_a_token_of_another_session_is_refused(app, client, auth):
 
 def _rows() -> list[tuple[str, int]]:
     with reading() as session:
-        return [(name, len(session.execute(table.select()).all())) for name, table in Base.metadata.tables.items()]
+        return [
+            (name, len(session.execute(table.select()).all()))
+            for name, table in Base.metadata.tables.items()
+            if name != "audit_log"
+        ]
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_moment_is_utc_with_its_offset_for_people_and_machines():
     html = display.moment(datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC))
 
     assert html.startswith('<time datetime="2026-11-23T04:05:06+00:00" title="2026-11-23 04:05:06 +00:00">')
-    assert "2026-11-23 04:05 +00:00</time>" in html
+    assert "2026-11-23 04:05</time>" in html
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,178 @@
+"""Server time of the pages with a small and a large table: `python benchmarks/pages.py --url postgresql+psycopg://...`.
+
+Fills an empty database with studies (a day's worth is 10,000, so that a larger table is a longer history), asks for
+each page many times through the application itself, and prints the 95th percentile in milliseconds. Needs a database
+of its own, whose tables it drops.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+
+FILMS_A_DAY = 10_000
+#: Share of the studies that somebody has read; the rest is the worklist.
+READ_SHARE = 0.5
+SAMPLES = 60
+CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
+
+POSTGRES = """
+INSERT INTO submissions (id, source, request_id, content_sha256, priority, refused, extra, received_at)
+SELECT lpad(to_hex(n), 32, '0'), 'pacs-' || n % 7, n::text, '', 1, '[]', '{{}}', {received}
+FROM generate_series(1, {rows}) AS n;
+INSERT INTO predictions (id, image_sha256, model_version_id, label, probability, predicted_at)
+SELECT n, lpad(to_hex(n), 64, '0'), 1 + n % 2, {label}, 0.3 + (n % 700) / 1000.0, {received}
+FROM generate_series(1, {rows}) AS n;
+INSERT INTO finding_probabilities (prediction_id, finding, probability)
+SELECT n, finding, CASE WHEN finding = {label} THEN 0.3 + (n % 700) / 1000.0 ELSE 0.01 END
+FROM generate_series(1, {rows}) AS n, unnest(ARRAY[{classes}]) AS finding;
+INSERT INTO studies (id, submission_id, study_instance_uid, accession_number, patient_key, state, label, probability,
+                     finished_at, source, received_at, due_at, read_at, model_version_id)
+SELECT n, lpad(to_hex(n), 32, '0'), '1.2.' || n, 'A' || n, 'p' || n % ({rows} / 3 + 1), 'scored', {label},
+       0.3 + (n % 700) / 1000.0, {received}, 'pacs-' || n % 7, {received},
+       {received} + interval '24 hours' * (0.7 - (n % 700) / 1000.0), CASE WHEN n % 2 = 0 THEN {received} END, 1 + n % 2
+FROM generate_series(1, {rows}) AS n;
+INSERT INTO images (id, study_id, reference, root, path, sha256, priority, state, attempts, received_at, finished_at,
+                    prediction_id)
+SELECT n, n, 'film ' || n, 'archive', 'x', lpad(to_hex(n), 64, '0'), 1, 'scored', 1, {received}, {received}, n
+FROM generate_series(1, {rows}) AS n;
+INSERT INTO study_findings (study_id, finding, probability, image_id)
+SELECT prediction_id, finding, probability, prediction_id FROM finding_probabilities;
+UPDATE studies SET state = 'rejected', label = NULL WHERE id % 50 = 0;
+UPDATE images SET state = 'rejected', prediction_id = NULL WHERE id % 50 = 0;
+INSERT INTO rejections (image_id, reason, detail, attempts, rejected_at)
+SELECT id, 'corrupt', 'the file ends early', 1, received_at FROM images WHERE id % 50 = 0
+"""
+#: SQLite says the same with other words.
+SQLITE = (
+    ("generate_series(1, {rows}) AS n", "numbers"),
+    ("lpad(to_hex(n), 32, '0')", "printf('%032x', n)"),
+    ("lpad(to_hex(n), 64, '0')", "printf('%064x', n)"),
+    ("unnest(ARRAY[{classes}]) AS finding", "names"),
+    ("n::text", "n"),
+    ("{received} + interval '24 hours' * (0.7 - (n % 700) / 1000.0)", "{due}"),
+)
+
+
+def statements(rows: int, dialect: str) -> list[str]:
+    """Return the SQL that fills the tables with `rows` studies."""
+    text = POSTGRES
+    label = "(ARRAY[{classes}])[1 + n % 6]"
+    received = f"now() - interval '1 second' * ({rows} - n) * {86_400 / FILMS_A_DAY}"
+    due = ""
+    if dialect == "sqlite":
+        for ours, theirs in SQLITE:
+            text = text.replace(ours, theirs)
+        label = f"CASE n % 6 {' '.join(f'WHEN {i} THEN {name!r}' for i, name in enumerate(CLASSES))} END"
+        age = f"-(({rows} - n) * {86_400 / FILMS_A_DAY})"
+        received = f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {age} || ' seconds')"
+        due = f"strftime('%Y-%m-%d %H:%M:%f000', 'now', ({age} + 86400 * (0.7 - (n % 700) / 1000.0)) || ' seconds')"
+        text = text.replace("FROM numbers, names", "FROM numbers JOIN names")
+    names = ", ".join(repr(name) for name in CLASSES)
+    label = label.format(classes=names)
+    return text.format(rows=rows, classes=names, label=label, received=received, due=due).split(";")
+
+
+def fill(rows: int) -> None:
+    """Make the tables anew and fill them."""
+    from sqlalchemy import text
+
+    import dashboard.tokens
+    import worker.tables
+    from worker.database import Base, engine, transaction
+    from worker.records import Activation, ModelVersion
+    from worker.registry import SHIPPED_FILMS, read_card, read_report
+
+    assert dashboard.tokens
+    assert worker.tables
+    Base.metadata.drop_all(engine())
+    Base.metadata.create_all(engine())
+    card, report = read_card(SHIPPED_FILMS).model_dump(mode="json"), read_report(SHIPPED_FILMS)
+    with transaction() as session:
+        for number in (1, 2):
+            version = ModelVersion(id=number, version=f"v3-{number:012x}", sha256="0" * 64, card=card, report=report)
+            session.add(version)
+        session.flush()
+        session.add(Activation(model_version_id=1, activated_by="benchmark"))
+    with engine().begin() as connection:
+        dialect = connection.dialect.name
+        if dialect == "sqlite":
+            numbers = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {rows}) SELECT n FROM t"
+            connection.execute(text(f"CREATE TEMP TABLE numbers AS {numbers.format(rows=rows)}"))
+            values = ", ".join(f"({name!r})" for name in CLASSES)
+            connection.execute(text(f"CREATE TEMP TABLE names AS SELECT column1 AS finding FROM (VALUES {values})"))
+        else:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        for statement in statements(rows, dialect):
+            # psycopg takes a single per cent sign for a parameter.
+            connection.exec_driver_sql(statement if dialect == "sqlite" else statement.replace("%", "%%"))
+    with engine().execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("ANALYZE" if dialect == "sqlite" else "VACUUM ANALYZE")
+
+
+def measure(rows: int) -> dict[str, dict[str, float]]:
+    """Return each page's server time in milliseconds: median and 95th percentile, and the median of its own CPU time."""
+    from dashboard import accounts
+    from dashboard.accounts import Role
+    from dashboard.app import create_app
+    from dashboard.settings import DashboardSettings
+
+    accounts.add("reader", "benchmark password", Role.CLINICIAN, "test")
+    app = create_app(DashboardSettings(mode="test", secure_cookies=False))
+    app.config["WTF_CSRF_ENABLED"] = False
+    client = app.test_client()
+    client.post("/login", data={"name": "reader", "password": "benchmark password"})
+    pages = {
+        "worklist": lambda number: "/studies",
+        "worklist, poll": lambda number: "/studies/now",
+        "worklist, by finding": lambda number: f"/studies?finding={CLASSES[number % 6]}",
+        "worklist, by state": lambda number: "/studies?state=rejected",
+        "worklist, by source and version": lambda number: f"/studies?source=pacs-{number % 7}&version=v3-000000000001",
+        "all studies": lambda number: "/studies?view=all",
+        "all studies, deep page": lambda number: f"/studies?view=all&after={rows // 2 + number}",
+        "study": lambda number: f"/studies/{1 + (number * 7919) % rows}",
+        "queue": lambda number: "/queue/",
+        "rejected films": lambda number: "/queue/rejected",
+    }
+    found = {}
+    for name, path in pages.items():
+        found[name] = _times(client, [path(number) for number in range(SAMPLES)])
+    return found
+
+
+def _times(client: object, paths: list[str]) -> dict[str, float]:
+    walls, cpus = [], []
+    for path in paths[:5] + paths:
+        wall, cpu = time.perf_counter(), time.process_time()
+        answer = client.get(path)  # type: ignore[attr-defined]
+        walls.append(1000 * (time.perf_counter() - wall))
+        cpus.append(1000 * (time.process_time() - cpu))
+        assert answer.status_code == 200, (path, answer.status_code)  # noqa: PLR2004
+    walls, cpus = walls[5:], cpus[5:]
+    return {
+        "median": round(statistics.median(walls), 1),
+        "p95": round(statistics.quantiles(walls, n=20)[-1], 1),
+        "median_cpu": round(statistics.median(cpus), 1),
+    }
+
+
+def main() -> None:
+    """Fill, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True, help="a database of its own; its tables are dropped")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000])
+    given = parser.parse_args()
+    os.environ["THORAQ_DATABASE_URL"], os.environ["THORAQ_MODE"] = given.url, "test"
+    figures = {}
+    for rows in given.rows:
+        began = time.monotonic()
+        fill(rows)
+        print(f"filled with {rows} studies in {time.monotonic() - began:.0f} s", file=sys.stderr)
+        figures[rows] = measure(rows)
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+// The film viewer: window and level, invert, zoom, move, heat map; with the mouse, with fingers and with the keyboard.
+"use strict";
+(() => {
+  const WHITE = 255;
+  const within = (value, low, high) => Math.min(high, Math.max(low, value));
+
+  const view = (root) => {
+    const find = (name) => root.querySelector(`[data-${name}]`);
+    const film = find("film"), stage = find("stage"), picture = find("picture"), filter = root.querySelector("filter");
+    const knobs = { window: find("window"), level: find("level"), zoom: find("zoom") };
+    const start = { window: 256, level: 128, zoom: 1 };
+    let inverted = false, x = 0, y = 0;
+
+    const value = (name) => Number(knobs[name].value);
+    const set = (name, to) => {
+      knobs[name].value = within(to, Number(knobs[name].min), Number(knobs[name].max));
+    };
+
+    const draw = () => {
+      const sign = inverted ? -1 : 1;
+      const slope = sign * (WHITE + 1) / value("window");
+      const middle = value("level") / WHITE;
+      for (const part of filter.querySelectorAll("feFuncR, feFuncG, feFuncB")) {
+        part.setAttribute("slope", slope);
+        part.setAttribute("intercept", 0.5 - slope * middle);
+      }
+      const reach = (value("zoom") - 1) / 2;
+      x = within(x, -reach * film.clientWidth, reach * film.clientWidth);
+      y = within(y, -reach * film.clientHeight, reach * film.clientHeight);
+      picture.style.filter = `url(#${filter.id})`;
+      stage.style.transform = `translate(${x}px, ${y}px) scale(${value("zoom")})`;
+      for (const knob of Object.values(knobs)) knob.nextElementSibling.textContent = knob.value;
+      find("invert").setAttribute("aria-pressed", inverted);
+    };
+
+    const reset = () => {
+      for (const [name, to] of Object.entries(start)) set(name, to);
+      inverted = false; x = 0; y = 0;
+    };
+
+    const keys = {
+      "+": () => set("zoom", value("zoom") + 0.25), "=": () => set("zoom", value("zoom") + 0.25),
+      "-": () => set("zoom", value("zoom") - 0.25),
+      "[": () => set("window", value("window") - 16), "]": () => set("window", value("window") + 16),
+      ",": () => set("level", value("level") - 8), ".": () => set("level", value("level") + 8),
+      i: () => { inverted = !inverted; }, 0: reset,
+      h: () => heat && heat.toggle(),
+      ArrowLeft: () => { x += 24; }, ArrowRight: () => { x -= 24; },
+      ArrowUp: () => { y += 24; }, ArrowDown: () => { y -= 24; },
+    };
+    film.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+      if (event.key.startsWith("Arrow") && value("zoom") === 1) return; // The page scrolls.
+      event.preventDefault();
+      keys[event.key]();
+      draw();
+    });
+
+    film.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      film.setPointerCapture(event.pointerId);
+      const moves = event.shiftKey || event.pointerType === "touch";
+      if (moves && value("zoom") === 1) return;
+      const drag = (move) => {
+        if (moves) { x += move.movementX; y += move.movementY; }
+        else { set("window", value("window") + 2 * move.movementX); set("level", value("level") - move.movementY); }
+        draw();
+      };
+      film.addEventListener("pointermove", drag);
+      film.addEventListener("lostpointercapture", () => film.removeEventListener("pointermove", drag), { once: true });
+    });
+    film.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey) return; // Without it, the page scrolls.
+      event.preventDefault();
+      set("zoom", value("zoom") - Math.sign(event.deltaY) * 0.25);
+      draw();
+    }, { passive: false });
+
+    for (const knob of Object.values(knobs)) knob.addEventListener("input", draw);
+    find("invert").addEventListener("click", () => { inverted = !inverted; draw(); });
+    find("reset").addEventListener("click", () => { reset(); draw(); });
+    const heat = find("heat-choice") ? heatMap(find("heat-choice"), find("heat"), find("heat-status")) : null;
+    find("controls").hidden = find("help").hidden = false;
+    draw();
+  };
+
+  // Asks a worker for the heat map of a finding, waits for it, and lays it over the film.
+  const heatMap = (choice, overlay, status) => {
+    let last = choice.options[1].value;
+    const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+
+    const fetched = async (finding) => {
+      const address = `${choice.dataset.heatAddress}/${encodeURIComponent(finding)}`;
+      const asked = await fetch(address, { method: "POST", headers: { "X-CSRFToken": choice.dataset.csrf } });
+      let answer = asked.ok ? await asked.json() : { state: "failed" };
+      for (let tries = 0; answer.state === "asked" && tries < 60 && choice.value === finding; tries += 1) {
+        await wait(1);
+        answer = await (await fetch(address, { cache: "no-store" })).json();
+      }
+      return answer;
+    };
+
+    const show = async () => {
+      const finding = choice.value;
+      overlay.hidden = true;
+      status.textContent = "";
+      if (!finding) return;
+      last = finding;
+      status.textContent = "A worker draws it…";
+      try {
+        const answer = await fetched(finding);
+        if (choice.value !== finding) return;
+        if (answer.state !== "done") throw new Error(answer.state);
+        overlay.src = answer.picture;
+        overlay.alt = `Heat map of ${finding}: where the network looked, not where the finding is`;
+        overlay.hidden = false;
+        status.textContent = "Where the network looked; no outline of the finding.";
+      } catch {
+        if (choice.value === finding) status.textContent = "There is no heat map now.";
+      }
+    };
+    choice.addEventListener("change", show);
+    return { toggle: () => { choice.value = choice.value ? "" : last; show(); } };
+  };
+
+  for (const root of document.querySelectorAll("[data-viewer]")) view(root);
+})();

@@ -1,0 +1,45 @@
+"""Every page can be used by everybody: axe-core finds nothing, light and dark; a page is small; nothing leaves our host."""
+
+from axe_playwright_python.sync_playwright import Axe
+
+#: The first page, without the film.
+MAX_BYTES = 300_000
+
+
+def violations(site, path: str) -> list[str]:
+    """Return what axe-core finds on a page, by rule and place."""
+    site.open(path)
+    found = Axe().run(site.page).response["violations"]
+    return [f"{path}: {rule['id']} at {node['target']}" for rule in found for node in rule["nodes"]]
+
+
+def test_axe_finds_nothing_on_any_page_in_light_and_in_dark(product, site):
+    """Contrast, names, roles, order of heads: what a machine can see."""
+    found = violations(site, "/login")
+    site.log_in()
+    site.page.wait_for_url("**/studies*")
+    versions = [row["version"] for row in product.json("models", "list")]
+    study = product.json("results")[0]["study_id"]
+    paths = [
+        "/studies", "/studies?view=all", "/studies?finding=Nothing", f"/studies/{study}", "/upload", "/queue/",
+        "/queue/rejected", "/models/", "/models/compare", *(f"/models/{version}" for version in versions),
+        f"/models/{versions[0]}/promote", "/models/rollback", "/training/", "/admin/accounts", "/admin/audit",
+    ]  # fmt: skip
+    for theme in ("light", "dark"):
+        site.page.emulate_media(color_scheme=theme)
+        for path in paths:
+            found += [f"{theme} {line}" for line in violations(site, path)]
+
+    assert [] == found
+    assert [] == site.complaints
+
+
+def test_the_first_page_weighs_less_than_300_kilobytes(site):
+    """As it travels, with style sheets and scripts, before anything is cached."""
+    sizes = []
+    site.page.on("response", lambda answer: sizes.append(answer.request.sizes()["responseBodySize"]))
+
+    site.log_in()
+    site.page.wait_for_load_state("networkidle")
+
+    assert 0 < sum(sizes) < MAX_BYTES
