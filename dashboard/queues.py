@@ -15,7 +15,7 @@ from worker import dead_letters, doorbell
 from worker.database import now, reading, transaction
 from worker.dead_letters import CHUNK, Selection
 from worker.errors import Reason
-from worker.records import Image, ImageState, Rejection
+from worker.records import Rejection
 from worker.settings import settings
 
 queues = Blueprint("queues", __name__, url_prefix="/queue")
@@ -108,8 +108,7 @@ def _replayed(count: int) -> ResponseReturnValue:
 def _rejected(session: Session, reason: Reason | None, before: int | None) -> list[Rejection]:
     query = (
         select(Rejection)
-        .join(Rejection.image)
-        .where(Image.state == ImageState.REJECTED)
+        .where(Rejection.replayed_at.is_(None))
         .options(joinedload(Rejection.image))
         .order_by(Rejection.id.desc())
         .limit(PAGE_SIZE + 1)

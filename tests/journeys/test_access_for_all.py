@@ -1,4 +1,4 @@
-"""Every page can be used by everybody: axe-core finds nothing, light and dark; a page is small; nothing leaves our host."""
+"""Every page can be used by everybody: axe-core finds nothing, light and dark; and the first page is small."""
 
 from axe_playwright_python.sync_playwright import Axe
 

@@ -75,8 +75,6 @@ EXPECTED = {
     "schemas.score_request": EVERYBODY,
     "api.submission": SYSTEMS,
     "api.submission_by_key": SYSTEMS,
-    "api.cancel": SYSTEMS,
-    "schemas.score_request": EVERYBODY,
     "health.live": EVERYBODY,
     "health.ready": EVERYBODY,
     # By a token of its own, which no account has.
