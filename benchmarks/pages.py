@@ -3,16 +3,16 @@
 Fills an empty database with studies (a day's worth is 10,000, so that a larger table is a longer history), asks for
 each page many times through the application itself, and prints the 95th percentile in milliseconds. Needs a database
 of its own, whose tables it drops.
-"""
+"""  # noqa: INP001 - a script, in no package
 
 import argparse
 import json
 import os
 import statistics
-import sys
 import time
 from http import HTTPStatus
 
+import click
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -101,11 +101,11 @@ def fill(rows: int) -> None:
     with engine().begin() as connection:
         dialect = connection.dialect.name
         if dialect == "sqlite":
-            counted = f"SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {rows}"
-            numbers = f"WITH RECURSIVE t(n) AS ({counted}) SELECT n FROM t"
+            counted = f"SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {rows}"  # noqa: S608 - a number of ours
+            numbers = f"WITH RECURSIVE t(n) AS ({counted}) SELECT n FROM t"  # noqa: S608
             connection.execute(text(f"CREATE TEMP TABLE numbers AS {numbers}"))
             values = ", ".join(f"({name!r})" for name in CLASSES)
-            connection.execute(text(f"CREATE TEMP TABLE names AS SELECT column1 AS finding FROM (VALUES {values})"))
+            connection.execute(text(f"CREATE TEMP TABLE names AS SELECT column1 AS finding FROM (VALUES {values})"))  # noqa: S608
         else:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         for statement in statements(rows, dialect):
@@ -168,9 +168,9 @@ def main() -> None:
     for rows in given.rows:
         began = time.monotonic()
         fill(rows)
-        print(f"filled with {rows} studies in {time.monotonic() - began:.0f} s", file=sys.stderr)
+        click.echo(f"filled with {rows} studies in {time.monotonic() - began:.0f} s", err=True)
         figures[rows] = measure(rows)
-    print(json.dumps(figures, indent=1))
+    click.echo(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dashboard import selection
 from dashboard.selection import Filters
 from dashboard.worklist import Row, classes, rows
 from worker.database import reading
-from worker.records import Priority, Study
+from worker.records import Priority, Study, StudyState
 
 #: A spreadsheet's worth; narrower filters give the rest.
 MAX_STUDIES = 20_000
@@ -93,7 +93,7 @@ def described(row: Row, accession_number: str | None, study_instance_uid: str | 
 def _nothing() -> Row:
     """Return a row whose columns give the heads."""
     moment = selection.EPOCH
-    return Row(0, moment, Priority.ROUTINE, selection.StudyState.WAITING, {}, [], [], [], None, "", moment, None)
+    return Row(0, moment, Priority.ROUTINE, StudyState.WAITING, {}, [], [], [], None, "", moment, None)
 
 
 def _cell(value: object) -> object:

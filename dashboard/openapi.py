@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from flask import current_app
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from dashboard import access
@@ -50,10 +50,10 @@ def answers(model: type[BaseModel] | None, *, query: Sequence[str] = ()) -> Call
 def document() -> dict[str, Any]:
     """Return the document of the running application."""
     rules = [rule for rule in current_app.url_map.iter_rules() if rule.rule.startswith(PREFIX)]
-    used = [model for rule in rules if (model := _declared(rule)[0])]
-    _, schemas = models_json_schema(
-        [(model, "serialization") for model in dict.fromkeys([*used, Acceptance])], ref_template=_REFERENCE
-    )
+    used: list[type[BaseModel]] = [model for rule in rules if (model := _declared(rule)[0])]
+    used.append(Acceptance)
+    shown: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in dict.fromkeys(used)]
+    _, schemas = models_json_schema(shown, ref_template=_REFERENCE)
     paths: dict[str, dict[str, Any]] = {}
     for rule in sorted(rules, key=lambda rule: rule.rule):
         address = re.sub(r"<(?:[^<>:]*(?:\([^)]*\))?:)?(\w+)>", r"{\1}", rule.rule)

@@ -92,7 +92,36 @@ def test_a_retraining_is_asked_for_watched_and_its_candidate_waits_for_a_person(
     candidate = next(row for row in product.json("models", "list") if row["version"] not in before)
     assert not candidate["active"]
     site.open(f"/models/{candidate['version']}")
-    assert "promote" in site.page.inner_text("main").lower()
+    site.page.get_by_role("link", name="Promote…").click()
+    site.page.get_by_text("What the gate says").wait_for()
+    site.picture("promote")
+    if site.page.locator("[name=force]").count():
+        site.page.check("[name=force]")
+    site.page.get_by_role("button", name=f"Promote {candidate['version']}").click()
+    site.page.get_by_text("is active. Workers take it up").wait_for()
+    assert candidate["version"] == next(row["version"] for row in product.json("models", "list") if row["active"])
+    assert [] == site.complaints
+
+
+def test_the_most_urgent_study_is_opened_looked_at_and_corrected(product, site):
+    """By keyboard and mouse; then it has left the worklist, and the next one is the most urgent."""
+    site.log_in()
+    site.page.wait_for_url("**/studies*")
+    first = site.page.locator("tbody th a").first.get_attribute("href")
+    site.page.locator("tbody th a").first.click()
+    site.page.locator("[data-film]").focus()
+    for key in ("+", "i", "]", "."):
+        site.page.keyboard.press(key)
+    assert "scale(1.25)" in site.page.evaluate("document.querySelector('[data-stage]').style.transform")
+    site.page.get_by_role("checkbox", name="Effusions").check()
+    assert site.page.locator("[name=verdict][value=correct]").is_checked()
+    site.page.get_by_role("button", name="Store the review").click()
+    site.page.get_by_text("Your review is stored").wait_for()
+    site.picture("reviewed")
+
+    site.open("/studies")
+    assert first != site.page.locator("tbody th a").first.get_attribute("href")
+    assert 23 == site.page.locator("tbody tr").count()
     assert [] == site.complaints
 
 
