@@ -5,7 +5,7 @@ import time
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import extract, func, select
+from sqlalchemy import Integer, cast, extract, func, select
 from sqlalchemy.orm import Session
 
 from worker.database import now, reading
@@ -35,16 +35,16 @@ def finished(session: Session) -> tuple[list[datetime], dict[str, list[int]]]:
     seconds = int(BAR.total_seconds())
     last = int(now().timestamp()) // seconds
     first = last - HOURS * 3600 // seconds + 1
-    bar = extract("epoch", Image.finished_at) / seconds
+    bar = cast(extract("epoch", Image.finished_at), Integer) // seconds
     counted = session.execute(
-        select(Image.state, func.floor(bar), func.count())
+        select(Image.state, bar, func.count())
         .where(Image.finished_at >= datetime.fromtimestamp(first * seconds, now().tzinfo))
-        .group_by(Image.state, func.floor(bar))
+        .group_by(Image.state, bar)
     )
     films = {outcome.value: [0] * (last - first + 1) for outcome in OUTCOMES}
     for state, index, count in counted:
-        if state in films and first <= int(index) <= last:
-            films[state][int(index) - first] += count
+        if state in films and first <= index <= last:
+            films[state][index - first] += count
     return [datetime.fromtimestamp(index * seconds, now().tzinfo) for index in range(first, last + 1)], films
 
 
