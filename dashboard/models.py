@@ -1,5 +1,8 @@
 """The pages of the model registry: all versions, and one version's card, curves and evaluation report."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 from flask import Blueprint, abort, redirect, render_template, request, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
@@ -9,10 +12,11 @@ from dashboard.access import READERS, TRAINERS, requires
 from dashboard.reports import CLASS_COLUMNS, by_group, headline, side_by_side, splits
 from dashboard.security import FIGURE_POLICY, REPORT_POLICY
 from worker import promotion, registry
-from worker.database import reading
+from worker.database import now, reading
 from worker.paper import ROWS
 from worker.records import Activation, ModelVersion
 from worker.settings import settings
+from worker.watch_records import DriftAlarm
 
 models = Blueprint("models", __name__, url_prefix="/models")
 
@@ -30,6 +34,8 @@ FIGURES = {
 REPORT_PAGE = "report.html"
 REPORT_FILES = {REPORT_PAGE: "text/html", "report.css": "text/css", **dict.fromkeys(FIGURES, "image/svg+xml")}
 MAX_ACTIVATIONS = 20
+#: Alarms of the watch over these days are shown.
+ALARM_DAYS, MAX_ALARMS = 14, 20
 
 
 @models.get("/")
@@ -40,11 +46,14 @@ def index() -> ResponseReturnValue:
         found = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
         active = registry.active(session)
         activations = _activations(session)
+        alarms = _alarms(session)
         return render_template(
             "models/index.html",
             models=[(model, *headline(model.report, model.card)) for model in found],
             active_id=active.id if active else None,
             activations=activations,
+            alarms=alarms,
+            alarm_days=ALARM_DAYS,
             trainers=TRAINERS,
             paper=list(ROWS.values()),
             ours=found,
@@ -140,3 +149,10 @@ def _activations(session: Session) -> list[Activation]:
     for activation in found:
         activation.model_version  # noqa: B018 - loaded while the session is open
     return found
+
+
+def _alarms(session: Session) -> Sequence[DriftAlarm]:
+    """Return what the watch raised lately, newest first."""
+    since = now().date() - timedelta(days=ALARM_DAYS)
+    query = select(DriftAlarm).where(DriftAlarm.day >= since).order_by(DriftAlarm.day.desc(), DriftAlarm.id.desc())
+    return session.scalars(query.limit(MAX_ALARMS)).all()

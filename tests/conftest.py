@@ -42,7 +42,6 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def database(data_dir: Path, request: pytest.FixtureRequest) -> Path:
     """An empty database with the whole schema: SQLite in the data directory, or PostgreSQL where CI asks for it."""
     import dashboard.tokens  # noqa: F401
-    import dashboard.tokens  # noqa: F401
     import worker.tables  # noqa: F401
     from worker.database import Base, engine
 

@@ -1,10 +1,14 @@
 """The pages of the registry: list, card, report with every part missing once, curves, figures."""
 
+from datetime import timedelta
+
 import pytest
 
 from dashboard.accounts import Role
 from dashboard.reports import CLASS_COLUMNS, splits
+from worker.database import now, transaction
 from worker.settings import settings
+from worker.watch_records import DriftAlarm
 
 REPORT = {
     "test": {
@@ -188,3 +192,24 @@ def test_a_version_that_wrote_no_page_has_no_link_to_one(client, rows):
 def test_an_unknown_version_is_not_found(client):
     """In the house's style."""
     assert 404 == client.get("/models/v9-000000000000").status_code
+
+
+def test_alarms_of_the_watch_are_shown_with_their_reason(client, rows):
+    """And old ones are history."""
+    model = rows.model()
+    with transaction() as session:
+        for days, reason in ((1, "darker than before"), (40, "long over")):
+            session.add(
+                DriftAlarm(
+                    day=now().date() - timedelta(days=days),
+                    source="pacs-north",
+                    model_version_id=model,
+                    kind="grey_mean",
+                    reason=reason,
+                )
+            )
+
+    text = client.get("/models/").text
+
+    assert "darker than before" in text
+    assert "long over" not in text
