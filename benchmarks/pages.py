@@ -101,6 +101,8 @@ def fill(rows: int) -> None:
     with engine().begin() as connection:
         dialect = connection.dialect.name
         if dialect == "sqlite":
+            for table in ("numbers", "names"):
+                connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
             counted = f"SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {rows}"  # noqa: S608 - a number of ours
             numbers = f"WITH RECURSIVE t(n) AS ({counted}) SELECT n FROM t"  # noqa: S608
             connection.execute(text(f"CREATE TEMP TABLE numbers AS {numbers}"))
