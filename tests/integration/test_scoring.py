@@ -120,15 +120,18 @@ def test_real_films_by_message_are_each_scored_once_as_evaluate_scores_them(depl
     send(deployment, tmp_path, paths)
     standing = deployment.wait_until_finished()
 
-    assert (len(paths), 0) == (standing["scored"], standing["rejected"])
+    scored, rejected = standing["scored"], standing["rejected"]
+    assert len(paths) == scored + rejected
+    assert rejected < len(paths) / 50
     results = deployment.json("results")
     assert sorted(paths) == sorted(row["reference"] for row in results)
+    assert {"not_a_chest_film", None} >= {row["reason"] for row in results}
     with deployment.database() as connection:
-        assert len(paths) == connection.scalar(text("SELECT count(*) FROM predictions"))
-        assert 6 * len(paths) == connection.scalar(text("SELECT count(*) FROM finding_probabilities"))
+        assert scored == connection.scalar(text("SELECT count(*) FROM predictions"))
+        assert 6 * scored == connection.scalar(text("SELECT count(*) FROM finding_probabilities"))
     right = sum(row["label"] == Path(row["reference"]).parts[0] for row in results)
     report = tmp_path / "report.json"
     deployment.thoraq("evaluate", "--data", str(real_films), "--model", "active", "--json", str(report))
     evaluated = json.loads(report.read_text())
-    assert len(paths) == evaluated["n"]
+    assert (scored, rejected) == (evaluated["n"], evaluated["rejected"]["count"])
     assert right == round(evaluated["overall"]["Accuracy"] * evaluated["n"])
