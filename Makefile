@@ -25,7 +25,7 @@ demo: install ## run the whole product on this machine; ARGS="--once --images DI
 	$(BIN)/thoraq demo $(ARGS)
 
 test: install ## the tests that need nothing but Python
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: ## everything that CI runs
 	bash .ci/run

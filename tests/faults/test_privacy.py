@@ -53,8 +53,10 @@ def test_no_log_and_no_message_of_ours_names_a_patient_in_a_journey_with_faults(
     send(deployment, tmp_path, {"patient_name": "CANARY^QUERZ", "source": "x" * 99_999})
     send(deployment, tmp_path, envelope(6, "1.png"), task="cxr.score.v7")
     deployment.wait_for(lambda: sum(deployment.standing()[k] for k in ("scored", "rejected")) >= 3, "outcomes", 60)
-    deployment.kill_child("worker")
-    deployment.kill_child("intake")
+    for kind in ("worker", "intake"):
+        (killed,) = deployment.children(kind)
+        deployment.kill_child(kind)
+        deployment.wait_for(lambda kind=kind, killed=killed: deployment.children(kind) not in ([], [killed]), kind, 30)
     redis_server.kill()
     redis_server.start()
     deployment.thoraq("submit", str(tmp_path / "images" / "2.png"))

@@ -11,7 +11,7 @@ import click
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
-from worker import doorbell, ledger, logs, measurements, presence
+from worker import consuming, doorbell, ledger, logs, measurements, presence
 from worker import intake as intake_door
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
@@ -43,6 +43,7 @@ def intake() -> None:
 
     Example: thoraq intake
     """
+    consuming.watch([INTAKE_QUEUE, DEFAULT_QUEUE], settings())
     run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.tasks"])
 
 
@@ -76,7 +77,12 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
     """Run a Celery worker with one prefork child until it is told to stop.
 
     The child does the work and dies with it; the parent, without Keras, answers signals and keeps the time limits.
+
+    Raises:
+        click.ClickException: it ended though nobody told it to.
     """
+    told: list[object] = []
+    signals.worker_shutting_down.connect(lambda **signal: told.append(signal), weak=False)
     _prepare()
     app.conf.imports = tuple(imports)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
@@ -87,6 +93,8 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
         [*quiet, "worker", "-n", name, "-Q", ",".join(queues), "-P", "prefork", "-c", "1",
          "--without-gossip", "--without-mingle", "-l", "INFO"]
     )  # fmt: skip
+    if not told:  # Celery has met an error that it does not recover from, and ends with 0.
+        raise click.ClickException(f"the {kind} ended by itself")
 
 
 def _prepare() -> None:
