@@ -25,11 +25,15 @@ def keep(session: Session, said: Mapping[str, Mapping[str, float]], model_versio
     new = session.execute(
         insert(Prediction).on_conflict_do_nothing().returning(Prediction.id, Prediction.image_sha256), rows
     ).all()
-    session.add_all(
-        FindingProbability(prediction_id=prediction_id, finding=finding, probability=probability)
+    findings = [
+        {"prediction_id": prediction_id, "finding": finding, "probability": probability}
         for prediction_id, content in new
         for finding, probability in said[content].items()
-    )
+    ]
+    if findings:
+        session.execute(insert(FindingProbability), findings)
+    if len(new) == len(said):
+        return {content: prediction_id for prediction_id, content in new}
     kept = select(Prediction.id, Prediction.image_sha256).where(
         Prediction.image_sha256.in_(said), Prediction.model_version_id == model_version_id
     )

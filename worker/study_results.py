@@ -44,9 +44,9 @@ def update(session: Session, image_ids: Sequence[int]) -> None:
         return
     stored = _stored(session, study_ids)
     decided = decide([*stored, *_said_by(session, image_ids)])
-    _store(session, [evidence for evidence in decided if evidence not in set(stored)])
+    known = set(stored)
+    _store(session, [evidence for evidence in decided if evidence not in known])
     _summarise(session, study_ids, decided)
-    _place(session, study_ids, decided)
 
 
 def decide(evidence: Iterable[Evidence]) -> list[Evidence]:
@@ -93,41 +93,22 @@ def _store(session: Session, changed: Sequence[Evidence]) -> None:
 
 
 def _summarise(session: Session, study_ids: Sequence[int], decided: Sequence[Evidence]) -> None:
-    """Write each study's state, and its top finding: of equal ones the first by name."""
+    """Write each study's state, its top finding (of equal ones the first by name), and when it is due to be read."""
     tops: dict[int, Evidence] = {}
     for evidence in sorted(decided, key=lambda said: (-said.probability, said.finding)):
         tops.setdefault(evidence.study_id, evidence)
+    said = urgency.by_study((evidence.study_id, evidence.finding, evidence.probability) for evidence in decided)
     unfinished = Image.state.in_([ImageState.WAITING, ImageState.SCORING])
-    films = session.execute(
+    studies = session.execute(
         select(
-            Image.study_id,
+            Study.id,
+            Study.received_at,
+            func.min(Image.priority),
+            func.max(Prediction.model_version_id),
             func.max(case((unfinished, 1), else_=0)),
             func.max(case((Image.state == ImageState.SCORED, 1), else_=0)),
             func.max(Image.finished_at),
         )
-        .where(Image.study_id.in_(study_ids))
-        .group_by(Image.study_id)
-    )
-    session.execute(
-        update_rows(Study),
-        [
-            {
-                "id": study_id,
-                "state": StudyState.WAITING if waits else StudyState.SCORED if scored else StudyState.REJECTED,
-                "label": tops[study_id].finding if study_id in tops else None,
-                "probability": tops[study_id].probability if study_id in tops else None,
-                "finished_at": None if waits else finished_at,
-            }
-            for study_id, waits, scored, finished_at in films
-        ],
-    )
-
-
-def _place(session: Session, study_ids: Sequence[int], decided: Sequence[Evidence]) -> None:
-    """Write when each study is due to be read, and which version says so."""
-    said = urgency.by_study((evidence.study_id, evidence.finding, evidence.probability) for evidence in decided)
-    studies = session.execute(
-        select(Study.id, Study.received_at, func.min(Image.priority), func.max(Prediction.model_version_id))
         .join(Study.images)
         .outerjoin(Image.prediction)
         .where(Study.id.in_(study_ids))
@@ -138,9 +119,13 @@ def _place(session: Session, study_ids: Sequence[int], decided: Sequence[Evidenc
         [
             {
                 "id": study_id,
+                "state": StudyState.WAITING if waits else StudyState.SCORED if scored else StudyState.REJECTED,
+                "label": tops[study_id].finding if study_id in tops else None,
+                "probability": tops[study_id].probability if study_id in tops else None,
+                "finished_at": None if waits else finished_at,
                 "due_at": urgency.due_at(received_at, priority, said.get(study_id, {})),
                 "model_version_id": version_id,
             }
-            for study_id, received_at, priority, version_id in studies
+            for study_id, received_at, priority, version_id, waits, scored, finished_at in studies
         ],
     )
