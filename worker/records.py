@@ -141,15 +141,12 @@ class StudyFinding(Base):
     """A study's probability of one finding, in [0, 1], and the film that decided it."""
 
     __tablename__ = "study_findings"
-    __table_args__ = (
-        CheckConstraint("probability >= 0 AND probability <= 1", name="ck_study_findings_probability"),
-        Index("ix_study_findings_finding", "finding", "probability"),
-    )
+    __table_args__ = (CheckConstraint("probability >= 0 AND probability <= 1", name="ck_study_findings_probability"),)
 
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
     finding: Mapped[str] = mapped_column(String(64), primary_key=True)
     probability: Mapped[float]
-    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
 
 
 class Image(Base):
@@ -162,7 +159,6 @@ class Image(Base):
         CheckConstraint("(state = 'scoring') = (owner IS NOT NULL)", name="ck_images_scoring_has_owner"),
         # The claim's order: state, urgency, age.
         Index("ix_images_claim", "state", "priority", "id"),
-        Index("ix_images_lease", "state", "lease_until"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -181,7 +177,7 @@ class Image(Base):
     #: Claims so far; counted before a byte is decoded, so that a killed process has counted too.
     attempts: Mapped[int] = mapped_column(default=0)
     #: The task that holds the lease.
-    owner: Mapped[str | None] = mapped_column(String(64), index=True)
+    owner: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: After trouble outside (a root that is not mounted), when to try again.
     not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -204,7 +200,6 @@ class Prediction(Base):
     __table_args__ = (
         UniqueConstraint("image_sha256", "model_version_id"),
         CheckConstraint("probability >= 0 AND probability <= 1", name="ck_predictions_probability"),
-        Index("ix_predictions_label", "label", "probability"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
