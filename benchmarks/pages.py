@@ -33,16 +33,13 @@ POSTGRES = """
 INSERT INTO submissions (id, source, request_id, content_sha256, priority, refused, extra, received_at)
 SELECT lpad(to_hex(n), 32, '0'), 'pacs-' || n % 7, n::text, '', 1, '[]', '{{}}', {received}
 FROM generate_series(1, {rows}) AS n;
-INSERT INTO predictions (id, image_sha256, model_version_id, label, probability, predicted_at)
-SELECT n, lpad(to_hex(n), 64, '0'), 1 + n / 2 % 2, {label}, 0.3 + (n % 700) / 1000.0, {received}
+INSERT INTO predictions (id, image_sha256, model_version_id, label, probability, probabilities, predicted_at)
+SELECT n, lpad(to_hex(n), 64, '0'), 1 + n / 2 % 2, {label}, 0.3 + (n % 700) / 1000.0, {said}, {received}
 FROM generate_series(1, {rows}) AS n;
-INSERT INTO finding_probabilities (prediction_id, finding, probability)
-SELECT n, finding, CASE WHEN finding = {label} THEN 0.3 + (n % 700) / 1000.0 ELSE 0.01 END
-FROM generate_series(1, {rows}) AS n, unnest(ARRAY[{classes}]) AS finding;
 INSERT INTO studies (id, submission_id, study_instance_uid, accession_number, patient_key, state, label, probability,
-                     finished_at, source, received_at, due_at, read_at, model_version_id)
+                     findings, finished_at, source, received_at, due_at, read_at, model_version_id)
 SELECT n, lpad(to_hex(n), 32, '0'), '1.2.' || n, 'A' || n, 'p' || n % ({rows} / 3 + 1), 'scored', {label},
-       0.3 + (n % 700) / 1000.0, {received}, 'pacs-' || n % 7, {received},
+       0.3 + (n % 700) / 1000.0, {decided}, {received}, 'pacs-' || n % 7, {received},
        {received} + interval '24 hours' * (0.7 - (n % 700) / 1000.0),
        CASE WHEN n % 2 = 0 THEN {received} END, 1 + n / 2 % 2
 FROM generate_series(1, {rows}) AS n;
@@ -50,8 +47,6 @@ INSERT INTO images (id, study_id, reference, root, path, sha256, priority, state
                     prediction_id)
 SELECT n, n, 'film ' || n, 'archive', 'x', lpad(to_hex(n), 64, '0'), 1, 'scored', 1, {received}, {received}, n
 FROM generate_series(1, {rows}) AS n;
-INSERT INTO study_findings (study_id, finding, probability, image_id)
-SELECT prediction_id, finding, probability, prediction_id FROM finding_probabilities;
 UPDATE studies SET state = 'rejected', label = NULL WHERE id % 50 = 0;
 UPDATE images SET state = 'rejected', prediction_id = NULL WHERE id % 50 = 0;
 INSERT INTO rejections (image_id, reason, detail, attempts, rejected_at)
@@ -62,7 +57,6 @@ SQLITE = (
     ("generate_series(1, {rows}) AS n", "numbers"),
     ("lpad(to_hex(n), 32, '0')", "printf('%032x', n)"),
     ("lpad(to_hex(n), 64, '0')", "printf('%064x', n)"),
-    ("unnest(ARRAY[{classes}]) AS finding", "names"),
     ("n::text", "n"),
     ("{received} + interval '24 hours' * (0.7 - (n % 700) / 1000.0)", "{due}"),
 )
@@ -81,10 +75,22 @@ def statements(rows: int, dialect: str) -> list[str]:
         age = f"-(({rows} - n) * {86_400 / FILMS_A_DAY})"
         received = f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {age} || ' seconds')"
         due = f"strftime('%Y-%m-%d %H:%M:%f000', 'now', ({age} + 86400 * (0.7 - (n % 700) / 1000.0)) || ' seconds')"
-        text = text.replace("FROM numbers, names", "FROM numbers JOIN names")
-    names = ", ".join(repr(name) for name in CLASSES)
-    label = label.format(classes=names)
-    return text.format(rows=rows, classes=names, label=label, received=received, due=due).split(";")
+    label = label.format(classes=", ".join(repr(name) for name in CLASSES))
+    said, decided = (
+        _json(dialect, label, each) for each in ("{probability}", '{{"probability": {probability}, "image_id": {n}}}')
+    )
+    return text.format(rows=rows, label=label, received=received, due=due, said=said, decided=decided).split(";")
+
+
+def _json(dialect: str, label: str, each: str) -> str:
+    """Return the SQL of an object with one member for each class, the labelled one's probability the greatest."""
+    members = []
+    for name in CLASSES:
+        probability = f"CASE WHEN {label} = '{name}' THEN 0.3 + (n % 700) / 1000.0 ELSE 0.01 END"
+        value = each.format(probability=f"' || {probability} || '", n="' || n || '")
+        members.append(f"'\"{name}\": {value}'")
+    told = "'{' || " + " || ', ' || ".join(members) + " || '}'"
+    return f"CAST({told} AS json)" if dialect == "postgresql" else told
 
 
 def fill(rows: int) -> None:
@@ -101,13 +107,10 @@ def fill(rows: int) -> None:
     with engine().begin() as connection:
         dialect = connection.dialect.name
         if dialect == "sqlite":
-            for table in ("numbers", "names"):
-                connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
+            connection.execute(text("DROP TABLE IF EXISTS numbers"))
             counted = f"SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {rows}"  # noqa: S608 - a number of ours
             numbers = f"WITH RECURSIVE t(n) AS ({counted}) SELECT n FROM t"  # noqa: S608
             connection.execute(text(f"CREATE TEMP TABLE numbers AS {numbers}"))
-            values = ", ".join(f"({name!r})" for name in CLASSES)
-            connection.execute(text(f"CREATE TEMP TABLE names AS SELECT column1 AS finding FROM (VALUES {values})"))  # noqa: S608
         else:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         for statement in statements(rows, dialect):

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, joinedload, selectinload
 
-from dashboard.worklist import Row, rows
+from dashboard.worklist import Row, ranked, rows
 from worker.records import Image, ModelVersion, Prediction, Study
 from worker.settings import settings
 
@@ -45,7 +45,10 @@ def examination(session: Session, study_id: int) -> Examination | None:
     study = session.get(Study, study_id, options=[joinedload(Study.submission)])
     if study is None:
         return None
-    films = [Film(image, _has_preview(image), ranked(image.prediction)) for image in images(session, [study_id])]
+    films = [
+        Film(image, _has_preview(image), ranked(image.prediction.probabilities if image.prediction else {}))
+        for image in images(session, [study_id])
+    ]
     return Examination(rows(session, [study_id])[0], study, films)
 
 
@@ -69,7 +72,6 @@ def images(session: Session, study_ids: Sequence[int]) -> list[Image]:
         select(Image)
         .where(Image.study_id.in_(study_ids))
         .options(
-            prediction.selectinload(Prediction.findings),
             # Reports are long, and no film needs one.
             prediction.joinedload(Prediction.model_version).options(defer(ModelVersion.report)),
             joinedload(Image.rejection),
@@ -78,13 +80,6 @@ def images(session: Session, study_ids: Sequence[int]) -> list[Image]:
         .order_by(Image.id)
     )
     return list(session.scalars(query))
-
-
-def ranked(prediction: Prediction | None) -> list[tuple[str, float]]:
-    """Return a prediction's (finding, probability), the highest first."""
-    if prediction is None:
-        return []
-    return sorted(((entry.finding, entry.probability) for entry in prediction.findings), key=lambda e: (-e[1], e[0]))
 
 
 def preview_file(sha256: str | None) -> Path | None:

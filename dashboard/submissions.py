@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.worklist import rows
 from worker import outcomes
-from worker.records import Image, ImageState, Priority, Study, StudyFinding, Submission
+from worker.records import Image, ImageState, Priority, Study, Submission
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def answer(session: Session, current: Progress) -> dict[str, Any]:
     ids = list(session.scalars(select(Study.id).where(Study.submission_id == submission.id).order_by(Study.id)))
     studies = rows(session, ids)
     decided: dict[int, dict[str, int]] = {}
-    for said in session.scalars(select(StudyFinding).where(StudyFinding.study_id.in_(ids))):
-        decided.setdefault(said.study_id, {})[said.finding] = said.image_id
+    for study_id, findings in session.execute(select(Study.id, Study.findings).where(Study.id.in_(ids))):
+        decided[study_id] = {finding: said["image_id"] for finding, said in findings.items()}
     films: dict[int, list[dict[str, Any]]] = {}
     for outcome in outcomes.outcomes(session, submission.id):
         films.setdefault(outcome.study_id, []).append(outcome.model_dump(mode="json"))

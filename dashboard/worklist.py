@@ -3,7 +3,7 @@
 A study's result is stored with it by the worker; nothing is combined here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,6 @@ from worker.records import (
     Prediction,
     Rejection,
     Study,
-    StudyFinding,
     StudyState,
     Submission,
 )
@@ -66,8 +65,7 @@ class Row:
 def rows(session: Session, ids: Sequence[int]) -> list[Row]:
     """Return the rows of the studies `ids`, in this order."""
     films = _films(session, ids)
-    findings, versions = _findings(session, ids), _versions(session, ids)
-    reasons = _reasons(session, ids)
+    versions, reasons = _versions(session, ids), _reasons(session, ids)
     first_reference = select(func.min(Image.reference)).where(Image.study_id == Study.id).scalar_subquery()
     heads = session.execute(
         select(
@@ -75,6 +73,7 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
             Study.received_at,
             Submission.priority,
             Study.state,
+            Study.findings,
             first_reference,
             Study.source,
             Study.due_at,
@@ -90,14 +89,19 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
             priority,
             StudyState(state),
             films.get(study_id, {}),
-            findings.get(study_id, []),
+            ranked({finding: said["probability"] for finding, said in findings.items()}),
             versions.get(study_id, []),
             reasons.get(study_id, []),
             *rest,
         )
-        for study_id, received_at, priority, state, *rest in heads
+        for study_id, received_at, priority, state, findings, *rest in heads
     }
     return [found[study_id] for study_id in ids if study_id in found]
+
+
+def ranked(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return (finding, probability), the highest first, of equal ones the first by name."""
+    return sorted(probabilities.items(), key=lambda said: (-said[1], said[0]))
 
 
 def classes(session: Session) -> list[str]:
@@ -112,15 +116,6 @@ def _films(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
     for study_id, state, count in session.execute(query.group_by(Image.study_id, Image.state)):
         films.setdefault(study_id, {})[state] = count
     return films
-
-
-def _findings(session: Session, ids: Sequence[int]) -> dict[int, list[tuple[str, float]]]:
-    found: dict[int, list[tuple[str, float]]] = {}
-    query = select(StudyFinding.study_id, StudyFinding.finding, StudyFinding.probability)
-    order = StudyFinding.study_id, StudyFinding.probability.desc(), StudyFinding.finding
-    for study_id, finding, probability in session.execute(query.where(StudyFinding.study_id.in_(ids)).order_by(*order)):
-        found.setdefault(study_id, []).append((finding, probability))
-    return found
 
 
 def _reasons(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:

@@ -85,10 +85,10 @@ def ask(image_id: int, finding: str) -> HeatMap | None:
 
 
 def _asked(session: Session, image_id: int, finding: str) -> HeatMap | None:
-    image = session.get(Image, image_id, options=[joinedload(Image.prediction).selectinload(Prediction.findings)])
+    image = session.get(Image, image_id, options=[joinedload(Image.prediction)])
     if image is None or image.prediction is None:
         return None
-    if finding not in {entry.finding for entry in image.prediction.findings}:
+    if finding not in image.prediction.probabilities:
         return None
     row = find(session, image_id, finding)
     if row is None:

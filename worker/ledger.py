@@ -9,23 +9,26 @@ An image that has attempts left is always waiting, or under a lease that ends; s
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Row, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from worker import predictions, study_results, watch_records
+from worker import predictions, study_results
 from worker.database import now
 from worker.errors import Reason
 from worker.film_look import FilmLook
-from worker.records import Image, ImageState, Prediction, Priority, Rejection, StudyFinding
+from worker.records import Image, ImageState, Prediction, Priority, Rejection
 
 #: After trouble outside, an image waits this long before it is tried again.
 PAUSE_SECONDS = 30
 #: Of a batch, for images that waited too long: nothing starves, and an urgent one is still in the next batch.
 OVERDUE_SHARE = 0.25
+
+#: What is stored of a film that nobody looked at.
+NO_LOOK = dict.fromkeys((field.name for field in fields(FilmLook)), None)
 
 #: id, root, path, sha256, attempts, received_at.
 Candidate: TypeAlias = "Row[int, str, str, str | None, int, datetime]"
@@ -177,32 +180,37 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
 
     An image whose lease was lost in the meantime is left to its new owner; a prediction that exists is kept.
     """
-    held = {
-        image.id: image
-        for image in session.scalars(
-            select(Image)
-            .where(
-                Image.id.in_([o.image_id for o in outcomes]), Image.owner == owner, Image.state == ImageState.SCORING
-            )
-            .order_by(Image.id)
-            .with_for_update()
-        )
-    }
-    ours = [outcome for outcome in outcomes if outcome.image_id in held]
-    said = {outcome.sha256: outcome.probabilities for outcome in ours if isinstance(outcome, Scored)}
-    kept = predictions.keep(session, said, model_version_id)
-    for outcome in ours:
-        image = held[outcome.image_id]
-        if isinstance(outcome, Rejected):
-            _reject(session, image, outcome.reason, outcome.detail, outcome.sha256)
-        else:
-            image.sha256 = outcome.sha256
-            image.prediction_id = kept[outcome.sha256]
-            _finish(image, ImageState.SCORED)
+    ids = [outcome.image_id for outcome in outcomes]
+    ours = Image.id.in_(ids), Image.owner == owner, Image.state == ImageState.SCORING
+    held = set(session.scalars(select(Image.id).where(*ours).order_by(Image.id).with_for_update()))
+    scored = [outcome for outcome in outcomes if isinstance(outcome, Scored) and outcome.image_id in held]
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected) and outcome.image_id in held]
+    kept = predictions.keep(session, {film.sha256: film.probabilities for film in scored}, model_version_id)
+    _finish_scored(session, scored, kept)
+    for outcome in rejected:
+        image = session.get_one(Image, outcome.image_id)
+        _reject(session, image, outcome.reason, outcome.detail, outcome.sha256)
     session.flush()
-    watch_records.keep_looks(session, {o.image_id: o.look for o in ours if isinstance(o, Scored) and o.look})
     study_results.update(session, list(held))
-    return len(ours)
+    return len(held)
+
+
+def _finish_scored(session: Session, scored: Sequence[Scored], kept: Mapping[str, int]) -> None:
+    """Write what came of scored films, in one statement for each film: no object is built for any."""
+    if not scored:
+        return
+    ended = {"state": ImageState.SCORED, "owner": None, "lease_until": None, "finished_at": now()}
+    rows = [
+        {
+            "image_id": film.image_id,
+            "sha256": film.sha256,
+            "prediction_id": kept[film.sha256],
+            **(asdict(film.look) if film.look else NO_LOOK),
+            **ended,
+        }
+        for film in scored
+    ]
+    session.connection().execute(update(Image).where(Image.id == bindparam("image_id")), rows)
 
 
 def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
@@ -264,8 +272,7 @@ def rescore(session: Session, study_ids: Sequence[int]) -> int:
         .values(state=ImageState.WAITING, prediction_id=None, attempts=0, priority=Priority.OFFPEAK)
         .returning(Image.id)
     ).all()
-    # What the films said before no longer decides; all of them say it anew.
-    session.execute(delete(StudyFinding).where(StudyFinding.study_id.in_(study_ids)))
+    study_results.forget(session, study_ids)
     study_results.update(session, again)
     return len(again)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload
 
 from worker.database import now
 from worker.records import Image, ImageState, Prediction, Refusal, Study, Submission
@@ -120,9 +120,7 @@ def outcomes(session: Session, submission_id: str | None = None) -> Iterator[Out
             .options(
                 joinedload(Image.study),
                 joinedload(Image.rejection),
-                joinedload(Image.prediction).options(
-                    joinedload(Prediction.model_version), selectinload(Prediction.findings)
-                ),
+                joinedload(Image.prediction).joinedload(Prediction.model_version),
             )
             .order_by(Image.id)
             .limit(PAGE)
@@ -151,7 +149,7 @@ def _outcome(image: Image) -> Outcome:
         reason=rejection.reason if rejection else None,
         detail=rejection.detail if rejection else None,
         label=prediction.label if prediction else None,
-        probabilities={row.finding: row.probability for row in prediction.findings} if prediction else None,
+        probabilities=prediction.probabilities if prediction else None,
         model_version=prediction.model_version.version if prediction else None,
         trained_on=prediction.model_version.card["trained_on"] if prediction else None,
         attempts=image.attempts,

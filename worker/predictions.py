@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from worker.records import FindingProbability, Prediction
+from worker.records import Prediction
 
 
 def keep(session: Session, said: Mapping[str, Mapping[str, float]], model_version_id: int) -> dict[str, int]:
@@ -22,22 +22,12 @@ def keep(session: Session, said: Mapping[str, Mapping[str, float]], model_versio
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
     # Sorted, so that two batches which share contents wait for each other instead of deadlocking.
     rows = [_row(content, said[content], model_version_id) for content in sorted(said)]
-    new = session.execute(
-        insert(Prediction).on_conflict_do_nothing().returning(Prediction.id, Prediction.image_sha256), rows
-    ).all()
-    findings = [
-        {"prediction_id": prediction_id, "finding": finding, "probability": probability}
-        for prediction_id, content in new
-        for finding, probability in said[content].items()
-    ]
-    if findings:
-        session.execute(insert(FindingProbability), findings)
-    if len(new) == len(said):
-        return {content: prediction_id for prediction_id, content in new}
-    kept = select(Prediction.id, Prediction.image_sha256).where(
+    # Row by row: one statement with a thousand parameters costs more to put together than it saves.
+    session.connection().execute(insert(Prediction).on_conflict_do_nothing(), rows)
+    kept = select(Prediction.image_sha256, Prediction.id).where(
         Prediction.image_sha256.in_(said), Prediction.model_version_id == model_version_id
     )
-    return {content: prediction_id for prediction_id, content in session.execute(kept)}
+    return dict(session.execute(kept).all())
 
 
 def _row(content: str, probabilities: Mapping[str, float], model_version_id: int) -> dict[str, object]:
@@ -47,4 +37,5 @@ def _row(content: str, probabilities: Mapping[str, float], model_version_id: int
         "model_version_id": model_version_id,
         "label": label,
         "probability": probabilities[label],
+        "probabilities": dict(probabilities),
     }

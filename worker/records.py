@@ -90,7 +90,7 @@ class Refusal(Base):
 class Study(Base):
     """One examination; its images are scored apart and answered together.
 
-    Its result (state, label, probability, finished_at and the `StudyFinding`s) is written by `worker.study_results`.
+    Its result (state, label, probability, findings, finished_at) is written by `worker.study_results`.
     """
 
     __tablename__ = "studies"
@@ -120,6 +120,8 @@ class Study(Base):
     #: The finding with the highest probability over the films scored so far, and that probability.
     label: Mapped[str | None] = mapped_column(String(64))
     probability: Mapped[float | None]
+    #: Finding -> {"probability": in [0, 1], "image_id": the film that decided}.
+    findings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
     #: When its last film was finished; null while one is not.
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: Its submission's, repeated here: lists are narrowed and ordered by it.
@@ -134,19 +136,6 @@ class Study(Base):
 
     submission: Mapped[Submission] = relationship(back_populates="studies")
     images: Mapped[list["Image"]] = relationship(back_populates="study", order_by="Image.id")
-    findings: Mapped[list["StudyFinding"]] = relationship(order_by="StudyFinding.probability.desc()")
-
-
-class StudyFinding(Base):
-    """A study's probability of one finding, in [0, 1], and the film that decided it."""
-
-    __tablename__ = "study_findings"
-    __table_args__ = (CheckConstraint("probability >= 0 AND probability <= 1", name="ck_study_findings_probability"),)
-
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
-    finding: Mapped[str] = mapped_column(String(64), primary_key=True)
-    probability: Mapped[float]
-    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"))
 
 
 class Image(Base):
@@ -184,6 +173,11 @@ class Image(Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"), index=True)
+    #: Its look when it was scored, as `worker.film_look` takes it: for the watch over inputs.
+    grey_mean: Mapped[float | None]
+    grey_spread: Mapped[float | None]
+    height_pixels: Mapped[int | None]
+    width_pixels: Mapped[int | None]
 
     study: Mapped[Study] = relationship(back_populates="images")
     prediction: Mapped["Prediction | None"] = relationship()
@@ -208,23 +202,11 @@ class Prediction(Base):
     #: The finding with the highest probability, and that probability.
     label: Mapped[str] = mapped_column(String(64))
     probability: Mapped[float]
+    #: Finding -> probability in [0, 1].
+    probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
     predicted_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     model_version: Mapped["ModelVersion"] = relationship()
-    findings: Mapped[list["FindingProbability"]] = relationship(order_by="FindingProbability.finding")
-
-
-class FindingProbability(Base):
-    """The probability of one finding in one prediction, in [0, 1]."""
-
-    __tablename__ = "finding_probabilities"
-    __table_args__ = (
-        CheckConstraint("probability >= 0 AND probability <= 1", name="ck_finding_probabilities_probability"),
-    )
-
-    prediction_id: Mapped[int] = mapped_column(ForeignKey("predictions.id"), primary_key=True)
-    finding: Mapped[str] = mapped_column(String(64), primary_key=True)
-    probability: Mapped[float]
 
 
 class Rejection(Base):

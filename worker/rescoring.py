@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload
 
 from worker import doorbell, ledger, registry
 from worker.database import transaction
@@ -64,12 +64,12 @@ def _studies(
 
 
 def history(session: Session, study_id: int) -> dict[int, list[Prediction]]:
-    """Return the predictions of all versions for each film of a study, newest first, with version and findings."""
+    """Return the predictions of all versions for each film of a study, newest first, with their versions."""
     images = session.scalars(select(Image).where(Image.study_id == study_id).order_by(Image.id)).all()
     predictions = session.scalars(
         select(Prediction)
         .where(Prediction.image_sha256.in_([image.sha256 for image in images if image.sha256]))
-        .options(joinedload(Prediction.model_version), selectinload(Prediction.findings))
+        .options(joinedload(Prediction.model_version))
         .order_by(Prediction.id.desc())
     ).all()
     return {image.id: [made for made in predictions if made.image_sha256 == image.sha256] for image in images}

@@ -4,16 +4,16 @@ One film that shows something is enough. Only `worker.ledger` asks for this, in 
 so a list of a million studies reads columns instead of films.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy import update as update_rows
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from worker import urgency
-from worker.records import FindingProbability, Image, ImageState, Prediction, Study, StudyFinding, StudyState
+from worker.records import Image, ImageState, Prediction, Study, StudyState
 
 #: The one class that says that nothing was found.
 NO_FINDINGS = "No-Findings"
@@ -39,14 +39,16 @@ def update(session: Session, image_ids: Sequence[int]) -> None:
     The films' own changes must have been flushed. Their studies stay locked until the transaction ends, so that of
     two workers which finish a study's last films at once the second one sees both.
     """
-    study_ids = _lock_studies(session, image_ids)
-    if not study_ids:
+    stored = _lock_studies(session, image_ids)
+    if not stored:
         return
-    stored = _stored(session, study_ids)
-    decided = decide([*stored, *_said_by(session, image_ids)])
-    known = set(stored)
-    _store(session, [evidence for evidence in decided if evidence not in known])
-    _summarise(session, study_ids, decided)
+    known = [Evidence(study_id, *said) for study_id, findings in stored.items() for said in _said(findings)]
+    _summarise(session, list(stored), decide([*known, *_said_by(session, image_ids)]))
+
+
+def forget(session: Session, study_ids: Sequence[int]) -> None:
+    """Let what the films of studies said no longer decide: all of them will say it anew."""
+    session.execute(update_rows(Study).where(Study.id.in_(study_ids)).values(findings={}))
 
 
 def decide(evidence: Iterable[Evidence]) -> list[Evidence]:
@@ -59,45 +61,35 @@ def decide(evidence: Iterable[Evidence]) -> list[Evidence]:
     return list(best.values())
 
 
-def _lock_studies(session: Session, image_ids: Sequence[int]) -> list[int]:
-    """Lock the films' studies, in one order for all who do, and return their ids."""
+def _lock_studies(session: Session, image_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Lock the films' studies, in one order for all who do, and return their ids and stored findings."""
     wanted = select(Image.study_id).where(Image.id.in_(image_ids))
-    query = select(Study.id).where(Study.id.in_(wanted)).order_by(Study.id).with_for_update(key_share=True)
-    return list(session.scalars(query))
+    query = select(Study.id, Study.findings).where(Study.id.in_(wanted)).order_by(Study.id)
+    return dict(session.execute(query.with_for_update(key_share=True)).all())
 
 
-def _stored(session: Session, study_ids: Sequence[int]) -> list[Evidence]:
-    columns = StudyFinding.study_id, StudyFinding.finding, StudyFinding.probability, StudyFinding.image_id
-    found = session.execute(select(*columns).where(StudyFinding.study_id.in_(study_ids)))
-    return [Evidence(*row) for row in found]
+def _said(findings: Mapping[str, Any]) -> list[tuple[str, float, int]]:
+    return [(finding, said["probability"], said["image_id"]) for finding, said in findings.items()]
 
 
 def _said_by(session: Session, image_ids: Sequence[int]) -> list[Evidence]:
-    found = session.execute(
-        select(Image.study_id, FindingProbability.finding, FindingProbability.probability, Image.id)
-        .join(FindingProbability, FindingProbability.prediction_id == Image.prediction_id)
+    said = session.execute(
+        select(Image.study_id, Image.id, Prediction.probabilities)
+        .join(Prediction, Prediction.id == Image.prediction_id)
         .where(Image.id.in_(image_ids))
     )
-    return [Evidence(*row) for row in found]
-
-
-def _store(session: Session, changed: Sequence[Evidence]) -> None:
-    if not changed:
-        return
-    insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(StudyFinding)
-    upsert = insert.on_conflict_do_update(
-        index_elements=["study_id", "finding"],
-        set_={"probability": insert.excluded.probability, "image_id": insert.excluded.image_id},
-    )
-    session.execute(upsert, [evidence._asdict() for evidence in changed])
+    return [
+        Evidence(study_id, finding, probability, image_id)
+        for study_id, image_id, probabilities in said
+        for finding, probability in probabilities.items()
+    ]
 
 
 def _summarise(session: Session, study_ids: Sequence[int], decided: Sequence[Evidence]) -> None:
-    """Write each study's state, its top finding (of equal ones the first by name), and when it is due to be read."""
-    tops: dict[int, Evidence] = {}
-    for evidence in sorted(decided, key=lambda said: (-said.probability, said.finding)):
-        tops.setdefault(evidence.study_id, evidence)
-    said = urgency.by_study((evidence.study_id, evidence.finding, evidence.probability) for evidence in decided)
+    """Write each study's state and findings, its top one (of equal ones the first by name), and when it is due."""
+    said: dict[int, dict[str, Evidence]] = defaultdict(dict)
+    for evidence in sorted(decided, key=lambda evidence: (-evidence.probability, evidence.finding)):
+        said[evidence.study_id][evidence.finding] = evidence
     unfinished = Image.state.in_([ImageState.WAITING, ImageState.SCORING])
     studies = session.execute(
         select(
@@ -114,18 +106,22 @@ def _summarise(session: Session, study_ids: Sequence[int], decided: Sequence[Evi
         .where(Study.id.in_(study_ids))
         .group_by(Study.id)
     )
-    session.execute(
-        update_rows(Study),
-        [
-            {
-                "id": study_id,
-                "state": StudyState.WAITING if waits else StudyState.SCORED if scored else StudyState.REJECTED,
-                "label": tops[study_id].finding if study_id in tops else None,
-                "probability": tops[study_id].probability if study_id in tops else None,
-                "finished_at": None if waits else finished_at,
-                "due_at": urgency.due_at(received_at, priority, said.get(study_id, {})),
-                "model_version_id": version_id,
-            }
-            for study_id, received_at, priority, version_id, waits, scored, finished_at in studies
-        ],
-    )
+    rows = [
+        {
+            "study_id": study_id,
+            "state": StudyState.WAITING if waits else StudyState.SCORED if scored else StudyState.REJECTED,
+            "label": next(iter(said[study_id]), None),
+            "probability": next((top.probability for top in said[study_id].values()), None),
+            "findings": {
+                finding: {"probability": deciding.probability, "image_id": deciding.image_id}
+                for finding, deciding in said[study_id].items()
+            },
+            "finished_at": None if waits else finished_at,
+            "due_at": urgency.due_at(
+                received_at, priority, {finding: deciding.probability for finding, deciding in said[study_id].items()}
+            ),
+            "model_version_id": version_id,
+        }
+        for study_id, received_at, priority, version_id, waits, scored, finished_at in studies
+    ]
+    session.connection().execute(update_rows(Study).where(Study.id == bindparam("study_id")), rows)

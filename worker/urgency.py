@@ -7,7 +7,7 @@ Earliest due first. All wait at the same pace, so the order between two studies 
 nothing that comes later than the longest wait can overtake: nothing is buried.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from worker.settings import settings
@@ -32,11 +32,3 @@ def due_at(received_at: datetime, priority: int, probabilities: Mapping[str, flo
     """Return when a study is due to be read."""
     share = (1 - severity(probabilities)) * (URGENT_SHARE if priority == URGENT else 1)
     return received_at + timedelta(hours=settings().longest_wait_hours) * share
-
-
-def by_study(said: Iterable[tuple[int, str, float]]) -> dict[int, dict[str, float]]:
-    """Return study -> finding -> probability from rows of these three."""
-    found: dict[int, dict[str, float]] = {}
-    for study_id, finding, probability in said:
-        found.setdefault(study_id, {})[finding] = probability
-    return found

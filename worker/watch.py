@@ -21,7 +21,7 @@ from worker.drift import Alarm, Day, Kind, Moments
 from worker.records import Image, ImageState, ModelVersion, Prediction, Study, Submission
 from worker.reviews import Verdict
 from worker.settings import settings
-from worker.watch_records import DriftAlarm, FilmStatistics, WatchedDay
+from worker.watch_records import DriftAlarm, WatchedDay
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +92,10 @@ def _films(day: date, query: Select[*tuple[Any, ...]], state: ImageState) -> Sel
 
 def _scored(day: date) -> Select[*tuple[Any, ...]]:
     measured = {
-        Kind.GREY_MEAN: FilmStatistics.grey_mean,
-        Kind.GREY_SPREAD: FilmStatistics.grey_spread,
-        Kind.HEIGHT: FilmStatistics.height_pixels,
-        Kind.WIDTH: FilmStatistics.width_pixels,
+        Kind.GREY_MEAN: Image.grey_mean,
+        Kind.GREY_SPREAD: Image.grey_spread,
+        Kind.HEIGHT: Image.height_pixels,
+        Kind.WIDTH: Image.width_pixels,
         Kind.CONFIDENCE: Prediction.probability,
     }
     sums = [
@@ -109,7 +109,6 @@ def _scored(day: date) -> Select[*tuple[Any, ...]]:
     ]
     query = select(Submission.source, Prediction.model_version_id, func.count().label("films"), *sums)
     query = query.select_from(Image).join(Prediction, Prediction.id == Image.prediction_id)
-    query = query.outerjoin(FilmStatistics, FilmStatistics.image_id == Image.id)
     return _films(day, query, ImageState.SCORED).group_by(Submission.source, Prediction.model_version_id)
 
 

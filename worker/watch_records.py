@@ -1,29 +1,12 @@
-"""The tables of the watch: what films look like, what a day brought, and the alarms raised over it."""
+"""The tables of the watch: what a day brought, and the alarms raised over it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.database import Base, UtcDateTime, now
-from worker.film_look import FilmLook
-
-
-class FilmStatistics(Base):
-    """Grey levels and size of one decoded film, as the decoder gave it, before it was resized."""
-
-    __tablename__ = "film_statistics"
-
-    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
-    #: Mean and standard deviation of the grey levels, 0 to 255.
-    grey_mean: Mapped[float]
-    grey_spread: Mapped[float]
-    height_pixels: Mapped[int]
-    width_pixels: Mapped[int]
 
 
 class WatchedDay(Base):
@@ -56,11 +39,3 @@ class DriftAlarm(Base):
     #: A sentence with the figures on which the alarm stands.
     reason: Mapped[str] = mapped_column(String(512))
     raised_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-
-
-def keep_looks(session: Session, looks: Mapping[int, FilmLook]) -> None:
-    """Store the looks of films by their image's id; one that is scored again looks as it did."""
-    rows = [{"image_id": image_id, **asdict(look)} for image_id, look in looks.items()]
-    if rows:
-        insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
-        session.execute(insert(FilmStatistics).on_conflict_do_nothing(), rows)

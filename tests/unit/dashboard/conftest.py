@@ -22,7 +22,6 @@ from worker import study_results
 from worker.database import now, transaction
 from worker.records import (
     Activation,
-    FindingProbability,
     Image,
     ImageState,
     ModelVersion,
@@ -161,7 +160,7 @@ class Rows:
             model_version_id=model,
             label=top,
             probability=film[top],
-            findings=[FindingProbability(finding=name, probability=value) for name, value in film.items()],
+            probabilities=dict(film),
         )
         return image
 

@@ -57,10 +57,12 @@ def handed_over(database, tmp_path):
         place, digest = archive.put(path.read_bytes(), settings().archive_dir)
         with transaction() as session:
             known = session.scalar(select(Prediction).where(Prediction.image_sha256 == digest))
+            said = known or Prediction(
+                image_sha256=digest, model_version_id=1, label="Left", probability=0.6, probabilities={"Left": 0.6}
+            )
             film = Image(
                 study=Study(submission_id="s", patient_key=patient), root=archive.ARCHIVE, path=place, sha256=digest,
-                priority=1, state=ImageState.SCORED,
-                prediction=known or Prediction(image_sha256=digest, model_version_id=1, label="Left", probability=0.6),
+                priority=1, state=ImageState.SCORED, prediction=said,
             )  # fmt: skip
             session.add(film)
             session.flush()

@@ -73,7 +73,7 @@ def test_an_outcome_is_recorded_once_with_its_probabilities(waiting):
     with reading() as session:
         prediction = session.scalars(select(Prediction)).one()
         assert ("Effusions", 0.75) == (prediction.label, prediction.probability)
-        assert {"Effusions": 0.75, "No-Findings": 0.25} == {f.finding: f.probability for f in prediction.findings}
+        assert {"Effusions": 0.75, "No-Findings": 0.25} == prediction.probabilities
 
 
 def test_equal_contents_share_one_prediction(waiting):

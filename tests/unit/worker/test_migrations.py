@@ -5,7 +5,8 @@ from alembic import command
 from sqlalchemy import text
 
 from worker.commands.db import alembic_config
-from worker.database import engine
+from worker.database import engine, reading
+from worker.records import Prediction, Study
 
 #: One study of two scored films (a third was rejected), one rejected, one that waits, as revision 0001 had them.
 OLD_ROWS = """
@@ -39,7 +40,7 @@ def migrate(request, data_dir):
 
 
 def test_old_studies_get_their_results(migrate):
-    """What was scored before is in the lists."""
+    """What was scored before is in the lists; a step back loses no probability."""
     command.upgrade(migrate, "0001")
     with engine().begin() as connection:
         for statement in OLD_ROWS.split(";"):
@@ -50,9 +51,23 @@ def test_old_studies_get_their_results(migrate):
     with engine().connect() as connection:
         studies = connection.execute(text("SELECT state, label, probability FROM studies ORDER BY id")).all()
         moments = connection.execute(text("SELECT finished_at FROM studies ORDER BY id")).scalars().all()
+    with reading() as session:
+        said = session.get_one(Study, 1).findings
+        assert {"Effusions": 0.1, "No-Findings": 0.9} == session.get_one(Prediction, 1).probabilities
+    assert {
+        "Effusions": {"probability": 0.8, "image_id": 2}, "No-Findings": {"probability": 0.2, "image_id": 2},
+    } == said  # fmt: skip
+    assert [("scored", "Effusions", 0.8), ("rejected", None, None), ("waiting", None, None)] == [*map(tuple, studies)]
+
+    command.downgrade(migrate, "0007")
+
+    with engine().connect() as connection:
         findings = connection.execute(text("SELECT finding, probability, image_id FROM study_findings ORDER BY 1"))
         assert [("Effusions", 0.8, 2), ("No-Findings", 0.2, 2)] == [tuple(row) for row in findings]
-    assert [("scored", "Effusions", 0.8), ("rejected", None, None), ("waiting", None, None)] == [*map(tuple, studies)]
+        said = connection.execute(text("SELECT finding, probability FROM finding_probabilities ORDER BY 2"))
+        assert [("Effusions", 0.1), ("No-Findings", 0.2), ("Effusions", 0.8), ("No-Findings", 0.9)] == [
+            tuple(row) for row in said
+        ]
     assert ["3", "4", "None"] == [str(moment)[:19][-1] if moment else "None" for moment in moments]
 
 

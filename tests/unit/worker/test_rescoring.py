@@ -58,7 +58,7 @@ def test_the_studys_result_is_the_new_versions(scored, other):
 
     with reading() as session:
         study = session.get_one(Study, 1)
-        assert "Opacity" not in {row.finding for row in study.findings}
+        assert "Opacity" not in study.findings
         assert ("scored", study.images[0].prediction.label) == (study.state, study.label)
 
 

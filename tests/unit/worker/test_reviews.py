@@ -29,8 +29,9 @@ def scored(database):
             films = []
             for content in contents:
                 made = session.scalar(select(Prediction).where(Prediction.image_sha256 == content)) or Prediction(
-                    image_sha256=content, model_version_id=version_id, label="Effusions", probability=0.9
-                )
+                    image_sha256=content, model_version_id=version_id, label="Effusions", probability=0.9,
+                    probabilities={"Effusions": 0.9},
+                )  # fmt: skip
                 film = Image(
                     study=study, root="archive", path=content, sha256=content, priority=1, state=ImageState.SCORED,
                     prediction=made,

@@ -7,7 +7,7 @@ from worker import ledger
 from worker.database import reading, transaction
 from worker.errors import Reason
 from worker.ledger import Rejected, Scored
-from worker.records import Image, ModelVersion, Study, StudyFinding, Submission
+from worker.records import Image, ModelVersion, Study, Submission
 
 
 @pytest.fixture
@@ -37,9 +37,7 @@ def scored(image_id, **probabilities):
 def result():
     with reading() as session:
         study = session.get_one(Study, 1)
-        findings = {
-            row.finding: (row.probability, row.image_id) for row in session.scalars(select(StudyFinding)).unique()
-        }
+        findings = {finding: (said["probability"], said["image_id"]) for finding, said in study.findings.items()}
         return study.state, study.label, study.probability, study.finished_at, findings
 
 

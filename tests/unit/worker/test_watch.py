@@ -15,7 +15,7 @@ from worker.errors import Reason
 from worker.phantoms import draw
 from worker.records import Image, ImageState, ModelVersion, Prediction, Priority, Rejection, Study, Submission
 from worker.reviews import Verdict
-from worker.watch_records import FilmStatistics, WatchedDay
+from worker.watch_records import WatchedDay
 
 TODAY = date(2026, 11, 25)
 
@@ -40,19 +40,15 @@ def films(database):
             )
             for number in range(count):
                 content = f"{name}-{number}"
-                made = Prediction(image_sha256=content, model_version_id=1, label=label, probability=0.9)
+                made = Prediction(
+                    image_sha256=content, model_version_id=1, label=label, probability=0.9, probabilities={label: 0.9}
+                )
                 image = Image(
                     study=study, root="r", path=content, sha256=content, priority=1, state=ImageState.SCORED,
-                    prediction=made, finished_at=at,
+                    prediction=made, finished_at=at, grey_mean=float(random.normal(grey, 10)), grey_spread=40,
+                    height_pixels=2000, width_pixels=1800,
                 )  # fmt: skip
                 session.add(image)
-                session.flush()
-                level = float(random.normal(grey, 10))
-                session.add(
-                    FilmStatistics(
-                        image_id=image.id, grey_mean=level, grey_spread=40, height_pixels=2000, width_pixels=1800
-                    )
-                )
             for number in range(rejected):
                 image = Image(
                     study=study, root="r", path=f"x{number}", priority=1, state=ImageState.REJECTED, finished_at=at
@@ -133,7 +129,7 @@ def test_a_film_is_looked_at_when_it_is_scored(eager, phantom_model):
     intake.submit_files([("a", buffer.getvalue())], source="t", request_id=None, priority=Priority.ROUTINE)
 
     with reading() as session:
-        look = session.scalars(select(FilmStatistics)).one()
+        look = session.scalars(select(Image)).one()
     assert draw("Opacity", 1).shape == (look.height_pixels, look.width_pixels)
     assert 20 < look.grey_mean < 235
     assert 10 < look.grey_spread < 128
