@@ -23,15 +23,17 @@ from worker.records import Image, ImageState, Prediction, Process, Study
 from worker.settings import settings
 
 PATIENCE_SECONDS = 300
+#: The detector refuses a few real films; more, and something else was measured.
+MIN_SCORED_SHARE = 0.95
 
 
 def wait_until(done: Callable[[], bool], what: str) -> None:
-    """Look every 50 ms, so that looking costs nothing; give up after `PATIENCE_SECONDS`."""
+    """Look twice a second: looking twenty times costs a tenth of the rate. Give up after `PATIENCE_SECONDS`."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not done():
         if time.monotonic() > deadline:
             raise click.ClickException(f"waited {PATIENCE_SECONDS} s for {what}")
-        time.sleep(0.05)
+        time.sleep(0.5)
 
 
 def hand_over(names: list[str], request_id: str) -> str:
@@ -82,12 +84,12 @@ def _is_up() -> bool:
 def _figures(submission_id: str, films: int, started: datetime, accepted: datetime) -> dict[str, float]:
     with reading() as session:
         last, scored = session.execute(
-            select(func.max(Image.finished_at), func.count())
+            select(func.max(Image.finished_at), func.count().filter(Image.state == ImageState.SCORED))
             .join(Study)
-            .where(Study.submission_id == submission_id, Image.state == ImageState.SCORED)
+            .where(Study.submission_id == submission_id)
         ).one()
         predictions = session.scalar(select(func.count()).select_from(Prediction))
-    if scored != films:
+    if scored < MIN_SCORED_SHARE * films:
         raise click.ClickException(f"{scored} of {films} films were scored")
     return {
         "films_per_second": films / (last - accepted).total_seconds(),

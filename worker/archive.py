@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -56,15 +56,20 @@ def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> byt
         RejectedImage: not_found, not_readable, outside_root or too_many_bytes.
         TryAgainLater: the root itself is not there, or the file system fails or does not answer.
     """
+    return begin_to_read(root, path, roots, max_bytes)()
+
+
+def begin_to_read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> Callable[[], bytes]:
+    """Start to read a file below a named root, and return what waits for its bytes and raises what `read` does."""
+    return patience().begin(root, partial(_read, root, path, roots, max_bytes))
+
+
+def _read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
     check_path(path)
     if root not in roots:
         raise RejectedImage(Reason.OUTSIDE_ROOT, "the reference names a root that is not configured")
-    return patience().run(root, partial(_read, root, path, roots[root], max_bytes))
-
-
-def _read(root: str, path: str, folder: Path, max_bytes: int) -> bytes:
     try:
-        base = folder.resolve(strict=True)
+        base = roots[root].resolve(strict=True)
     except OSError as error:
         raise TryAgainLater(f"the root {root} is not there: is it mounted?") from error
     try:

@@ -7,8 +7,8 @@ hangs in is left alone for a while.
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import Any, NoReturn, TypeVar
 
 from worker.errors import TryAgainLater
 
@@ -38,11 +38,17 @@ class Patience:
         Raises:
             TryAgainLater: it takes too long, or an earlier read of the same folder still hangs.
         """
+        return self.begin(folder, read)()
+
+    def begin(self, folder: str, read: Callable[[], Result]) -> Callable[[], Result]:
+        """Start to read, and return what waits for the end and then does as `run` does."""
         if self._rests(folder):
-            raise TryAgainLater(f"the root {folder} does not answer")
-        future = self._threads.submit(read)
+            return partial(_refuse, folder)
+        return partial(self._result, folder, self._threads.submit(read), time.monotonic() + self._seconds)
+
+    def _result(self, folder: str, future: Future[Result], deadline: float) -> Result:
         try:
-            return future.result(timeout=self._seconds)
+            return future.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             if future.done():  # The read's own time-out: an answer, if a bad one.
                 raise
@@ -55,6 +61,10 @@ class Patience:
         hanging = [(since, future) for since, future in self._hanging[folder] if not future.done()]
         self._hanging[folder] = hanging
         return len(hanging) >= MAX_HANGING or any(time.monotonic() - since < REST_SECONDS for since, _ in hanging)
+
+
+def _refuse(folder: str) -> NoReturn:
+    raise TryAgainLater(f"the root {folder} does not answer")
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageFile, ImageOps, UnidentifiedImageError
 
 from worker.bounds import Grey, Limits, check_size
 from worker.codestreams import PROGRESSIVE, check_scans, read_header
@@ -48,9 +48,12 @@ def read_picture(data: bytes, limits: Limits) -> Grey:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         _check_header(image, data, limits)
-        _load(image)
+        _load(image, len(data))
         white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
-        return _to_grey(ImageOps.exif_transpose(image), deep_white_is_zero=white_is_zero)
+        ImageOps.exif_transpose(image, in_place=True)  # A copy of every film that lies right otherwise.
+        if image.mode == "L" and "transparency" not in image.info:
+            return np.asarray(image)
+        return _to_grey(image, deep_white_is_zero=white_is_zero)
     except UnidentifiedImageError as error:
         raise RejectedImage(
             Reason.UNSUPPORTED_FORMAT, "not an image of a format that is read: DICOM, " + ", ".join(FORMATS)
@@ -70,7 +73,7 @@ def read_plain_jpeg(stream: bytes) -> Grey:
     image = Image.open(io.BytesIO(stream), formats=("JPEG",))
     if image.mode != "L":
         raise ValueError("not grey")
-    _load(image)
+    _load(image, len(stream))
     return np.asarray(image)
 
 
@@ -82,10 +85,14 @@ def scaled(film: Grey, size: tuple[int, int]) -> Grey:
     return np.asarray(Image.fromarray(film).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _load(image: Image.Image) -> None:
-    """Decode; a JPEG at its reduced scale, grey straight from the decoder where it is grey."""
+def _load(image: ImageFile.ImageFile, size_bytes: int) -> None:
+    """Decode; a JPEG at its reduced scale, grey straight from the decoder where it is grey.
+
+    The decoder is given the whole file at once: Pillow takes the interpreter's lock between two pieces.
+    """
     if image.format == "JPEG":
         image.draft(image.mode, (JPEG_SIDE_PIXELS, JPEG_SIDE_PIXELS))
+        image.decodermaxblock = size_bytes
     image.load()
 
 

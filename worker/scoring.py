@@ -5,10 +5,12 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from worker.decoding import Grey, Limits, decode
 from worker.errors import ModelUnavailable, Reason, RejectedImage, TryAgainLater
 from worker.film_look import FilmLook, look_at
 from worker.ledger import Claim, Rejected, Scored
+from worker.pace import Pace
+from worker.readahead import Readahead
 from worker.records import Priority
 from worker.settings import Settings
 
@@ -69,17 +73,19 @@ class Batch:
 
 
 class Scorer:
-    """One process's scoring: the active network, threads that decode, and one thread that talks to the ledger.
+    """One process's scoring: the active network, threads that decode, one that claims and one that records.
 
-    The decoders release the interpreter's lock, so threads use every core. Claims and records go through one thread in
-    order, so that a film is claimed, decoded, predicted and recorded while its neighbours are at another step.
+    The decoders release the interpreter's lock, so threads use every core. Claims and records are made in order, and
+    beside each other: a film is claimed, decoded, predicted and recorded while its neighbours are at another step.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; load nothing yet."""
         self._settings = settings
         self._decoders = ThreadPoolExecutor(settings.decode_threads or os.cpu_count() or 1, thread_name_prefix="decode")
-        self._ledger = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._claims = ThreadPoolExecutor(1, thread_name_prefix="claim")
+        self._records = ThreadPoolExecutor(1, thread_name_prefix="record")
+        self._pace = Pace(settings.batch_size)
         self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
         self._roots = {**settings.image_roots, archive.ARCHIVE: settings.archive_dir}
         self._max_wait = {
@@ -121,19 +127,29 @@ class Scorer:
         behind: deque[Future[None]] = deque()
         claiming: Claiming | None = None
         films, more = 0, True
+        since = time.monotonic()
         while True:
-            if more and claiming is None and len(ahead) < BATCHES_AHEAD and time.monotonic() < deadline:
-                claiming = self._ledger.submit(self._claim, owner, together=films > 0)
+            decoded = bool(ahead) and ahead[0].films[-1].done()
+            # What is decoded no longer counts: its successor is claimed before the network is asked.
+            room = len(ahead) - decoded < BATCHES_AHEAD and time.monotonic() < deadline
+            if more and claiming is None and room:
+                claiming = self._claims.submit(self._claim, owner, together=films > 0)
             if claiming and (not ahead or claiming.done()):
                 version_id, claims = claiming.result()
                 claiming, films = None, films + len(claims)
                 more = bool(claims) and claims[0].attempt == 1
                 if claims:
                     ahead.append(self._decode(owner, claims, version_id))
+            elif ahead and not decoded:
+                coming: list[Future[Any]] = [ahead[0].films[-1], *filter(None, [claiming])]
+                wait(coming, return_when=FIRST_COMPLETED)
             elif ahead:
-                behind.append(self._predict(owner, ahead.popleft()))
+                batch = ahead.popleft()
+                behind.append(self._predict(owner, batch))
+                self._pace.note(len(batch.films), time.monotonic() - since)
                 while len(behind) > BATCHES_BEHIND:
                     behind.popleft().result()
+                since = time.monotonic()
             else:
                 break
         for record in behind:
@@ -147,7 +163,7 @@ class Scorer:
             claims = ledger.claim(
                 session,
                 owner,
-                limit=self._settings.batch_size,
+                limit=self._pace.films,
                 lease_seconds=self._settings.lease_seconds,
                 max_attempts=self._settings.max_attempts,
                 max_wait=self._max_wait,
@@ -195,15 +211,18 @@ class Scorer:
         try:
             scale = self._load(version_id)
         except ModelUnavailable:
-            self._ledger.submit(self._record, owner, [], [claim.image_id for claim in claims], 0).result()
+            self._records.submit(self._record, owner, [], [claim.image_id for claim in claims], 0).result()
             raise
         # A full batch is a backlog: its previews can wait, its neighbours cannot.
-        preview = len(claims) < self._settings.batch_size
+        preview = len(claims) < self._pace.films
         if not preview:
             self._unseen.extend(claims)
-        return Batch(
-            scale, [self._decoders.submit(self._prepare, claim, scale.classifier, preview=preview) for claim in claims]
-        )
+        files = Readahead(claims, self._begin_to_read)
+        prepare = partial(self._prepare, files, scale.classifier, preview=preview)
+        return Batch(scale, [self._decoders.submit(prepare, claim) for claim in claims])
+
+    def _begin_to_read(self, claim: Claim) -> Callable[[], bytes]:
+        return archive.begin_to_read(claim.root, claim.path, self._roots, self._limits.max_bytes)
 
     def _predict(self, owner: str, batch: Batch) -> Future[None]:
         """Ask the network about the films of a batch, and hand all outcomes to the ledger's thread."""
@@ -221,7 +240,7 @@ class Scorer:
         postponed = [result.image_id for result in results if isinstance(result, Postponed)]
         measurements.count_batch(len(prepared), [entry.reason for entry in outcomes if isinstance(entry, Rejected)])
         logger.info("a batch of %d: %d scored, %d postponed", len(results), len(prepared), len(postponed))
-        return self._ledger.submit(self._record, owner, outcomes, postponed, batch.scale.model_version_id)
+        return self._records.submit(self._record, owner, outcomes, postponed, batch.scale.model_version_id)
 
     @measurements.recording.time()
     @through_outages
@@ -234,11 +253,13 @@ class Scorer:
                 ledger.release(session, owner, postponed)
 
     @measurements.decoding.time()
-    def _prepare(self, claim: Claim, classifier: Classifier, *, preview: bool) -> Prepared | Rejected | Postponed:
+    def _prepare(
+        self, files: Readahead, classifier: Classifier, claim: Claim, *, preview: bool
+    ) -> Prepared | Rejected | Postponed:
         """Open and decode one film; runs in a thread, where the decoders release the interpreter lock."""
         sha256 = None
         try:
-            data = archive.read(claim.root, claim.path, self._roots, self._limits.max_bytes)
+            data = files.take(claim)
             sha256 = hashlib.sha256(data).hexdigest()
             if claim.sha256 and claim.sha256 != sha256:
                 raise RejectedImage(Reason.CHECKSUM_MISMATCH, "the file is not the one that the sender announced")
@@ -264,7 +285,7 @@ class Scorer:
 
     def _make_preview(self, claim: Claim) -> None:
         try:
-            data = archive.read(claim.root, claim.path, self._roots, self._limits.max_bytes)
+            data = self._begin_to_read(claim)()
             previews.put_preview(
                 decode(data, self._limits), hashlib.sha256(data).hexdigest(), self._settings.previews_dir
             )

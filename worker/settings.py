@@ -83,8 +83,8 @@ class Settings(BaseSettings):
     #: {"ris-results": {"url": "https://...", "secret": "whsec_..."}}.
     callbacks: dict[str, CallbackEndpoint] = Field(default_factory=dict)
 
-    #: Films of one batch: the network's fixed batch shape, and the most that one poison film can hold up.
-    batch_size: int = Field(default=32, ge=1, le=1024)
+    #: Most films of one batch, which one poison film can hold up; a slow network is asked about fewer at once.
+    batch_size: int = Field(default=64, ge=1, le=1024)
     #: 0 = one thread per core.
     decode_threads: int = Field(default=0, ge=0)
     #: A full-size CR in lossless DICOM is about 30 MB.
