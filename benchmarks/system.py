@@ -23,6 +23,8 @@ from worker.records import Image, ImageState, Prediction, Process, Study
 from worker.settings import settings
 
 PATIENCE_SECONDS = 300
+#: Films before the clock starts: until batches are as large as they get, and the network has seen every shape.
+WARM_UP = 200
 #: The detector refuses a few real films; more, and something else was measured.
 MIN_SCORED_SHARE = 0.95
 
@@ -58,7 +60,7 @@ def main(folder: Path, model: Path) -> None:
     with transaction() as session:
         registry.promote(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
     names = sorted(path.name for path in folder.iterdir())
-    warm, measured = names[:40], names[40:]
+    warm, measured = names[:WARM_UP], names[WARM_UP:]
     worker = subprocess.Popen(
         [sys.executable, "-m", "worker", "worker"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

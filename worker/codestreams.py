@@ -1,6 +1,7 @@
 """What the header of a JPEG, JPEG-LS or JPEG 2000 stream claims, read before a decoder believes it."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from worker.bounds import Limits
@@ -15,6 +16,7 @@ START_OF_JPEG = b"\xff\xd8"
 START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
 #: The box that holds the codestream in a JP2 file.
 JP2_CODESTREAM = b"jp2c"
+SCAN_MARKER = 0xDA
 SCAN = b"\xff\xda"
 #: Frame headers: SOF0 to SOF15 without the tables and extensions between them, and JPEG-LS's.
 FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
@@ -57,15 +59,22 @@ def read_header(stream: bytes) -> Header:
 
 
 def _jpeg(stream: bytes) -> Header:
+    marker, position = next(segment for segment in _segments(stream) if segment[0] in FRAMES)
+    precision, height, width, components = struct.unpack_from(">BHHB", stream, position)
+    return Header(width, height, components, precision, marker)
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker of each segment before the pixels, and where its content begins; never ends by itself."""
     position = len(START_OF_JPEG)
     while True:
         start, marker, length = struct.unpack_from(">BBH", stream, position)
         if start != 0xFF:  # noqa: PLR2004 - what every marker begins with
             raise ValueError("no marker where one must be")
-        if marker in FRAMES:
-            precision, height, width, components = struct.unpack_from(">BHHB", stream, position + 4)
-            return Header(width, height, components, precision, marker)
-        position += 1 if marker == 0xFF else 2 + length  # noqa: PLR2004 - a fill byte
+        if marker != 0xFF:  # noqa: PLR2004 - a fill byte
+            yield marker, position + 4
+            position += 1 + length
+        position += 1
 
 
 def _jpeg_2000(stream: bytes) -> Header:
@@ -77,12 +86,23 @@ def _jpeg_2000(stream: bytes) -> Header:
     return Header(right - left, bottom - top, components, (stream[start + 42] & 0x7F) + 1)
 
 
-def check_scans(stream: bytes, pixels: int, limits: Limits) -> None:
+def check_scans(stream: bytes, header: Header, limits: Limits) -> None:
     """Refuse a JPEG that asks to be walked over more often than any encoder does: it would only cost time.
 
     Raises:
         RejectedImage: corrupt.
     """
-    scans = stream.count(SCAN)
+    scans, pixels = _scans(stream, header), header.width * header.height
     if scans > MAX_SCANS or pixels * scans > SCANS_AT_THE_PIXEL_LIMIT * limits.max_pixels:
         raise RejectedImage(Reason.CORRUPT, f"a JPEG of {scans} scans; no encoder makes so many for this size")
+
+
+def _scans(stream: bytes, header: Header) -> int:
+    """Return how many scans a decoder walks through: one where the first has every component, as nearly every file."""
+    if header.frame == PROGRESSIVE:
+        return stream.count(SCAN)
+    try:
+        first = next(content for marker, content in _segments(stream) if marker == SCAN_MARKER)
+        return 1 if stream[first] == header.components else stream.count(SCAN)
+    except (struct.error, ValueError, IndexError) as error:
+        raise RejectedImage(Reason.CORRUPT, "the compressed picture ends before its pixels") from error

@@ -54,7 +54,7 @@ def stored_values(film: Dataset, limits: Limits) -> Stored:
         if (header.width, header.height, header.components) != (film.Columns, film.Rows, 1):
             raise RejectedImage(Reason.CORRUPT, "the compressed picture is not of the size that the file states")
         if header.is_plain_jpeg:
-            check_scans(stream, header.width * header.height, limits)
+            check_scans(stream, header, limits)
             return read_plain_jpeg(stream)
     return _unsigned(_decoded(film, PLUGINS[syntax]))
 

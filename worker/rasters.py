@@ -103,7 +103,7 @@ def _check_header(image: Image.Image, data: bytes, limits: Limits) -> None:
         header = read_header(data)
         # At its reduced scale the picture itself is small.
         bytes_per_pixel = BYTES_PER_COEFFICIENT * header.components if header.frame == PROGRESSIVE else 1
-        check_scans(data, width * height, limits)
+        check_scans(data, header, limits)
     check_size(width, height, limits, bytes_per_pixel)
     if getattr(image, "is_animated", False):
         raise RejectedImage(Reason.SEVERAL_FRAMES, "several frames or pages; a film is one")

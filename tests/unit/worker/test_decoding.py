@@ -111,6 +111,19 @@ def test_limits_are_checked_before_pixels_are_decoded():
     assert Reason.TOO_MANY_PIXELS == pixels_over.value.reason
 
 
+def test_a_jpeg_that_walks_over_its_pixels_again_and_again_is_refused_before_it_is_decoded():
+    """Only a progressive one can: a decoder refuses whatever comes after the one scan of a plain one."""
+    progressive = encoded(Image.fromarray(FILM), "JPEG", progressive=True)
+    last = progressive.rindex(b"\xff\xda")
+    with pytest.raises(RejectedImage, match=r"10\d scans"):
+        decode(progressive[:last] + 100 * progressive[last:-2] + progressive[-2:])
+
+    plain = encoded(Image.fromarray(FILM).convert("RGB"), "JPEG")
+    scan = plain[plain.rindex(b"\xff\xda") : -2]
+    with pytest.raises(RejectedImage, match="damaged"):
+        decode(plain[:-2] + 100 * scan + plain[-2:])
+
+
 def test_damage_anywhere_gives_a_film_or_a_rejection():
     """A thousand damaged files raise nothing but RejectedImage."""
     random = np.random.default_rng(0)
