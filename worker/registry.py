@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ from worker.records import Activation, ModelVersion
 MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"
 REPORT_FILE = "report.json"
+#: How directories begin that are being written, and when one belongs to a process that was killed.
+STAGING = ".staging-"
+ABANDONED_SECONDS = 3600
 #: The models that a new installation starts with: our best on real films, the paper's network on the same films, and
 #: one for drawn phantoms.
 SHIPPED_DIR = Path(__file__).parent / "shipped"
@@ -144,7 +148,10 @@ def publish(directory: Path, models_dir: Path) -> Path:
         verified(target, card.sha256)
         return target
     models_dir.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=models_dir))
+    for left in models_dir.glob(f"{STAGING}*"):
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=models_dir))
     try:
         copy = staging / card.version
         shutil.copytree(directory, copy)

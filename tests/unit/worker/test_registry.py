@@ -1,7 +1,9 @@
 """Publishing, registering, promoting and rolling back model versions."""
 
 import json
+import os
 import shutil
+import time
 
 import pytest
 
@@ -81,6 +83,18 @@ def test_a_published_directory_is_complete_and_leaves_nothing_behind(versions):
     assert ["test-a", "test-b", "test-c"] == sorted(path.name for path in settings().models_dir.iterdir())
     path, card = registry.verified(settings().models_dir / "test-a")
     assert card.sha256 == registry.sha256_of(path)
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(database):
+    """An hour later, since another may be writing at this moment."""
+    models = settings().models_dir
+    for name, age_seconds in (("old", 2 * 3600), ("new", 60)):
+        (models / f".staging-{name}" / "half").mkdir(parents=True)
+        os.utime(models / f".staging-{name}", (time.time() - age_seconds,) * 2)
+
+    published = registry.publish(registry.SHIPPED_PHANTOMS, models)
+
+    assert {".staging-new", published.name} == {path.name for path in models.iterdir()}
 
 
 def test_a_file_that_does_not_fit_its_card_is_not_published(database, tmp_path):
