@@ -12,6 +12,7 @@ from dashboard import access, display, problems, security, sessions
 from dashboard.administration import administration
 from dashboard.api import api
 from dashboard.auth import auth
+from dashboard.films import films
 from dashboard.health import health
 from dashboard.heat_maps import heat_maps
 from dashboard.lists import lists
@@ -33,6 +34,7 @@ BLUEPRINTS = (
     auth,
     lists,
     studies,
+    films,
     heat_maps,
     reviewing,
     uploads,

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, joinedload, selectinload
 
 from dashboard.worklist import Row, ranked, rows
+from worker.archive import preview_path
 from worker.records import Image, ModelVersion, Prediction, Study
 from worker.settings import settings
 
@@ -82,13 +82,5 @@ def images(session: Session, study_ids: Sequence[int]) -> list[Image]:
     return list(session.scalars(query))
 
 
-def preview_file(sha256: str | None) -> Path | None:
-    """Return the file of a film's preview, which the worker made when it decoded the film; None when there is none."""
-    if not sha256:
-        return None
-    path = settings().previews_dir / sha256[:2] / f"{sha256}.jpg"
-    return path if path.is_file() else None
-
-
 def _has_preview(image: Image) -> bool:
-    return preview_file(image.sha256) is not None
+    return bool(image.sha256) and preview_path(settings().previews_dir, image.sha256 or "").is_file()

@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from flask import Blueprint, abort, render_template, request, send_file
+from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from dashboard.access import READERS, REVIEWERS, requires
 from dashboard.callings import abstains, callings, operating_points
-from dashboard.examinations import Examination, earlier, examination, preview_file
+from dashboard.examinations import Examination, earlier, examination
 from dashboard.selection import row_id
 from dashboard.worklist import classes, rows
 from worker import reviews
 from worker.database import reading
-from worker.records import Image
 
 studies = Blueprint("studies", __name__)
 
@@ -40,18 +39,6 @@ def current(study_id: int) -> ResponseReturnValue:
     if not found:
         abort(404)
     return {"parts": {}, "reload": found[0].finished_count != row_id(request.args.get("finished"))}
-
-
-@studies.get("/films/<int(max=2147483647):image_id>/preview.jpg")
-@requires(READERS)
-def preview(image_id: int) -> ResponseReturnValue:
-    """Return the small grey picture that the worker made of a film."""
-    with reading() as session:
-        image = session.get(Image, image_id)
-    path = preview_file(image.sha256) if image else None
-    if path is None:
-        abort(404)
-    return send_file(path, mimetype="image/jpeg")
 
 
 def _context(session: Session, found: Examination) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
     films = MultipleFileField(
         "Films",
         [FileRequired("Choose at least one film.")],
-        render_kw={"accept": ".png,.jpg,.jpeg,.tif,.tiff,.bmp,.gif,.webp", "multiple": True},
+        render_kw={"accept": ".dcm,.dicom,.png,.jpg,.jpeg,.tif,.tiff,.bmp,.gif,.webp", "multiple": True},
     )
     priority = SelectField(
         "Priority",

@@ -122,7 +122,8 @@ def _too_few(films: Films) -> list[str]:
     drawn = resampling(len(films.truth), films.patients)
     found = {name: drawn.units_with(films.truth == index) for index, name in enumerate(films.classes)}
     return [
-        f"the gate has films of {count} patients with {name}, too few to judge: {LEAST_PATIENTS_PER_CLASS} are needed"
+        f"the gate has films of {count} patient{'s' * (count != 1)} with {name}, too few to judge: "
+        f"{LEAST_PATIENTS_PER_CLASS} are needed"
         for name, count in found.items()
         if count < LEAST_PATIENTS_PER_CLASS
     ]

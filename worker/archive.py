@@ -118,6 +118,11 @@ def preview_path(previews_dir: Path, sha256: str) -> Path:
     return previews_dir / sha256[:2] / f"{sha256}.jpg"
 
 
+def detail_path(previews_dir: Path, sha256: str) -> Path:
+    """Return where the picture in full of an image content lies, once somebody has asked for it."""
+    return previews_dir / sha256[:2] / f"{sha256}-detail.jpg"
+
+
 def _write_atomically(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with temporary_beside(target) as staging:

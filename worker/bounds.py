@@ -28,6 +28,9 @@ class Limits:
     max_pixels: int = 64_000_000
     #: Of the decoded picture while a decoder holds it, in bytes; a progressive JPEG keeps its coefficients, too.
     max_memory: int = 384 * 2**20
+    #: A JPEG is decoded at the smallest scale of its cosine transform that leaves the shorter side this long: what no
+    #: network of ours looks at is not computed, and a preview keeps its size.
+    jpeg_side_pixels: int = 512
 
 
 DEFAULT_LIMITS = Limits()

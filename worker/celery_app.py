@@ -15,6 +15,7 @@ from worker.settings import Settings, settings
 SCORE_REQUEST = "cxr.score.v1"
 SCORE = "thoraq.score"
 EXPLAIN = "thoraq.explain"
+DETAIL = "thoraq.detail"
 SWEEP = "thoraq.sweep"
 RETRAIN = "thoraq.retrain"
 RETRAIN_NIGHTLY = "thoraq.retrain_nightly"

@@ -55,7 +55,7 @@ def stored_values(film: Dataset, limits: Limits) -> Stored:
             raise RejectedImage(Reason.CORRUPT, "the compressed picture is not of the size that the file states")
         if header.is_plain_jpeg:
             check_scans(stream, header, limits)
-            return read_plain_jpeg(stream)
+            return read_plain_jpeg(stream, limits)
     return _unsigned(_decoded(film, PLUGINS[syntax]))
 
 

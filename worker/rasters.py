@@ -15,9 +15,6 @@ from worker.errors import Reason, RejectedImage
 
 #: What Pillow may open. Anything else, though Pillow knows it, is refused: fewer decoders, fewer holes.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
-#: A JPEG is decoded at the smallest scale of its cosine transform that leaves the shorter side this long: what no
-#: network of ours looks at is not computed, and a preview keeps its size.
-JPEG_SIDE_PIXELS = 512
 EIGHT_BITS = 8
 #: Pillow keeps grey values and palettes in one byte, deep ones in two, everything else in four.
 BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
@@ -48,7 +45,7 @@ def read_picture(data: bytes, limits: Limits) -> Grey:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         _check_header(image, data, limits)
-        _load(image, len(data))
+        _load(image, len(data), limits)
         white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
         ImageOps.exif_transpose(image, in_place=True)  # A copy of every film that lies right otherwise.
         if image.mode == "L" and "transparency" not in image.info:
@@ -63,7 +60,7 @@ def read_picture(data: bytes, limits: Limits) -> Grey:
         raise RejectedImage(Reason.CORRUPT, "the image data is damaged or cut short") from error
 
 
-def read_plain_jpeg(stream: bytes) -> Grey:
+def read_plain_jpeg(stream: bytes, limits: Limits) -> Grey:
     """Return the grey values of a one-component 8-bit JPEG whose header was checked, at its reduced scale.
 
     Raises:
@@ -73,7 +70,7 @@ def read_plain_jpeg(stream: bytes) -> Grey:
     image = Image.open(io.BytesIO(stream), formats=("JPEG",))
     if image.mode != "L":
         raise ValueError("not grey")
-    _load(image, len(stream))
+    _load(image, len(stream), limits)
     return np.asarray(image)
 
 
@@ -85,13 +82,13 @@ def scaled(film: Grey, size: tuple[int, int]) -> Grey:
     return np.asarray(Image.fromarray(film).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _load(image: ImageFile.ImageFile, size_bytes: int) -> None:
+def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
     """Decode; a JPEG at its reduced scale, grey straight from the decoder where it is grey.
 
     The decoder is given the whole file at once: Pillow takes the interpreter's lock between two pieces.
     """
     if image.format == "JPEG":
-        image.draft(image.mode, (JPEG_SIDE_PIXELS, JPEG_SIDE_PIXELS))
+        image.draft(image.mode, (limits.jpeg_side_pixels, limits.jpeg_side_pixels))
         image.decodermaxblock = size_bytes
     image.load()
 

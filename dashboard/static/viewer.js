@@ -9,6 +9,7 @@
     const film = find("film"), stage = find("stage"), picture = find("picture"), filter = root.querySelector("filter");
     const knobs = { window: find("window"), level: find("level"), zoom: find("zoom") };
     const start = { window: 256, level: 128, zoom: 1 };
+    const csrf = root.dataset.csrf;
     let inverted = false, x = 0, y = 0;
 
     const value = (name) => Number(knobs[name].value);
@@ -31,6 +32,25 @@
       stage.style.transform = `translate(${x}px, ${y}px) scale(${value("zoom")})`;
       for (const knob of Object.values(knobs)) knob.nextElementSibling.textContent = knob.value;
       find("invert").setAttribute("aria-pressed", inverted);
+      if (value("zoom") > 1) enlarge();
+    };
+
+    // Once a reader looks closer, or where there is no preview, a worker is asked for the picture in full.
+    let enlarged = false;
+    const enlarge = async () => {
+      if (enlarged) return;
+      enlarged = true;
+      try {
+        const answer = await asked(picture.dataset.detailAddress, csrf, () => true);
+        if (answer.state !== "done") throw new Error(answer.state);
+        picture.src = answer.picture;
+        await picture.decode();
+        picture.hidden = false;
+        find("missing")?.remove();
+      } catch {
+        const missing = find("missing");
+        if (missing) missing.lastElementChild.textContent = "There is no picture of this film now.";
+      }
     };
 
     const reset = () => {
@@ -79,26 +99,28 @@
     for (const knob of Object.values(knobs)) knob.addEventListener("input", draw);
     find("invert").addEventListener("click", () => { inverted = !inverted; draw(); });
     find("reset").addEventListener("click", () => { reset(); draw(); });
-    const heat = find("heat-choice") ? heatMap(find("heat-choice"), find("heat"), find("heat-status")) : null;
+    const heat = find("heat-choice") ? heatMap(find("heat-choice"), find("heat"), find("heat-status"), csrf) : null;
     find("controls").hidden = find("help").hidden = false;
+    if (picture.hidden) enlarge();
     draw();
   };
 
-  // Asks a worker for the heat map of a finding, waits for it, and lays it over the film.
-  const heatMap = (choice, overlay, status) => {
-    let last = choice.options[1].value;
-    const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+  const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
-    const fetched = async (finding) => {
-      const address = `${choice.dataset.heatAddress}/${encodeURIComponent(finding)}`;
-      const asked = await fetch(address, { method: "POST", headers: { "X-CSRFToken": choice.dataset.csrf } });
-      let answer = asked.ok ? await asked.json() : { state: "failed" };
-      for (let tries = 0; answer.state === "asked" && tries < 60 && choice.value === finding; tries += 1) {
-        await wait(1);
-        answer = await (await fetch(address, { cache: "no-store" })).json();
-      }
-      return answer;
-    };
+  // Asks a worker for a picture and waits for it, as long as it is wanted.
+  const asked = async (address, csrf, wanted) => {
+    const first = await fetch(address, { method: "POST", headers: { "X-CSRFToken": csrf } });
+    let answer = first.ok ? await first.json() : { state: "failed" };
+    for (let tries = 0; answer.state === "asked" && tries < 60 && wanted(); tries += 1) {
+      await wait(1);
+      answer = await (await fetch(address, { cache: "no-store" })).json();
+    }
+    return answer;
+  };
+
+  // Lays the heat map of a finding over the film.
+  const heatMap = (choice, overlay, status, csrf) => {
+    let last = choice.options[1].value;
 
     const show = async () => {
       const finding = choice.value;
@@ -108,7 +130,8 @@
       last = finding;
       status.textContent = "A worker draws it…";
       try {
-        const answer = await fetched(finding);
+        const address = `${choice.dataset.heatAddress}/${encodeURIComponent(finding)}`;
+        const answer = await asked(address, csrf, () => choice.value === finding);
         if (choice.value !== finding) return;
         if (answer.state !== "done") throw new Error(answer.state);
         overlay.src = answer.picture;

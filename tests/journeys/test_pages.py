@@ -112,6 +112,7 @@ def test_the_most_urgent_study_is_opened_looked_at_and_corrected(product, site):
     site.page.locator("[data-film]").focus()
     for key in ("+", "i", "]", "."):
         site.page.keyboard.press(key)
+    site.page.locator("[data-picture][src$='/detail.jpg']").wait_for()
     assert "scale(1.25)" in site.page.evaluate("document.querySelector('[data-stage]').style.transform")
     site.page.get_by_role("checkbox", name="Effusions").check()
     assert site.page.locator("[name=verdict][value=correct]").is_checked()

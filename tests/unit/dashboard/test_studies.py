@@ -8,7 +8,6 @@ from dashboard.accounts import Role
 from dashboard.selection import Filters, page
 from dashboard.worklist import rows as rows_of
 from worker.database import reading
-from worker.settings import settings
 
 
 @pytest.fixture(autouse=True)
@@ -159,29 +158,6 @@ def test_a_senseless_query_is_answered_all_the_same(client, rows, query):
     rows.study(None)
 
     assert 200 == client.get(f"/studies?{query}").status_code
-
-
-def test_a_preview_is_served_as_the_worker_made_it(client, rows, scores):
-    """From the previews' folder, by the film's row."""
-    study = rows.study(scores(Pneumonia=0.5), model=rows.model())
-    sha256 = f"{1:060x}{0:04x}"
-    path = settings().previews_dir / sha256[:2] / f"{sha256}.jpg"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"a picture")
-
-    address = re.search(r'src="(/films/\d+/preview.jpg)"', client.get(f"/studies/{study}").text)[1]
-    answer = client.get(address, buffered=True)
-
-    assert (200, b"a picture", "image/jpeg") == (answer.status_code, answer.data, answer.content_type)
-    assert "no-store" == answer.headers["Cache-Control"]
-
-
-def test_a_film_without_a_preview_is_said_and_its_address_is_not_found(client, rows):
-    """No broken picture."""
-    study = rows.study("corrupt")
-
-    assert "There is no preview of this film" in client.get(f"/studies/{study}").text
-    assert 404 == client.get("/films/1/preview.jpg").status_code
 
 
 @pytest.mark.parametrize("number", [4711, 2**31, 2**64, 10**40])
