@@ -7,7 +7,8 @@ import time
 import pytest
 from judging import attempts, copies, leased, one_outcome_each, score_with_phantoms, scored
 
-FILMS = 400
+#: More than a worker scores while it is told to stop.
+FILMS = 1000
 
 
 @pytest.fixture
