@@ -23,6 +23,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def started(tmp_path: Path) -> subprocess.Popen:
     """Start a demo that goes on until it is stopped."""
+    # What a script starts in the background ignores Ctrl-C, and so would whatever that starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [CHECKOUT / ".venv/bin/thoraq", "demo"]
     return subprocess.Popen(command, env=environment(tmp_path), cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
 
