@@ -1,10 +1,17 @@
 """What is killed in the middle of its work loses nothing and doubles nothing."""
 
 import os
+import random
 import signal
+import time
 
 from judging import copies, one_outcome_each, scored
 from sqlalchemy import text
+
+#: 10,000 before a release: THORAQ_TEST_KILLED_FILMS=10000.
+FILMS = int(os.environ.get("THORAQ_TEST_KILLED_FILMS", "2000"))
+SEED = int(os.environ.get("THORAQ_TEST_SEED", "0"))
+SECONDS_BETWEEN_KILLS = (10, 25)
 
 
 def test_killing_the_child_in_the_middle_of_real_films_loses_and_doubles_nothing(deployment, real_films):
@@ -37,6 +44,25 @@ def test_killing_the_child_loses_and_doubles_nothing(deployment, tmp_path):
 
     one_outcome_each(deployment, 600)
     assert "Worker exited prematurely: signal 9" in deployment.log("worker")
+
+
+def test_killing_the_child_every_few_seconds_loses_and_doubles_nothing(deployment, tmp_path):
+    """As batches come, whatever the child does at that moment, be it loading the network."""
+    (tmp_path / "films").mkdir()
+    copies(tmp_path / "films", FILMS)
+    deployment.start("worker")
+    accepted = deployment.json("submit", str(tmp_path / "films"))["submission_id"]
+    draws, kills = random.Random(SEED), 0
+
+    while scored(deployment) < FILMS:
+        time.sleep(draws.uniform(*SECONDS_BETWEEN_KILLS))
+        if scored(deployment) < FILMS:
+            deployment.kill_child("worker")
+            kills += 1
+
+    deployment.wait_until_finished(accepted)
+    one_outcome_each(deployment, FILMS)
+    assert kills
 
 
 def frozen_with_films_leased(deployment, pids) -> bool:
