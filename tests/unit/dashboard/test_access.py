@@ -1,6 +1,7 @@
 """Every endpoint declares who may call it, and the answer is the declared one for every role."""
 
 import base64
+from collections import defaultdict
 
 import pytest
 from flask import Flask
@@ -152,6 +153,30 @@ def test_every_endpoint_answers_each_role_as_declared(app, client, auth, role, m
         if refused == (role in EXPECTED[endpoint]):
             wrong.append((endpoint, method, answer.status_code))
 
+    assert [] == wrong
+
+
+@pytest.mark.parametrize("role", [*Role, None])
+def test_a_method_that_an_address_does_not_have_is_refused_to_every_role(app, client, auth, role):
+    """405 for all that nobody declared; HEAD answers as GET does, and OPTIONS shows nothing but the methods."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    if role:
+        client.post("/login", data={"name": auth.account(role), "password": "correct horse battery"})
+    declared = defaultdict(set)
+    for _, method, path in calls(app):
+        declared[path].add(method)
+
+    wrong = []
+    for path, methods in declared.items():
+        expected = dict.fromkeys({"POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods, 405)
+        expected["HEAD"] = client.get(path).status_code
+        for method, status in expected.items():
+            answer = client.open(path, method=method)
+            if status != answer.status_code or (method == "HEAD" and answer.data):
+                wrong.append((path, method, answer.status_code))
+        options = client.options(path)
+        if options.status_code == 200 and (options.data or methods - set(options.allow)):
+            wrong.append((path, "OPTIONS", options.data))
     assert [] == wrong
 
 
