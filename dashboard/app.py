@@ -27,6 +27,7 @@ from dashboard.settings import DashboardSettings, dashboard_settings
 from dashboard.studies import studies
 from dashboard.training import training
 from dashboard.uploads import uploads
+from dashboard.watching import watching
 
 #: A form of ours is a few hundred bytes; endpoints that take files raise this for whoever may use them.
 MAX_FORM_BYTES = 256 * 1024
@@ -41,6 +42,7 @@ BLUEPRINTS = (
     queues,
     promotions,
     models,
+    watching,
     training,
     administration,
     api,

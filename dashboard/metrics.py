@@ -1,7 +1,8 @@
 """`GET /metrics`: how the queue and the deployment stand, for Prometheus, from SQL. Workers measure their own work."""
 
 import hmac
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
@@ -14,8 +15,10 @@ from werkzeug.exceptions import Unauthorized
 
 from dashboard import sessions, vital_signs
 from dashboard.access import public
-from worker import registry
+from worker import registry, watch
 from worker.database import reading
+from worker.drift import Day, Kind
+from worker.records import ModelVersion
 
 metrics = Blueprint("metrics", __name__)
 
@@ -56,6 +59,7 @@ class Ledger(Collector):
         """Yield every figure."""
         yield from self._films()
         yield from self._deployment()
+        yield from self._watch()
 
     def _films(self) -> Iterator[Metric]:
         session = self._session
@@ -80,8 +84,35 @@ class Ledger(Collector):
             info = {"version": active.version, "trained_on": str(active.card["trained_on"])}
             yield InfoMetricFamily("thoraq_active_model", "The active model version.", info)
 
+    def _watch(self) -> Iterator[Metric]:
+        """Yield the figures of the newest day that is over, by source, each beside its reference where there is one."""
+        session = self._session
+        where = ["source", "version"]
+        films = GaugeMetricFamily("thoraq_watched_films", "Films of the last day.", labels=[*where, "state"])
+        means = GaugeMetricFamily("thoraq_watched_mean", "Means over a day's films.", labels=[*where, "figure", "of"])
+        shares = GaugeMetricFamily("thoraq_watched_share", "Films by top finding.", labels=[*where, "finding", "of"])
+        rows = watch.newest(session)
+        for row in rows:
+            place = [row.source, session.get_one(ModelVersion, row.model_version_id).version]
+            day = Day.model_validate(row.figures)
+            films.add_metric([*place, "scored"], day.scored)
+            films.add_metric([*place, "rejected"], day.rejected)
+            reference = watch.reference_of(session, row.source, row.model_version_id, before=row.day)
+            for of, figures in (("day", day), ("reference", reference or Day())):
+                for kind, moments in figures.moments.items():
+                    if moments.n:
+                        means.add_metric([*place, kind, of], moments.mean)
+                for finding, count in figures.labels.items():
+                    shares.add_metric([*place, finding, of], count / figures.scored)
+        yield from (films, means, shares)
+        raised = Counter(alarm.kind for alarm in (watch.recent_alarms(session, rows[0].day) if rows else ()))
+        alarms = GaugeMetricFamily("thoraq_drift_alarms", "Alarms over the last day.", labels=["kind"])
+        for kind in Kind:
+            alarms.add_metric([kind.value], raised[kind])
+        yield alarms
 
-def _gauge(name: str, text: str, labels: list[str], values: dict[tuple[str, str], int]) -> GaugeMetricFamily:
+
+def _gauge(name: str, text: str, labels: list[str], values: Mapping[tuple[str, str], int]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"thoraq_{name}", text, labels=labels)
     for label_values, value in sorted(values.items()):
         family.add_metric(list(label_values), value)

@@ -170,6 +170,12 @@ def recent_alarms(session: Session, since: date) -> list[DriftAlarm]:
     return list(session.scalars(query))
 
 
+def newest(session: Session) -> list[WatchedDay]:
+    """Return what was watched of the newest day, every source and version apart."""
+    last = select(func.max(WatchedDay.day)).scalar_subquery()
+    return list(session.scalars(select(WatchedDay).where(WatchedDay.day == last).order_by(WatchedDay.id)))
+
+
 def days(session: Session, source: str, since: date) -> list[WatchedDay]:
     """Return what was watched of one source, or of `EVERY_SOURCE`, from a day on, oldest first."""
     query = select(WatchedDay).where(WatchedDay.source == source, WatchedDay.day >= since)

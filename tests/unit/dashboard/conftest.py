@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker import study_results
 from worker.database import now, transaction
+from worker.drift import Day, Moments
 from worker.records import (
     Activation,
     Image,
@@ -32,6 +33,7 @@ from worker.records import (
     Study,
     Submission,
 )
+from worker.watch_records import DriftAlarm, WatchedDay
 
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
 MAX_UPLOAD_BYTES = 300_000
@@ -197,3 +199,26 @@ def scores(**changed: float) -> dict[str, float]:
 def scores_fixture():
     """A function that returns six probabilities, some of them given."""
     return scores
+
+
+@pytest.fixture
+def watched(rows: Rows) -> date:
+    """A reference of 240 films, and a brighter day after it with its alarm; that day."""
+    version = rows.model()
+    today = now().date()
+    with transaction() as session:
+        for days_ago, films, grey in ((3, 240, 100.0), (1, 40, 150.0)):
+            moments = {"grey_mean": Moments(n=films, total=films * grey, squares=films * (grey**2 + 25))}
+            figures = Day(scored=films, rejected=2, moments=moments, labels={"Effusions": films}).model_dump()
+            session.add(
+                WatchedDay(
+                    day=today - timedelta(days=days_ago), source="pacs-north", model_version_id=version, figures=figures
+                )
+            )
+        session.add(
+            DriftAlarm(
+                day=today - timedelta(days=1), source="pacs-north", model_version_id=version, kind="grey_mean",
+                reason="mean 150 of 40 films; the reference has 100",
+            )
+        )  # fmt: skip
+    return today - timedelta(days=1)

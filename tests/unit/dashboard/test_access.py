@@ -58,6 +58,7 @@ EXPECTED = {
     "models.figure": PEOPLE,
     "models.report": PEOPLE,
     "training.index": PEOPLE,
+    "watching.index": PEOPLE,
     "training.current": PEOPLE,
     "training.retrain": TRAINERS,
     "training.show": PEOPLE,
