@@ -1,13 +1,16 @@
 """`thoraq dashboard`: the web application under gunicorn, one process with threads."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import click
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings, dashboard_settings
+from worker import logs
 from worker.celery_app import broker_url
 from worker.settings import settings as worker_settings
 
@@ -15,6 +18,15 @@ from worker.settings import settings as worker_settings
 GRACE_SECONDS = 20
 #: Where gunicorn keeps its sign of life; on a disk, a slow write would look like a dead process.
 MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a private file in it
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's own lines in the form of all others; requests are logged by nobody."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401, ARG002 - gunicorn's signature
+        """Leave the lines to the handler of this process."""
+        self.error_log.setLevel(logging.INFO)
+        self.error_log.propagate = True
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -44,6 +56,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 def dashboard(host: str | None, port: int | None, threads: int | None) -> None:
     """Serve the web pages and the HTTP door until a signal stops it."""
     settings = dashboard_settings()
+    logs.configure(worker_settings())
     broker_url(worker_settings())
     Server(settings, options(settings, host=host, port=port, threads=threads)).run()
 
@@ -62,6 +75,7 @@ def options(
         "graceful_timeout": GRACE_SECONDS,
         # Query strings may carry a sender's own keys: requests are not logged.
         "accesslog": None,
+        "logger_class": Log,
         "control_socket_disable": True,
         "worker_tmp_dir": str(MEMORY) if MEMORY.is_dir() else None,
         "proc_name": "thoraq dashboard",
