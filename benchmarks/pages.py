@@ -10,6 +10,7 @@ import json
 import os
 import statistics
 import time
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 
 import click
@@ -133,6 +134,11 @@ def measure(rows: int) -> dict[str, dict[str, float]]:
         "worklist, by finding": lambda number: f"/studies?finding={CLASSES[number % 6]}",
         "worklist, by state": lambda _: "/studies?state=rejected",
         "worklist, by source and version": lambda number: f"/studies?source=pacs-{number % 7}&version=v3-000000000001",
+        "worklist, by finding and source": lambda number: (
+            f"/studies?finding={CLASSES[number % 6]}&source=pacs-{number % 7}"
+        ),
+        "worklist, by day": lambda number: f"/studies?since={_day(number % 5)}&until={_day(number % 5)}",
+        "all, by what fits nothing": lambda number: f"/studies?view=all&state=rejected&finding={CLASSES[number % 6]}",
         "all studies": lambda _: "/studies?view=all",
         "all studies, deep page": lambda number: f"/studies?view=all&after={rows // 2 + number}",
         "study": lambda number: f"/studies/{1 + (number * 7919) % rows}",
@@ -143,6 +149,10 @@ def measure(rows: int) -> dict[str, dict[str, float]]:
     for name, path in pages.items():
         found[name] = _times(client, [path(number) for number in range(SAMPLES)])
     return found
+
+
+def _day(days_ago: int) -> date:
+    return datetime.now(UTC).date() - timedelta(days=days_ago)
 
 
 def _times(client: FlaskClient, paths: list[str]) -> dict[str, float]:
