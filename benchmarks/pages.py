@@ -137,8 +137,8 @@ def measure(rows: int) -> dict[str, dict[str, float]]:
         "worklist, by finding and source": lambda number: (
             f"/studies?finding={CLASSES[number % 6]}&source=pacs-{number % 7}"
         ),
-        "worklist, by day": lambda number: f"/studies?since={_day(number % 5)}&until={_day(number % 5)}",
-        "all, by what fits nothing": lambda number: f"/studies?view=all&state=rejected&finding={CLASSES[number % 6]}",
+        "worklist, by day": lambda n: f"/studies?since={_day(n % 5)}&until={_day(n % 5)}",
+        "all, by what fits nothing": lambda n: f"/studies?view=all&state=rejected&finding={CLASSES[n % 6]}",
         "all studies": lambda _: "/studies?view=all",
         "all studies, deep page": lambda number: f"/studies?view=all&after={rows // 2 + number}",
         "study": lambda number: f"/studies/{1 + (number * 7919) % rows}",
