@@ -6,7 +6,7 @@ A network is asked once; everything in a report comes from these arrays, kept by
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,16 @@ class Answers:
     sha256: tuple[str, ...] = field(default=(), repr=False)
     #: Files that are no readable film; the report lists them, the stored answers do not.
     left_out: tuple[LeftOut, ...] = ()
+
+    def to(self, names: Sequence[str]) -> "Answers":
+        """Return the answers to these films, in this order.
+
+        Raises:
+            KeyError: one of them was not asked about.
+        """
+        row = {name: number for number, name in enumerate(self.names)}
+        rows = [row[name] for name in names]
+        return Answers(tuple(names), self.labels[rows], self.probabilities[rows])
 
     def __len__(self) -> int:
         """Return the number of films."""

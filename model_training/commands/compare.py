@@ -87,14 +87,19 @@ def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool
         raise click.UsageError(
             f"the models know different classes: {', '.join(card_a.classes)}, and {', '.join(card_b.classes)}"
         )
+    # Each model's detector leaves out films of its own.
+    both = [name for name in a.answers.names if name in set(b.answers.names)]
+    if not both:
+        raise click.UsageError("there is no film that both models take for one")
+    of_a, of_b = a.answers.to(both), b.answers.to(both)
     result: dict[str, Any] = compared(
-        a.answers.probabilities,
-        b.answers.probabilities,
-        a.answers.labels,
+        of_a.probabilities,
+        of_b.probabilities,
+        of_a.labels,
         card_a.classes,
         names=(card_a.version, card_b.version),
-        patients=patients_of(a.answers.names, a.manifest) if a.manifest else None,
-    )
+        patients=patients_of(of_a.names, a.manifest) if a.manifest else None,
+    ) | {"left_out": len({*a.answers.names, *b.answers.names}) - len(both)}
     if as_json:
         print_json(result)
     else:

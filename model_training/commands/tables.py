@@ -112,6 +112,8 @@ def print_comparison(comparison: Mapping[str, Any]) -> None:
             for name, part in figures.items()
         ),
     )
+    if comparison["left_out"]:
+        click.echo(f"Films that only one of them takes for one of its kind, and left out: {comparison['left_out']}")
     click.echo(
         f"Right only by {comparison['a']}: {mcnemar['a_right_b_wrong']}; only by {comparison['b']}: "
         f"{mcnemar['b_right_a_wrong']}; P {p_value(mcnemar['p'])} ({mcnemar['method']})"

@@ -11,6 +11,7 @@ from model_training.answers import keep
 from model_training.commands.compare import compare
 from model_training.commands.evaluate import evaluate
 from model_training.commands.report import report
+from worker.errors import Reason, RejectedImage
 from worker.registry import SHIPPED_FILMS, SHIPPED_PHANTOMS, read_card
 
 
@@ -165,6 +166,31 @@ def test_two_versions_are_compared_on_the_same_films(database, made, drawn):
     assert 0 == found["differences"]["accuracy"]["difference"]
     assert "On the same 8 films" in text
     assert "sensitivity, Left" in text
+
+
+def test_films_that_one_detector_refuses_are_left_out_of_both_and_counted(database, made, drawn, tmp_path, monkeypatch):
+    """Each model has a detector of its own."""
+    strict = tmp_path / "strict"
+    shutil.copytree(made[0], strict)
+    card = json.loads((strict / "card.json").read_text())
+    (strict / "card.json").write_text(json.dumps(card | {"version": "strict-1"}))
+    refused = []
+
+    def refusal(classifier, film):
+        if classifier.card.version != "strict-1" or refused:
+            return None
+        refused.append(film)
+        return RejectedImage(Reason.NOT_A_CHEST_FILM, "")
+
+    monkeypatch.setattr("worker.classifier.Classifier.refusal", refusal)
+    found = json.loads(run(compare, made[0], strict, "--data", drawn, "--json").stdout)
+    refused.clear()
+    text = run(compare, strict, made[0], "--data", drawn).stdout
+
+    assert (7, 1) == (found["n"], found["left_out"])
+    assert 0 == found["differences"]["accuracy"]["difference"]
+    assert "On the same 7 films" in text
+    assert "left out: 1" in text
 
 
 def test_one_version_is_not_compared_on_films(database, made, drawn):
