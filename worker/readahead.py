@@ -6,8 +6,8 @@ from threading import Lock
 
 from worker.ledger import Claim
 
-#: Files that are read while others are decoded. More would only lie in memory.
-FILES_AHEAD = 4
+#: Files that are read while others are decoded: one for each core of a small host. A file may have 64 MiB.
+FILES_AHEAD = 2
 
 
 class Readahead:

@@ -9,9 +9,9 @@ from judging import copies, one_outcome_each, scored
 from sqlalchemy import text
 
 #: 10,000 before a release: THORAQ_TEST_KILLED_FILMS=10000.
-FILMS = int(os.environ.get("THORAQ_TEST_KILLED_FILMS", "2000"))
+FILMS = int(os.environ.get("THORAQ_TEST_KILLED_FILMS", "4000"))
 SEED = int(os.environ.get("THORAQ_TEST_SEED", "0"))
-SECONDS_BETWEEN_KILLS = (10, 25)
+SECONDS_BETWEEN_KILLS = (10, 25) if FILMS >= 10_000 else (5, 12)
 
 
 def test_killing_the_child_in_the_middle_of_real_films_loses_and_doubles_nothing(deployment, real_films):
