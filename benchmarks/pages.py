@@ -30,19 +30,20 @@ FILMS_A_DAY = 10_000
 SAMPLES = 60
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
 
+#: Finding, source, version and what is read are independent of each other.
 POSTGRES = """
 INSERT INTO submissions (id, source, request_id, content_sha256, priority, refused, extra, received_at)
 SELECT lpad(to_hex(n), 32, '0'), 'pacs-' || n % 7, n::text, '', 1, '[]', '{{}}', {received}
 FROM generate_series(1, {rows}) AS n;
 INSERT INTO predictions (id, image_sha256, model_version_id, label, probability, probabilities, predicted_at)
-SELECT n, lpad(to_hex(n), 64, '0'), 1 + n / 2 % 2, {label}, 0.3 + (n % 700) / 1000.0, {said}, {received}
+SELECT n, lpad(to_hex(n), 64, '0'), 1 + n / 84 % 2, {label}, 0.3 + (n % 700) / 1000.0, {said}, {received}
 FROM generate_series(1, {rows}) AS n;
 INSERT INTO studies (id, submission_id, study_instance_uid, accession_number, patient_key, state, label, probability,
                      findings, finished_at, source, received_at, due_at, read_at, model_version_id)
 SELECT n, lpad(to_hex(n), 32, '0'), '1.2.' || n, 'A' || n, 'p' || n % ({rows} / 3 + 1), 'scored', {label},
        0.3 + (n % 700) / 1000.0, {decided}, {received}, 'pacs-' || n % 7, {received},
        {received} + interval '24 hours' * (0.7 - (n % 700) / 1000.0),
-       CASE WHEN n % 2 = 0 THEN {received} END, 1 + n / 2 % 2
+       CASE WHEN n / 42 % 2 = 0 THEN {received} END, 1 + n / 84 % 2
 FROM generate_series(1, {rows}) AS n;
 INSERT INTO images (id, study_id, reference, root, path, sha256, priority, state, attempts, received_at, finished_at,
                     prediction_id)
