@@ -36,13 +36,14 @@ SAMPLING_SECONDS = 0.02
 
 
 def draw(folder: Path, films: int, side: int) -> None:
-    """Write seeded noise as a training set; uncompressed, so that writing and reading it is quick."""
+    """Write seeded clouds as a training set, since noise is no film; uncompressed, so that reading it is quick."""
     random = np.random.default_rng(0)
     for number in range(films):
         split, name = TENTHS[number // len(CLASSES) % len(TENTHS)], CLASSES[number % len(CLASSES)]
         path = folder / split / name / f"{number:06}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(random.integers(0, 256, (side, side), dtype=np.uint8)).save(path)
+        coarse = Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8))
+        coarse.resize((side, side), Image.Resampling.BICUBIC).save(path)
 
 
 def compiled(side: int) -> Any:  # noqa: ANN401 - Keras has no types
