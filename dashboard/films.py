@@ -49,7 +49,7 @@ def state(image_id: int) -> ResponseReturnValue:
 
 
 @films.get(f"{ADDRESS}/detail.jpg")
-@requires(READERS, polled=True)
+@requires(READERS, polled=True, audited="view film in full")
 def detail(image_id: int) -> ResponseReturnValue:
     """Return the picture in full."""
     return _served(detail_path(settings().previews_dir, _film(image_id).sha256 or ""))

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -12,9 +13,10 @@ from sqlalchemy.orm import Session
 from dashboard import selection
 from dashboard.access import READERS, requires
 from worker import watch
-from worker.database import now, reading
+from worker.database import reading
 from worker.drift import MOMENTS, Day, Kind
 from worker.records import ModelVersion
+from worker.settings import settings
 
 watching = Blueprint("watching", __name__)
 
@@ -56,7 +58,7 @@ class Line:
 def index() -> ResponseReturnValue:
     """Show the last days of one source, or of all together."""
     source = request.args.get("source", watch.EVERY_SOURCE)
-    today = now().date()
+    today = datetime.now(ZoneInfo(settings().timezone)).date()
     with reading() as session:
         lines = _lines(session, source, today) if source.isprintable() else {}
         return render_template(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 import dashboard.tokens  # noqa: F401 - its tables belong to the schema
 import worker.tables  # noqa: F401 - likewise
@@ -34,4 +34,6 @@ with engine().connect() as connection, _tables_may_be_copied(connection):
         compare_type=True,
     )
     with context.begin_transaction():
+        if connection.dialect.name == "postgresql":  # A revision may rewrite a table of millions of rows.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         context.run_migrations()

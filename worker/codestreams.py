@@ -17,12 +17,15 @@ START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
 #: The box that holds the codestream in a JP2 file.
 JP2_CODESTREAM = b"jp2c"
 SCAN_MARKER = 0xDA
+#: Markers without a length, which have no place before the pixels; a decoder would pass over them and a walk would not.
+BARE_MARKERS = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 SCAN = b"\xff\xda"
 #: Frame headers: SOF0 to SOF15 without the tables and extensions between them, and JPEG-LS's.
 FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 #: Baseline, extended and progressive Huffman: what Pillow decodes.
 DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-PROGRESSIVE = 0xC2
+#: Baseline and extended: one pass over the pixels, where the first scan has every component.
+SEQUENTIAL = frozenset({0xC0, 0xC1})
 EIGHT_BITS = 8
 
 
@@ -71,6 +74,8 @@ def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
         start, marker, length = struct.unpack_from(">BBH", stream, position)
         if start != 0xFF:  # noqa: PLR2004 - what every marker begins with
             raise ValueError("no marker where one must be")
+        if marker in BARE_MARKERS:
+            raise ValueError("a marker that has no place before the pixels")
         if marker != 0xFF:  # noqa: PLR2004 - a fill byte
             yield marker, position + 4
             position += 1 + length
@@ -99,7 +104,7 @@ def check_scans(stream: bytes, header: Header, limits: Limits) -> None:
 
 def _scans(stream: bytes, header: Header) -> int:
     """Return how many scans a decoder walks through: one where the first has every component, as nearly every file."""
-    if header.frame == PROGRESSIVE:
+    if header.frame not in SEQUENTIAL:
         return stream.count(SCAN)
     try:
         first = next(content for marker, content in _segments(stream) if marker == SCAN_MARKER)

@@ -5,7 +5,7 @@ import logging
 from kombu.exceptions import OperationalError
 
 from worker import measurements
-from worker.celery_app import DETAIL, EXPLAIN, RETRAIN, SCORE, SCORE_QUEUE, TRAIN_QUEUE, app
+from worker.celery_app import DETAIL, EXPLAIN, PICTURE_QUEUE, RETRAIN, SCORE, SCORE_QUEUE, TRAIN_QUEUE, app
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +31,20 @@ def ring_scorers(images: int, batch_size: int) -> bool:
 
 def ring_explainer() -> bool:
     """Ring for the heat maps that are asked for; tell whether the broker heard it."""
-    return _ring(EXPLAIN, SCORE_QUEUE)
+    return _ring(EXPLAIN, PICTURE_QUEUE)
 
 
 def ring_for_detail(image_id: int) -> bool:
-    """Ask a worker for the picture in full of one film; tell whether the broker heard it. Nobody rings again."""
-    return _ring(DETAIL, SCORE_QUEUE, image_id=image_id)
+    """Ask a worker for the picture in full of one film; tell whether it will come. Nobody rings again.
+
+    Beyond `MAX_UNANSWERED` bells nobody rings: a reader who asks without end holds up no other for long.
+    """
+    try:
+        if _unanswered(PICTURE_QUEUE) >= MAX_UNANSWERED:
+            return False
+    except OperationalError:
+        return False
+    return _ring(DETAIL, PICTURE_QUEUE, image_id=image_id)
 
 
 def ring_trainer(run_id: int) -> bool:

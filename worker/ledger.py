@@ -272,7 +272,7 @@ def rescore(session: Session, study_ids: Sequence[int]) -> int:
         .values(state=ImageState.WAITING, prediction_id=None, attempts=0, priority=Priority.OFFPEAK)
         .returning(Image.id)
     ).all()
-    study_results.forget(session, study_ids)
+    study_results.forget(session, again)
     study_results.update(session, again)
     return len(again)
 

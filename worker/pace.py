@@ -4,6 +4,8 @@
 CLAIM_SECONDS = 0.45
 #: Films of the first claim, before anything is known.
 FIRST_CLAIM = 16
+#: Fewer would leave an urgent film no place beside one that waited too long, and some cores nothing to decode.
+LEAST_CLAIM = 4
 #: Of the newest batch in the mean: one that met a cold disk does not decide alone.
 NEWEST_SHARE = 0.3
 
@@ -11,9 +13,10 @@ NEWEST_SHARE = 0.3
 class Pace:
     """Follows the rate of the films, and says how many are claimed at once: a power of two, as networks are asked."""
 
-    def __init__(self, most: int) -> None:
-        """Begin with few films; never say more than `most`."""
+    def __init__(self, most: int, threads: int = 1) -> None:
+        """Begin with few films; never say more than `most`, nor fewer than there are threads to decode them."""
         self._most = most
+        self._least = min(most, max(LEAST_CLAIM, threads))
         self._seconds_per_film: float | None = None
 
     @property
@@ -22,7 +25,7 @@ class Pace:
         if self._seconds_per_film is None:
             return min(FIRST_CLAIM, self._most)
         fitting = max(1, int(CLAIM_SECONDS / self._seconds_per_film))
-        return min(self._most, 1 << (fitting.bit_length() - 1))
+        return max(self._least, min(self._most, 1 << (fitting.bit_length() - 1)))
 
     def note(self, films: int, seconds: float) -> None:
         """Take into account that so many films took so long, from the end of one batch to the end of the next.

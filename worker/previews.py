@@ -40,6 +40,8 @@ def put_pictures(image_id: int, settings: Settings) -> None:
         image = session.get(Film, image_id)
     if image is None or image.sha256 is None:
         return
+    if all(path(settings.previews_dir, image.sha256).is_file() for path in (detail_path, preview_path)):
+        return
     limits = Limits(settings.max_file_bytes, settings.max_pixels)
     roots = {**settings.image_roots, archive.ARCHIVE: settings.archive_dir}
     try:

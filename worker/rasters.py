@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFile, ImageOps, UnidentifiedImageError
 
 from worker.bounds import Grey, Limits, check_size
-from worker.codestreams import PROGRESSIVE, check_scans, read_header
+from worker.codestreams import SEQUENTIAL, check_scans, read_header
 from worker.errors import Reason, RejectedImage
 
 #: What Pillow may open. Anything else, though Pillow knows it, is refused: fewer decoders, fewer holes.
@@ -99,7 +99,7 @@ def _check_header(image: Image.Image, data: bytes, limits: Limits) -> None:
     if image.format == "JPEG":
         header = read_header(data)
         # At its reduced scale the picture itself is small.
-        bytes_per_pixel = BYTES_PER_COEFFICIENT * header.components if header.frame == PROGRESSIVE else 1
+        bytes_per_pixel = 1 if header.frame in SEQUENTIAL else BYTES_PER_COEFFICIENT * header.components
         check_scans(data, header, limits)
     check_size(width, height, limits, bytes_per_pixel)
     if getattr(image, "is_animated", False):

@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from threading import Lock
+from typing import NoReturn
 
 from worker.ledger import Claim
 
@@ -30,6 +32,17 @@ class Readahead:
         with self._lock:
             while self._due and (claim.image_id not in self._begun or len(self._begun) <= FILES_AHEAD):
                 coming = self._due.popleft()
-                self._begun[coming.image_id] = self._begin(coming)
+                self._begun[coming.image_id] = self._begun_or_failed(coming)
             wait = self._begun.pop(claim.image_id)
         return wait()
+
+    def _begun_or_failed(self, coming: Claim) -> Callable[[], bytes]:
+        """Return what waits for a file's bytes, or what raises why it could not be begun: in its own turn."""
+        try:
+            return self._begin(coming)
+        except Exception as error:  # noqa: BLE001 - it is raised, only later
+            return partial(_fail, error)
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error

@@ -3,6 +3,7 @@
 Knows files, cards and rows; never loads a network.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -149,8 +150,9 @@ def publish(directory: Path, models_dir: Path) -> Path:
         return target
     models_dir.mkdir(parents=True, exist_ok=True)
     for left in models_dir.glob(f"{STAGING}*"):
-        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # Another that publishes has finished, or cleared it away.
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=models_dir))
     try:
         copy = staging / card.version
@@ -160,7 +162,7 @@ def publish(directory: Path, models_dir: Path) -> Path:
         os.rename(copy, target)  # noqa: PTH104 - os.rename never replaces a directory that holds files
         _flush_to_disk(models_dir)
     finally:
-        shutil.rmtree(staging)
+        shutil.rmtree(staging, ignore_errors=True)
     return target
 
 

@@ -36,8 +36,15 @@ BATCHES_BEHIND = 2
 #: Films of a backlog whose previews are remembered; an older film gets its preview when somebody looks at it.
 PREVIEWS_OWED = 2_000
 
-#: By which version films are to be scored, and the films.
-Claiming = Future[tuple[int | None, list[Claim]]]
+
+@dataclass(frozen=True)
+class Claims:
+    """Films that were claimed together, and by which version they are to be scored."""
+
+    films: list[Claim]
+    model_version_id: int | None
+    #: As many as were asked for: a backlog.
+    full: bool
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,11 @@ class Scorer:
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; load nothing yet."""
         self._settings = settings
-        self._decoders = ThreadPoolExecutor(settings.decode_threads or os.cpu_count() or 1, thread_name_prefix="decode")
+        threads = settings.decode_threads or os.cpu_count() or 1
+        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._claims = ThreadPoolExecutor(1, thread_name_prefix="claim")
         self._records = ThreadPoolExecutor(1, thread_name_prefix="record")
-        self._pace = Pace(settings.batch_size)
+        self._pace = Pace(settings.batch_size, threads)
         self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
         self._roots = {**settings.image_roots, archive.ARCHIVE: settings.archive_dir}
         self._max_wait = {
@@ -116,8 +124,12 @@ class Scorer:
         deadline = time.monotonic() + self._settings.task_budget_seconds
         self._load(self._active_version_id())
         self._take_back(owner)
-        while self._flow(owner, deadline):
-            pass
+        try:
+            while self._flow(owner, deadline):
+                pass
+        except ModelUnavailable:
+            self._give_back(owner)
+            raise
         self._make_previews(deadline)
         with reading() as session:
             return ledger.any_waiting(session)
@@ -133,56 +145,67 @@ class Scorer:
         """
         ahead: deque[Batch] = deque()
         behind: deque[Future[None]] = deque()
-        claiming: Claiming | None = None
+        claiming: Future[Claims] | None = None
         films, more = 0, True
         since = time.monotonic()
-        while True:
-            decoded = bool(ahead) and ahead[0].films[-1].done()
-            # What is decoded no longer counts: its successor is claimed before the network is asked.
-            room = len(ahead) - decoded < BATCHES_AHEAD and time.monotonic() < deadline
-            if more and claiming is None and room:
-                claiming = self._claims.submit(self._claim, owner, together=films > 0)
-            if claiming and (not ahead or claiming.done()):
-                version_id, claims = claiming.result()
-                claiming, films = None, films + len(claims)
-                more = bool(claims) and claims[0].attempt == 1
-                if claims:
-                    ahead.append(self._decode(owner, claims, version_id))
-            elif ahead and not decoded:
-                coming: list[Future[Any]] = [ahead[0].films[-1], *filter(None, [claiming])]
-                wait(coming, return_when=FIRST_COMPLETED)
-            elif ahead:
-                batch = ahead.popleft()
-                behind.append(self._predict(owner, batch))
-                self._pace.note(len(batch.films), time.monotonic() - since)
-                while len(behind) > BATCHES_BEHIND:
-                    behind.popleft().result()
-                since = time.monotonic()
-            else:
-                break
+        try:
+            while True:
+                decoded = bool(ahead) and ahead[0].films[-1].done()
+                # What is decoded no longer counts: its successor is claimed before the network is asked.
+                room = len(ahead) - decoded < BATCHES_AHEAD and time.monotonic() < deadline
+                if more and claiming is None and room:
+                    claiming = self._claims.submit(self._claim, owner, together=films > 0)
+                if claiming and (not ahead or claiming.done()):
+                    claimed = claiming.result()
+                    claiming, films = None, films + len(claimed.films)
+                    more = bool(claimed.films) and claimed.films[0].attempt == 1
+                    if claimed.films:
+                        ahead.append(self._decode(owner, claimed))
+                elif ahead and not decoded:
+                    coming: list[Future[Any]] = [ahead[0].films[-1], *filter(None, [claiming])]
+                    wait(coming, return_when=FIRST_COMPLETED)
+                elif ahead:
+                    batch = ahead.popleft()
+                    behind.append(self._predict(owner, batch))
+                    while len(behind) > BATCHES_BEHIND:
+                        behind.popleft().result()
+                    self._pace.note(len(batch.films), time.monotonic() - since)
+                    since = time.monotonic()
+                else:
+                    break
+        finally:
+            # Whoever gives films back after an error must find all that were claimed, and no record on its way.
+            under_way: list[Future[Any]] = [*behind, *filter(None, [claiming])]
+            wait(under_way)
         for record in behind:
             record.result()
         return films
 
     @through_outages
-    def _claim(self, owner: str, *, together: bool) -> tuple[int | None, list[Claim]]:
+    def _claim(self, owner: str, *, together: bool) -> Claims:
         """Claim a batch and tell by which version it is to be scored."""
+        limit = self._pace.films
         with transaction() as session:
             claims = ledger.claim(
                 session,
                 owner,
-                limit=self._pace.films,
+                limit=limit,
                 lease_seconds=self._settings.lease_seconds,
                 max_attempts=self._settings.max_attempts,
                 max_wait=self._max_wait,
                 together=together,
             )
-            return registry.active_id(session), claims
+            return Claims(claims, registry.active_id(session), full=len(claims) >= limit)
 
     @through_outages
     def _take_back(self, owner: str) -> None:
         with transaction() as session:
             ledger.take_back(session, owner)
+
+    @through_outages
+    def _give_back(self, owner: str) -> None:
+        with transaction() as session:
+            ledger.give_back(session, owner)
 
     @through_outages
     def _active_version_id(self) -> int | None:
@@ -211,23 +234,23 @@ class Scorer:
             raise ModelUnavailable("no model version is loaded")
         return self._scale
 
-    def _decode(self, owner: str, claims: Sequence[Claim], version_id: int | None) -> Batch:
+    def _decode(self, owner: str, claimed: Claims) -> Batch:
         """Give the films of a batch to the decoders.
 
         Raises:
-            ModelUnavailable: another version has become active, and cannot be loaded; the films wait again, uncharged.
+            ModelUnavailable: another version has become active, and cannot be loaded; the films pause, uncharged.
         """
+        claims = claimed.films
         try:
-            scale = self._load(version_id)
+            scale = self._load(claimed.model_version_id)
         except ModelUnavailable:
             self._records.submit(self._record, owner, [], [claim.image_id for claim in claims], 0).result()
             raise
-        # A full batch is a backlog: its previews can wait, its neighbours cannot.
-        preview = len(claims) < self._pace.films
-        if not preview:
+        # In a backlog previews can wait, neighbours cannot.
+        if claimed.full:
             self._unseen.extend(claims)
         files = Readahead(claims, self._begin_to_read)
-        prepare = partial(self._prepare, files, scale.classifier, preview=preview)
+        prepare = partial(self._prepare, files, scale.classifier, preview=not claimed.full)
         return Batch(scale, [self._decoders.submit(prepare, claim) for claim in claims])
 
     def _begin_to_read(self, claim: Claim) -> Callable[[], bytes]:

@@ -46,9 +46,10 @@ def update(session: Session, image_ids: Sequence[int]) -> None:
     _summarise(session, list(stored), decide([*known, *_said_by(session, image_ids)]))
 
 
-def forget(session: Session, study_ids: Sequence[int]) -> None:
-    """Let what the films of studies said no longer decide: all of them will say it anew."""
-    session.execute(update_rows(Study).where(Study.id.in_(study_ids)).values(findings={}))
+def forget(session: Session, image_ids: Sequence[int]) -> None:
+    """Let what was said of these films' studies no longer decide: all their films will say it anew."""
+    studies = list(_lock_studies(session, image_ids))
+    session.execute(update_rows(Study).where(Study.id.in_(studies)).values(findings={}))
 
 
 def decide(evidence: Iterable[Evidence]) -> list[Evidence]:

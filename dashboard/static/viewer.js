@@ -48,6 +48,7 @@
         picture.hidden = false;
         find("missing")?.remove();
       } catch {
+        enlarged = false;
         const missing = find("missing");
         if (missing) missing.lastElementChild.textContent = "There is no picture of this film now.";
       }

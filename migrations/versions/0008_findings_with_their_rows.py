@@ -49,9 +49,11 @@ def upgrade() -> None:
         "WHERE study_id = studies.id) "
         "WHERE EXISTS (SELECT 1 FROM study_findings WHERE study_id = studies.id)"
     )
-    for name in LOOK:
-        of_film = f"(SELECT {name} FROM film_statistics WHERE image_id = images.id)"  # noqa: S608
-        op.execute(f"UPDATE images SET {name} = {of_film}")  # noqa: S608
+    op.execute(
+        f"UPDATE images SET ({', '.join(LOOK)}) = "  # noqa: S608
+        f"(SELECT {', '.join(LOOK)} FROM film_statistics WHERE image_id = images.id) "
+        "WHERE EXISTS (SELECT 1 FROM film_statistics WHERE image_id = images.id)"
+    )
     for table in ("film_statistics", "study_findings", "finding_probabilities"):
         op.drop_table(table)
     if dialect == "postgresql":  # SQLite cannot, and does not need to: every prediction names its probabilities.

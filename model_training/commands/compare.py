@@ -88,7 +88,8 @@ def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool
             f"the models know different classes: {', '.join(card_a.classes)}, and {', '.join(card_b.classes)}"
         )
     # Each model's detector leaves out films of its own.
-    both = [name for name in a.answers.names if name in set(b.answers.names)]
+    of_other = set(b.answers.names)
+    both = [name for name in a.answers.names if name in of_other]
     if not both:
         raise click.UsageError("there is no film that both models take for one")
     of_a, of_b = a.answers.to(both), b.answers.to(both)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker import consuming, doorbell, ledger, logs, measurements, presence
 from worker import intake as intake_door
-from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, SCORE_QUEUE, app, broker_url
+from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.database import forget_parent_connections, now, reading
 from worker.errors import RefusedSubmission
@@ -34,7 +34,7 @@ def worker() -> None:
     """
     # The first bell loads the network and takes up what waited while no worker was there.
     signals.worker_ready.connect(lambda **_: doorbell.ring_scorers(1, 1), weak=False)
-    run_celery_worker([SCORE_QUEUE], SCORER, ["worker.tasks"])
+    run_celery_worker([PICTURE_QUEUE, SCORE_QUEUE], SCORER, ["worker.tasks"])
 
 
 @click.command()

@@ -124,6 +124,21 @@ def test_a_jpeg_that_walks_over_its_pixels_again_and_again_is_refused_before_it_
         decode(plain[:-2] + 100 * scan + plain[-2:])
 
 
+def test_no_header_hides_how_often_a_jpeg_walks_over_its_pixels():
+    """An arithmetic frame is progressive, too; and a bare marker would send the walk past the true frame."""
+    progressive = encoded(Image.fromarray(FILM), "JPEG", progressive=True)
+    last = progressive.rindex(b"\xff\xda")
+    bomb = progressive[:last] + 100 * progressive[last:-2] + progressive[-2:]
+    with pytest.raises(RejectedImage, match=r"10\d scans"):
+        decode(bomb.replace(b"\xff\xc2", b"\xff\xca", 1))
+
+    plain = encoded(Image.fromarray(FILM), "JPEG")
+    comment = plain[2:].ljust(60_000, b"\0")
+    hidden = bomb[:2] + b"\xff\xd0" + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + bomb[2:]
+    with pytest.raises(RejectedImage):
+        decode(hidden)
+
+
 def test_damage_anywhere_gives_a_film_or_a_rejection():
     """A thousand damaged files raise nothing but RejectedImage."""
     random = np.random.default_rng(0)

@@ -17,10 +17,18 @@ def test_the_first_claim_is_small_and_never_more_than_the_most():
     assert (FIRST_CLAIM, 4) == (after(), after(most=4))
 
 
-@pytest.mark.parametrize(("films_per_second", "claimed"), [(1, 1), (10, 4), (40, 16), (150, 64), (1000, 64)], ids=str)
+@pytest.mark.parametrize(("films_per_second", "claimed"), [(1, 4), (10, 4), (40, 16), (150, 64), (1000, 64)], ids=str)
 def test_a_claim_takes_about_as_long_for_a_slow_network_as_for_a_fast_one(films_per_second, claimed):
     """A power of two, since the network is asked in those."""
     assert claimed == after(*[(16, 16 / films_per_second)] * 9)
+
+
+def test_a_claim_has_a_film_for_every_thread_however_slow():
+    """Fewer films would make it slower still, and those fewer again."""
+    pace = Pace(64, threads=16)
+    pace.note(16, 40)
+
+    assert 16 == pace.films
 
 
 def test_one_slow_batch_does_not_decide_and_many_do():

@@ -40,6 +40,22 @@ def test_a_few_files_are_begun_before_their_turn(files, begun):
     assert list(range(FILES_AHEAD + 2)) == begun
 
 
+def test_a_file_that_cannot_be_begun_fails_in_its_own_turn():
+    """And not in that of the film before it."""
+
+    def begin(claim):
+        if claim.image_id == 1:
+            raise RuntimeError("no thread")
+        return claim.path.encode
+
+    files = Readahead(CLAIMS, begin)
+
+    assert b"0.png" == files.take(CLAIMS[0])
+    with pytest.raises(RuntimeError, match="no thread"):
+        files.take(CLAIMS[1])
+    assert b"2.png" == files.take(CLAIMS[2])
+
+
 def test_each_file_is_read_once_and_an_error_is_its_own_films(files, begun):
     """Whatever order threads ask in."""
     for claim in (*CLAIMS[1::-1], *CLAIMS[2:-1]):
