@@ -1,6 +1,5 @@
 """The pages of the model registry: all versions, and one version's card, curves and evaluation report."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import Blueprint, abort, redirect, render_template, request, send_from_directory, url_for
@@ -11,12 +10,11 @@ from sqlalchemy.orm import Session
 from dashboard.access import READERS, TRAINERS, requires
 from dashboard.reports import CLASS_COLUMNS, by_group, headline, side_by_side, splits
 from dashboard.security import FIGURE_POLICY, REPORT_POLICY
-from worker import promotion, registry
+from worker import promotion, registry, watch
 from worker.database import now, reading
 from worker.paper import ROWS
 from worker.records import Activation, ModelVersion
 from worker.settings import settings
-from worker.watch_records import DriftAlarm
 
 models = Blueprint("models", __name__, url_prefix="/models")
 
@@ -46,7 +44,7 @@ def index() -> ResponseReturnValue:
         found = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
         active = registry.active(session)
         activations = _activations(session)
-        alarms = _alarms(session)
+        alarms = watch.recent_alarms(session, now().date() - timedelta(days=ALARM_DAYS))[:MAX_ALARMS]
         return render_template(
             "models/index.html",
             models=[(model, *headline(model.report, model.card)) for model in found],
@@ -149,10 +147,3 @@ def _activations(session: Session) -> list[Activation]:
     for activation in found:
         activation.model_version  # noqa: B018 - loaded while the session is open
     return found
-
-
-def _alarms(session: Session) -> Sequence[DriftAlarm]:
-    """Return what the watch raised lately, newest first."""
-    since = now().date() - timedelta(days=ALARM_DAYS)
-    query = select(DriftAlarm).where(DriftAlarm.day >= since).order_by(DriftAlarm.day.desc(), DriftAlarm.id.desc())
-    return session.scalars(query.limit(MAX_ALARMS)).all()

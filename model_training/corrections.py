@@ -16,7 +16,7 @@ from model_training.films import OnFilm, Size, ignore, limits_in_force
 from model_training.gate_split import LOCKED, GateSplit
 from worker import archive
 from worker.decoding import Grey, Limits, decode, resize
-from worker.errors import Reason, RejectedImage, TryAgainLater
+from worker.errors import RejectedImage, TryAgainLater
 from worker.reviews import ConfirmedLabel, LeftOutReview
 from worker.settings import settings
 
@@ -91,7 +91,7 @@ def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
     locked = _locked(data, gate, size)
     films: list[CorrectedFilm] = []
     left_out: list[LeftOutReview] = []
-    limits, roots = limits_in_force(), {**settings().image_roots, archive.ARCHIVE: settings().archive_dir}
+    limits, roots = limits_in_force(), archive.all_roots(settings())
     for done, label in enumerate(sorted(labels, key=lambda label: label.sha256), start=1):
         reason = _reason_against(label, contents_by_patient.get(label.patient, set()), data, locked)
         film = _opened(label, roots, limits, size) if reason is None else reason
@@ -136,9 +136,7 @@ def _reason_against(label: ConfirmedLabel, of_patient: set[str], data: Dataset, 
 def _opened(label: ConfirmedLabel, roots: Mapping[str, Any], limits: Limits, size: Size) -> Grey | str:
     """Return the film at the network's size, or why it cannot be read."""
     try:
-        data = archive.read(label.root, label.path, roots, limits.max_bytes)
-        if hashlib.sha256(data).hexdigest() != label.sha256:
-            return Reason.CHECKSUM_MISMATCH.value
+        data = archive.read_again(label.root, label.path, label.sha256, roots, limits.max_bytes)
         return resize(decode(data, limits), size)
     except RejectedImage as rejection:
         return rejection.reason.value

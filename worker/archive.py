@@ -15,10 +15,16 @@ from pathlib import Path, PurePosixPath
 
 from worker.errors import Reason, RejectedImage, TryAgainLater
 from worker.patience import patience
+from worker.settings import Settings
 
 #: The root under which intake stores what was uploaded; outside senders cannot refer to it.
 ARCHIVE = "archive"
 MAX_PATH_CHARACTERS = 1024
+
+
+def all_roots(settings: Settings) -> dict[str, Path]:
+    """Return every root by its name: those of others, and our archive."""
+    return {**settings.image_roots, ARCHIVE: settings.archive_dir}
 
 
 def check_path(path: str) -> None:
@@ -57,6 +63,19 @@ def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> byt
         TryAgainLater: the root itself is not there, or the file system fails or does not answer.
     """
     return begin_to_read(root, path, roots, max_bytes)()
+
+
+def read_again(root: str, path: str, sha256: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
+    """Return the bytes of a file whose content is known.
+
+    Raises:
+        RejectedImage: as `read`, and checksum_mismatch where it is another file by now.
+        TryAgainLater: as `read`.
+    """
+    data = read(root, path, roots, max_bytes)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise RejectedImage(Reason.CHECKSUM_MISMATCH, "the file is no longer the one that was scored")
+    return data
 
 
 def begin_to_read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> Callable[[], bytes]:

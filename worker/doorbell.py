@@ -43,6 +43,7 @@ def ring_for_detail(image_id: int) -> bool:
         if _unanswered(PICTURE_QUEUE) >= MAX_UNANSWERED:
             return False
     except OperationalError:
+        logger.warning("the broker does not tell how many pictures are asked for; nobody is rung for another")
         return False
     return _ring(DETAIL, PICTURE_QUEUE, image_id=image_id)
 

@@ -1,6 +1,5 @@
 """The heat maps that were asked for: open, decode, look, store. Knows no Celery."""
 
-import hashlib
 import logging
 import time
 
@@ -9,7 +8,7 @@ from PIL import Image
 
 from worker import archive, explanations
 from worker.classifier import Classifier
-from worker.decoding import Grey, Limits, decode
+from worker.decoding import Limits, decode
 from worker.errors import ModelUnavailable, RejectedImage, TryAgainLater
 from worker.explanations import Explanation, heat_map_path
 from worker.saliency import Heat
@@ -28,7 +27,7 @@ class Explainer:
         """Keep the settings; load nothing yet."""
         self._settings = settings
         self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
-        self._roots = {**settings.image_roots, archive.ARCHIVE: settings.archive_dir}
+        self._roots = archive.all_roots(settings)
         self._classifier: Classifier | None = None
 
     def explain_asked(self) -> None:
@@ -40,7 +39,7 @@ class Explainer:
     def _explain(self, explanation: Explanation) -> None:
         """Take one heat map from its film to its file, or to the reason why there is none."""
         try:
-            film = self._film(explanation)
+            film = decode(self._read(explanation), self._limits)
             classifier = self._load(explanation)
             heat = classifier.heat_map(classifier.prepare(film), explanation.finding)
             self._store(explanation, heat, film.shape)
@@ -51,16 +50,9 @@ class Explainer:
             explanations.finish(explanation.heat_map_id)
             logger.info("heat map %d is drawn", explanation.heat_map_id)
 
-    def _film(self, explanation: Explanation) -> Grey:
-        """Return the decoded film.
-
-        Raises:
-            TryAgainLater: its file is out of reach, or is not the one that was scored.
-        """
-        data = archive.read(explanation.root, explanation.path, self._roots, self._limits.max_bytes)
-        if hashlib.sha256(data).hexdigest() != explanation.image_sha256:
-            raise TryAgainLater("the file is no longer the one that was scored")
-        return decode(data, self._limits)
+    def _read(self, explanation: Explanation) -> bytes:
+        sha256, max_bytes = explanation.image_sha256, self._limits.max_bytes
+        return archive.read_again(explanation.root, explanation.path, sha256, self._roots, max_bytes)
 
     def _load(self, explanation: Explanation) -> Classifier:
         if self._classifier is None or self._classifier.card.version != explanation.version:

@@ -1,6 +1,5 @@
 """Pictures of films for the pages, which decode nothing themselves: a small one of each, a full one on demand."""
 
-import hashlib
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -43,11 +42,8 @@ def put_pictures(image_id: int, settings: Settings) -> None:
     if all(path(settings.previews_dir, image.sha256).is_file() for path in (detail_path, preview_path)):
         return
     limits = Limits(settings.max_file_bytes, settings.max_pixels)
-    roots = {**settings.image_roots, archive.ARCHIVE: settings.archive_dir}
     try:
-        data = archive.read(image.root, image.path, roots, limits.max_bytes)
-        if hashlib.sha256(data).hexdigest() != image.sha256:
-            raise TryAgainLater("the file is no longer the one that was scored")
+        data = archive.read_again(image.root, image.path, image.sha256, archive.all_roots(settings), limits.max_bytes)
         film = decode(data, replace(limits, jpeg_side_pixels=DETAIL_SIDE_PIXELS))
         _put(film, detail_path(settings.previews_dir, image.sha256), DETAIL_SIDE_PIXELS, DETAIL_JPEG_QUALITY)
         put_preview(film, image.sha256, settings.previews_dir)

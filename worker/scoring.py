@@ -81,7 +81,7 @@ class Batch:
 
 
 def _spare_the_collector() -> None:
-    """Have the garbage collector pass over all that is loaded now: each walk over it stops every thread for 0.1 s."""
+    """Have the garbage collector pass over all that is loaded now: each walk over it stops every thread for 0.2 s."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
@@ -103,7 +103,7 @@ class Scorer:
         self._records = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._pace = Pace(settings.batch_size, threads)
         self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
-        self._roots = {**settings.image_roots, archive.ARCHIVE: settings.archive_dir}
+        self._roots = archive.all_roots(settings)
         self._max_wait = {
             Priority.ROUTINE: timedelta(seconds=settings.max_wait_routine_seconds),
             Priority.OFFPEAK: timedelta(seconds=settings.max_wait_offpeak_seconds),
@@ -119,7 +119,7 @@ class Scorer:
             owner: under whose name films are claimed; what the same name had claimed before a crash waits again.
 
         Raises:
-            ModelUnavailable: there is no active version, or it cannot be loaded. Nothing is claimed.
+            ModelUnavailable: there is no active version, or it cannot be loaded. Nothing stays claimed.
         """
         deadline = time.monotonic() + self._settings.task_budget_seconds
         self._load(self._active_version_id())
@@ -160,7 +160,7 @@ class Scorer:
                     claiming, films = None, films + len(claimed.films)
                     more = bool(claimed.films) and claimed.films[0].attempt == 1
                     if claimed.films:
-                        ahead.append(self._decode(owner, claimed))
+                        ahead.append(self._decode(claimed))
                 elif ahead and not decoded:
                     coming: list[Future[Any]] = [ahead[0].films[-1], *filter(None, [claiming])]
                     wait(coming, return_when=FIRST_COMPLETED)
@@ -234,18 +234,13 @@ class Scorer:
             raise ModelUnavailable("no model version is loaded")
         return self._scale
 
-    def _decode(self, owner: str, claimed: Claims) -> Batch:
+    def _decode(self, claimed: Claims) -> Batch:
         """Give the films of a batch to the decoders.
 
         Raises:
-            ModelUnavailable: another version has become active, and cannot be loaded; the films pause, uncharged.
+            ModelUnavailable: another version has become active, and cannot be loaded.
         """
-        claims = claimed.films
-        try:
-            scale = self._load(claimed.model_version_id)
-        except ModelUnavailable:
-            self._records.submit(self._record, owner, [], [claim.image_id for claim in claims], 0).result()
-            raise
+        claims, scale = claimed.films, self._load(claimed.model_version_id)
         # In a backlog previews can wait, neighbours cannot.
         if claimed.full:
             self._unseen.extend(claims)

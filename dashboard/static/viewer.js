@@ -48,7 +48,7 @@
         picture.hidden = false;
         find("missing")?.remove();
       } catch {
-        enlarged = false;
+        setTimeout(() => { enlarged = false; }, 10_000); // Every movement of the film would ask again otherwise.
         const missing = find("missing");
         if (missing) missing.lastElementChild.textContent = "There is no picture of this film now.";
       }

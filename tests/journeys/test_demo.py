@@ -8,6 +8,8 @@ import signal
 import subprocess
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -21,12 +23,18 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "THORAQ_DATA_DIR": str(tmp_path / "data")}
 
 
-def started(tmp_path: Path) -> subprocess.Popen:
-    """Start a demo that goes on until it is stopped."""
+@contextmanager
+def started(tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """Start a demo that goes on until it is stopped; should a test fail, it is killed instead of waited for."""
     # What a script starts in the background ignores Ctrl-C, and so would whatever that starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [CHECKOUT / ".venv/bin/thoraq", "demo"]
-    return subprocess.Popen(command, env=environment(tmp_path), cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    options = {"env": environment(tmp_path), "cwd": CHECKOUT, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **options) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()
 
 
 def run(command: list[str], tmp_path: Path) -> str:

@@ -33,7 +33,7 @@ def test_every_line_of_its_log_is_json_where_that_is_asked_for(database, tmp_pat
     command = [sys.executable, "-m", "worker", "dashboard", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         lines = [process.stderr.readline()]
-        while "Booting worker" not in lines[-1]:
+        while lines[-1] and "Booting worker" not in lines[-1]:
             lines.append(process.stderr.readline())
         with suppress(OSError):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live?key=secret", timeout=10).read()

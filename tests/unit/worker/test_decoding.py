@@ -133,10 +133,15 @@ def test_no_header_hides_how_often_a_jpeg_walks_over_its_pixels():
         decode(bomb.replace(b"\xff\xc2", b"\xff\xca", 1))
 
     plain = encoded(Image.fromarray(FILM), "JPEG")
-    comment = plain[2:].ljust(60_000, b"\0")
-    hidden = bomb[:2] + b"\xff\xd0" + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + bomb[2:]
-    with pytest.raises(RejectedImage):
-        decode(hidden)
+    # As a segment, FF D0 would be 65,534 bytes long and end where the second comment shows a plain header.
+    comments = segment(bytes(65_000)) + segment(bytes(526) + plain[2:])
+    with pytest.raises(RejectedImage, match="no readable header"):
+        decode(bomb[:2] + b"\xff\xd0" + comments + bomb[2:])
+
+
+def segment(comment: bytes) -> bytes:
+    """Return a JPEG's comment."""
+    return b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
 
 
 def test_damage_anywhere_gives_a_film_or_a_rejection():

@@ -113,7 +113,8 @@ def test_a_film_that_is_another_one_by_now_is_not_explained(film):
 
     explanations.ask(1, "Effusions")
 
-    assert (HeatMapState.FAILED, "the file is no longer the one that was scored") == (row().state, row().detail)
+    why = "checksum_mismatch: the file is no longer the one that was scored"
+    assert (HeatMapState.FAILED, why) == (row().state, row().detail)
 
 
 def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, unanswered):
