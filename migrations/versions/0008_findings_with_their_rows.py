@@ -1,6 +1,6 @@
 """Probabilities stand in the row of their prediction and their study, a film's look in the row of the film.
 
-Two tables of six rows a film, and one of one, cost a batch most of its time in the database.
+Two tables of six rows a film, and one of one, cost thirteen inserts a film, and no question asks for one row of them.
 """
 
 from typing import Any
