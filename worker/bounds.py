@@ -19,9 +19,8 @@ MAX_ASPECT = 3
 class Limits:
     """What one file may cost.
 
-    A thread cannot be stopped, so time has no clock of its own: every decoder's work is bounded by bytes times pixels
-    times passes, which are checked in the headers. What gets past that hangs until the task's hard time limit, which
-    kills the process; the film is then tried alone.
+    A decoder's work is bounded by bytes times pixels times passes, which are checked in the headers. What gets past
+    that is ended with its decoder, and tried alone.
     """
 
     max_bytes: int = 64 * 2**20

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from worker import saliency
 from worker.backend import devices, keras, memory_errors
-from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey, resize
+from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey
 from worker.errors import ModelUnavailable, RejectedImage
-from worker.plausibility import FILM_CHECK_FILE, FilmCheck, load_film_check
+from worker.plausibility import FILM_CHECK_FILE, FilmCheck, for_network, load_film_check
 from worker.registry import ModelCard, verified
 from worker.saliency import Heat
 
@@ -30,7 +30,7 @@ class Classifier:
     ) -> None:
         """Wrap a loaded network; `load` is the way to get one from disk."""
         self.card = card
-        self._film_check = film_check
+        self.film_check = film_check
         self._network = network
         self._batch_size = batch_size
 
@@ -61,10 +61,7 @@ class Classifier:
         Raises:
             RejectedImage: not_a_chest_film, where the model has a detector.
         """
-        prepared = resize(film, self.card.input_size)
-        if self._film_check is not None:
-            self._film_check.check(prepared)
-        return prepared
+        return for_network(film, self.card.input_size, self.film_check)
 
     def refusal(self, prepared: Grey) -> RejectedImage | None:
         """Return why `prepare` refuses a film that has the network's input size already; None where it does not."""

@@ -213,6 +213,11 @@ def _finish_scored(session: Session, scored: Sequence[Scored], kept: Mapping[str
     session.connection().execute(update(Image).where(Image.id == bindparam("image_id")), rows)
 
 
+def charge(session: Session, owner: str, image_ids: Sequence[int]) -> None:
+    """Let images wait again during which a decoder died: the attempt stays counted, so each is claimed alone."""
+    _let_wait(session, Image.id.in_(image_ids) & (Image.owner == owner))
+
+
 def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
     """Give images back unharmed after trouble outside: the attempt is not charged, and they pause."""
     session.execute(

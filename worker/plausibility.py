@@ -83,6 +83,18 @@ class FilmCheck:
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def for_network(film: Grey, input_size: tuple[int, int], film_check: FilmCheck | None) -> Grey:
+    """Return a decoded film at a network's input size, (height, width): uint8.
+
+    Raises:
+        RejectedImage: not_a_chest_film, where there is a detector.
+    """
+    prepared = scaled(film, input_size)
+    if film_check is not None:
+        film_check.check(prepared)
+    return prepared
+
+
 def load_film_check(path: Path, sha256: str) -> FilmCheck:
     """Return a stored detector.
 

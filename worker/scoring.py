@@ -1,29 +1,27 @@
 """The main job as plain code: claim, open, decode, predict, record, all overlapped. Knows no Celery."""
 
 import gc
-import hashlib
 import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from worker import archive, ledger, measurements, previews, registry
+from worker import archive, ledger, measurements, registry
+from worker.bounds import Limits
 from worker.classifier import Classifier, device_name
 from worker.database import reading, through_outages, transaction
-from worker.decoding import Grey, Limits, decode
-from worker.errors import ModelUnavailable, Reason, RejectedImage, TryAgainLater
-from worker.film_look import FilmLook, look_at
+from worker.decoders import Answer, Crashed, decoders
+from worker.errors import ModelUnavailable
 from worker.ledger import Claim, Rejected, Scored
 from worker.pace import Pace
-from worker.readahead import Readahead
+from worker.preparing import Place, Postponed, Preparation, Prepared, Refused
 from worker.records import Priority
 from worker.settings import Settings
 
@@ -48,28 +46,12 @@ class Claims:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A decoded film at the network's input size."""
-
-    image_id: int
-    sha256: str
-    film: Grey
-    look: FilmLook
-
-
-@dataclass(frozen=True)
-class Postponed:
-    """A film that trouble outside kept from being read."""
-
-    image_id: int
-
-
-@dataclass(frozen=True)
 class Scale:
     """The loaded network and the row that names it: what a batch is scored by, from its decoding on."""
 
     classifier: Classifier
     model_version_id: int
+    preparation: Preparation
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,9 @@ class Batch:
     """Films on their way from claim to record."""
 
     scale: Scale
-    films: Sequence[Future[Prepared | Rejected | Postponed]]
+    claims: Sequence[Claim]
+    #: What becomes of them, some films each, in their order.
+    answers: Sequence[Future[list[Answer]]]
 
 
 def _spare_the_collector() -> None:
@@ -88,22 +72,20 @@ def _spare_the_collector() -> None:
 
 
 class Scorer:
-    """One process's scoring: the active network, threads that decode, one that claims and one that records.
+    """One process's scoring: the active network, processes that decode, a thread that claims and one that records.
 
-    The decoders release the interpreter's lock, so threads use every core. Claims and records are made in order, and
-    beside each other: a film is claimed, decoded, predicted and recorded while its neighbours are at another step.
+    Claims and records are made in order, and beside each other: a film is claimed, decoded, predicted and recorded
+    while its neighbours are at another step.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; load nothing yet."""
         self._settings = settings
-        threads = settings.decode_threads or os.cpu_count() or 1
-        self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        count = settings.decoders or os.cpu_count() or 1
+        self._decoders = decoders(count)
         self._claims = ThreadPoolExecutor(1, thread_name_prefix="claim")
         self._records = ThreadPoolExecutor(1, thread_name_prefix="record")
-        self._pace = Pace(settings.batch_size, threads)
-        self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
-        self._roots = archive.all_roots(settings)
+        self._pace = Pace(settings.batch_size, count)
         self._max_wait = {
             Priority.ROUTINE: timedelta(seconds=settings.max_wait_routine_seconds),
             Priority.OFFPEAK: timedelta(seconds=settings.max_wait_offpeak_seconds),
@@ -150,7 +132,7 @@ class Scorer:
         since = time.monotonic()
         try:
             while True:
-                decoded = bool(ahead) and ahead[0].films[-1].done()
+                decoded = bool(ahead) and ahead[0].answers[-1].done()
                 # What is decoded no longer counts: its successor is claimed before the network is asked.
                 room = len(ahead) - decoded < BATCHES_AHEAD and time.monotonic() < deadline
                 if more and claiming is None and room:
@@ -162,14 +144,14 @@ class Scorer:
                     if claimed.films:
                         ahead.append(self._decode(claimed))
                 elif ahead and not decoded:
-                    coming: list[Future[Any]] = [ahead[0].films[-1], *filter(None, [claiming])]
+                    coming: list[Future[Any]] = [ahead[0].answers[-1], *filter(None, [claiming])]
                     wait(coming, return_when=FIRST_COMPLETED)
                 elif ahead:
                     batch = ahead.popleft()
                     behind.append(self._predict(owner, batch))
                     while len(behind) > BATCHES_BEHIND:
                         behind.popleft().result()
-                    self._pace.note(len(batch.films), time.monotonic() - since)
+                    self._pace.note(len(batch.claims), time.monotonic() - since)
                     since = time.monotonic()
                 else:
                     break
@@ -224,7 +206,14 @@ class Scorer:
         classifier = Classifier.load(
             self._settings.models_dir / row.version, sha256=row.sha256, batch_size=self._settings.batch_size
         )
-        self._scale = Scale(classifier, row.id)
+        preparation = Preparation(
+            roots=archive.all_roots(self._settings),
+            limits=Limits(self._settings.max_file_bytes, self._settings.max_pixels),
+            previews_dir=self._settings.previews_dir,
+            input_size=classifier.card.input_size,
+            film_check=classifier.film_check,
+        )
+        self._scale = Scale(classifier, row.id, preparation)
         _spare_the_collector()
         logger.info("scoring with %s", row.version)
         return self._scale
@@ -244,62 +233,54 @@ class Scorer:
         # In a backlog previews can wait, neighbours cannot.
         if claimed.full:
             self._unseen.extend(claims)
-        files = Readahead(claims, self._begin_to_read)
-        prepare = partial(self._prepare, files, scale.classifier, preview=not claimed.full)
-        return Batch(scale, [self._decoders.submit(prepare, claim) for claim in claims])
+        return Batch(scale, claims, self._prepare(claims, scale, preview=not claimed.full))
 
-    def _begin_to_read(self, claim: Claim) -> Callable[[], bytes]:
-        return archive.begin_to_read(claim.root, claim.path, self._roots, self._limits.max_bytes)
+    def _prepare(self, claims: Sequence[Claim], scale: Scale, *, preview: bool) -> list[Future[list[Answer]]]:
+        places = [Place(claim.root, claim.path, claim.sha256) for claim in claims]
+        return self._decoders.prepare(places, scale.preparation, preview=preview)
 
     def _predict(self, owner: str, batch: Batch) -> Future[None]:
         """Ask the network about the films of a batch, and hand all outcomes to the ledger's thread."""
-        results = [film.result() for film in batch.films]
-        prepared = [result for result in results if isinstance(result, Prepared)]
-        outcomes: list[Scored | Rejected] = [result for result in results if isinstance(result, Rejected)]
+        answers = [answer for part in batch.answers for answer in part.result()]
+        ids = [claim.image_id for claim in batch.claims]
+        prepared = [(number, film) for number, film in zip(ids, answers, strict=True) if isinstance(film, Prepared)]
+        outcomes: list[Scored | Rejected] = [
+            Rejected(number, film.sha256, film.reason, film.detail)
+            for number, film in zip(ids, answers, strict=True)
+            if isinstance(film, Refused)
+        ]
+        measurements.count_batch(len(prepared), [entry.reason for entry in outcomes if isinstance(entry, Rejected)])
         if prepared:
             classes = batch.scale.classifier.card.classes
             with measurements.predicting.time():
-                probabilities = batch.scale.classifier.predict(np.stack([result.film for result in prepared]))
+                probabilities = batch.scale.classifier.predict(np.stack([film.film for _, film in prepared]))
             outcomes += [
-                Scored(result.image_id, result.sha256, dict(zip(classes, row, strict=True)), result.look)
-                for result, row in zip(prepared, probabilities.tolist(), strict=True)
+                Scored(number, film.sha256, dict(zip(classes, row, strict=True)), film.look)
+                for (number, film), row in zip(prepared, probabilities.tolist(), strict=True)
             ]
-        postponed = [result.image_id for result in results if isinstance(result, Postponed)]
-        measurements.count_batch(len(prepared), [entry.reason for entry in outcomes if isinstance(entry, Rejected)])
-        logger.info("a batch of %d: %d scored, %d postponed", len(results), len(prepared), len(postponed))
-        return self._records.submit(self._record, owner, outcomes, postponed, batch.scale.model_version_id)
+        postponed = [number for number, film in zip(ids, answers, strict=True) if isinstance(film, Postponed)]
+        crashed = [number for number, film in zip(ids, answers, strict=True) if isinstance(film, Crashed)]
+        logger.info("a batch of %d: %d scored, %d postponed", len(ids), len(prepared), len(postponed))
+        for reason in {film.detail for film in answers if isinstance(film, Postponed)}:
+            logger.warning("films are postponed: %s", reason)
+        return self._records.submit(self._record, owner, outcomes, postponed, crashed, batch.scale.model_version_id)
 
     @measurements.recording.time()
     @through_outages
     def _record(
-        self, owner: str, outcomes: Sequence[Scored | Rejected], postponed: Sequence[int], model_version_id: int
+        self,
+        owner: str,
+        outcomes: Sequence[Scored | Rejected],
+        postponed: Sequence[int],
+        crashed: Sequence[int],
+        model_version_id: int,
     ) -> None:
         with transaction() as session:
             ledger.record(session, owner, outcomes, model_version_id)
             if postponed:
                 ledger.release(session, owner, postponed)
-
-    @measurements.decoding.time()
-    def _prepare(
-        self, files: Readahead, classifier: Classifier, claim: Claim, *, preview: bool
-    ) -> Prepared | Rejected | Postponed:
-        """Open and decode one film; runs in a thread, where the decoders release the interpreter lock."""
-        sha256 = None
-        try:
-            data = files.take(claim)
-            sha256 = hashlib.sha256(data).hexdigest()
-            if claim.sha256 and claim.sha256 != sha256:
-                raise RejectedImage(Reason.CHECKSUM_MISMATCH, "the file is not the one that the sender announced")
-            film = decode(data, self._limits)
-            if preview:
-                previews.put_preview(film, sha256, self._settings.previews_dir)
-            prepared = classifier.prepare(film)
-            return Prepared(claim.image_id, sha256, prepared, look_at(film, prepared))
-        except RejectedImage as error:
-            return Rejected(claim.image_id, sha256, error.reason, error.detail)
-        except TryAgainLater as error:
-            logger.warning("a film is postponed: %s", error)
-            return Postponed(claim.image_id)
+            if crashed:
+                ledger.charge(session, owner, crashed)
 
     def _make_previews(self, deadline: float) -> None:
         """Make the previews that a backlog left behind, the newest first, until something waits to be scored."""
@@ -308,13 +289,4 @@ class Scorer:
                 if ledger.any_waiting(session):
                     return
             due = [self._unseen.pop() for _ in range(min(len(self._unseen), self._settings.batch_size))]
-            list(self._decoders.map(self._make_preview, due))
-
-    def _make_preview(self, claim: Claim) -> None:
-        try:
-            data = self._begin_to_read(claim)()
-            previews.put_preview(
-                decode(data, self._limits), hashlib.sha256(data).hexdigest(), self._settings.previews_dir
-            )
-        except (RejectedImage, TryAgainLater) as error:
-            logger.info("a film has no preview: %s", error)
+            wait(self._prepare(due, self._loaded(), preview=True))

@@ -85,8 +85,8 @@ class Settings(BaseSettings):
 
     #: Most films of one batch, which one poison film can hold up; a slow network is asked about fewer at once.
     batch_size: int = Field(default=64, ge=1, le=1024)
-    #: 0 = one thread per core.
-    decode_threads: int = Field(default=0, ge=0)
+    #: Processes that decode; 0 = one per core.
+    decoders: int = Field(default=0, ge=0)
     #: A full-size CR in lossless DICOM is about 30 MB.
     max_file_bytes: int = Field(default=64 * 2**20, ge=1)
     #: 8000 x 8000: larger than any radiography detector sold.

@@ -15,7 +15,7 @@ from celery import Task
 from celery.exceptions import Reject
 from sqlalchemy.exc import DBAPIError
 
-from worker import celery_app, doorbell, intake, measurements, presence, previews, retraining, sweeper
+from worker import celery_app, doorbell, enlarging, intake, measurements, presence, retraining, sweeper
 from worker.callbacks import Courier
 from worker.celery_app import app
 from worker.database import is_outage, through_outages
@@ -65,7 +65,7 @@ def explain() -> None:
 def show_in_full(image_id: int) -> None:
     """Make the picture that a reader zooms into."""
     with _dying_of_lack_of_memory():
-        previews.put_pictures(image_id, settings())
+        enlarging.draw(image_id, settings())
 
 
 @app.task(name=celery_app.SCORE, bind=True)

@@ -175,7 +175,7 @@ def letting_few_pass():
                         raise RejectedImage(Reason.NOT_A_CHEST_FILM, "one too many")
 
             loaded = Classifier.load(directory)
-            loaded._film_check = Counting()
+            loaded.film_check = Counting()
             return loaded
 
         return letting_pass

@@ -5,13 +5,14 @@ import io
 import json
 import os
 import signal
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
 from sqlalchemy import select
 
-from worker import archive, intake, outcomes, registry
+from worker import archive, decoders, intake, outcomes, registry
 from worker.classifier import Classifier
 from worker.database import reading
 from worker.decoding import decode
@@ -128,7 +129,7 @@ def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
 def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monkeypatch):
     """Its parent lives on, the message is delivered again, and its films are tried one by one."""
     ended = []
-    monkeypatch.setattr("worker.scoring.decode", lambda *_arguments: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("worker.scoring.Scorer._predict", lambda *_arguments: (_ for _ in ()).throw(MemoryError))
     monkeypatch.setattr("worker.tasks.os.kill", lambda *arguments: ended.append(arguments))
 
     with pytest.raises(MemoryError):
@@ -137,3 +138,25 @@ def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monke
     assert [(os.getpid(), signal.SIGKILL)] == ended
     with reading() as session:
         assert "scoring" == session.scalars(select(Image)).one().state
+
+
+def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, phantom_model, monkeypatch):
+    """The attempts are counted, its neighbours are scored, and this process lives on."""
+    deadly = hashlib.sha256(png(draw("Effusions", 1))).hexdigest()
+    films, asked = [png(draw("Effusions", seed)) for seed in range(3)], []
+    prepare = decoders.Decoders.prepare
+
+    def dying(self, places, preparation, *, preview):
+        asked.append(len(places))
+        answers = [answer for part in prepare(self, places, preparation, preview=preview) for answer in part.result()]
+        done = Future()
+        done.set_result([decoders.Crashed("killed") if getattr(a, "sha256", "") == deadly else a for a in answers])
+        return [done]
+
+    monkeypatch.setattr("worker.decoders.Decoders.prepare", dying)
+
+    rows = submit((str(number), film) for number, film in enumerate(films))
+
+    assert {"0": "scored", "1": "rejected", "2": "scored"} == {name: row.outcome for name, row in rows.items()}
+    assert "crashed_the_worker" == rows["1"].reason
+    assert [3, 1, 1] == asked

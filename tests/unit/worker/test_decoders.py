@@ -1,0 +1,229 @@
+"""Decoders are processes of their own: what one dies of costs one film an attempt, and nothing else."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image as Picture
+
+from worker import preparing, registry
+from worker.bounds import Limits
+from worker.classifier import Classifier
+from worker.decoders import Crashed, Decoders
+from worker.decoding import decode
+from worker.errors import Reason
+from worker.phantoms import draw
+from worker.plausibility import FilmCheck
+from worker.preparing import FILES_AHEAD, Place, Postponed, Preparation, Prepared, Refused
+
+FILMS = 5
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(registry.SHIPPED_PHANTOMS)
+
+
+@pytest.fixture
+def preparation(tmp_path, classifier) -> Preparation:
+    """Five phantoms below the root `films`, named by their numbers."""
+    for seed in range(FILMS):
+        Picture.fromarray(draw("Opacity", seed)).save(tmp_path / f"{seed}.png")
+    check = classifier.film_check
+    return Preparation({"films": tmp_path}, Limits(), tmp_path / "previews", classifier.card.input_size, check)
+
+
+@pytest.fixture
+def before() -> set[psutil.Process]:
+    """The decoders of other tests."""
+    return processes()
+
+
+@pytest.fixture
+def one(before) -> Iterator[Decoders]:
+    """A single decoder, so that it is known who decodes what."""
+    with contextlib.closing(Decoders(1)) as decoders:
+        yield decoders
+
+
+def prepared(decoders, preparation, *paths, preview=False):
+    places = [Place("films", path, None) for path in paths or [f"{seed}.png" for seed in range(FILMS)]]
+    return [answer for part in decoders.prepare(places, preparation, preview=preview) for answer in part.result()]
+
+
+def processes() -> set[psutil.Process]:
+    ours = psutil.Process().children(recursive=True)
+    return {child for child in ours if "worker.decoders" in " ".join(child.cmdline())}
+
+
+def kinds(answers):
+    return [type(answer) for answer in answers]
+
+
+def test_a_film_comes_back_as_it_would_be_prepared_here(preparation, classifier, tmp_path):
+    """In the order of the question, whoever of several decoders prepared it."""
+    with contextlib.closing(Decoders(2)) as two:
+        answers = prepared(two, preparation, preview=True)
+
+    assert [Prepared] * FILMS == kinds(answers)
+    for seed, answer in enumerate(answers):
+        data = (tmp_path / f"{seed}.png").read_bytes()
+        assert np.array_equal(classifier.prepare(decode(data)), answer.film)
+        assert (tmp_path / "previews" / answer.sha256[:2] / f"{answer.sha256}.jpg").is_file()
+        assert float(answer.film.mean()) == answer.look.grey_mean
+
+
+def test_reasons_cross_the_pipe(one, preparation, tmp_path):
+    """The film's fault and trouble outside stay apart."""
+    (tmp_path / "text.png").write_text("no film")
+    answers = prepared(one, preparation, "text.png", "none.png")
+    elsewhere = one.prepare(
+        [Place("films", "0.png", "0" * 64), Place("other", "0.png", None)], preparation, preview=False
+    )
+    unmounted = dataclasses.replace(preparation, roots={"films": tmp_path / "unmounted"})
+
+    assert [Reason.UNSUPPORTED_FORMAT, Reason.NOT_FOUND] == [answer.reason for answer in answers]
+    assert [Reason.CHECKSUM_MISMATCH, Reason.OUTSIDE_ROOT] == [a.reason for part in elsewhere for a in part.result()]
+    assert [Postponed] == kinds(prepared(one, unmounted, "0.png"))
+    assert [Prepared] == kinds(prepared(one, preparation, "0.png"))
+
+
+def test_the_film_at_hand_when_a_decoder_is_killed_is_charged_and_no_other(one, preparation, before):
+    """Another process takes over the rest."""
+    prepared(one, preparation, "0.png")
+    (decoder,) = processes() - before
+    decoder.suspend()
+    coming = one.prepare([Place("films", "1.png", None), Place("films", "2.png", None)], preparation, preview=False)
+    assert not coming[0].done()
+    decoder.kill()
+
+    assert [Crashed("it ended with -9"), Prepared] == [
+        answer if isinstance(answer, Crashed) else type(answer) for part in coming for answer in part.result()
+    ]
+
+
+def test_a_decoder_that_dies_idle_costs_no_film_anything(one, preparation, before):
+    """It is replaced before the next film is its."""
+    prepared(one, preparation, "0.png")
+    (decoder,) = processes() - before
+    decoder.kill()
+    decoder.wait()
+
+    assert [Prepared] * FILMS == kinds(prepared(one, preparation))
+
+
+def test_a_decoder_that_hangs_is_replaced(one, preparation, before, monkeypatch):
+    """No film that is read takes so long."""
+    monkeypatch.setattr("worker.decoders.SILENCE_SECONDS", 1)
+    prepared(one, preparation, "0.png")
+    (decoder,) = processes() - before
+    decoder.suspend()
+
+    assert [Crashed("it hung"), Prepared] == [
+        answer if isinstance(answer, Crashed) else type(answer)
+        for answer in prepared(one, preparation, "0.png", "1.png")
+    ]
+    psutil.wait_procs([decoder], timeout=10)
+    assert not decoder.is_running() or decoder.status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_error_that_no_film_should_cause_costs_its_own_film_an_attempt(one, preparation):
+    """Here a detector that does not fit; its name is told, its text may quote the film."""
+    broken = FilmCheck(np.zeros(3), np.zeros((1, 3)), np.ones(1), residual=1, threshold=1)
+
+    answers = prepared(one, dataclasses.replace(preparation, film_check=broken))
+
+    assert [Crashed("ValueError in a decoder")] * FILMS == answers
+    assert [Prepared] == kinds(prepared(one, preparation, "0.png"))
+
+
+def test_films_wait_where_no_decoder_can_be_started(preparation, monkeypatch):
+    """It is no fault of theirs: nothing is charged."""
+    monkeypatch.setattr("worker.decoders.sys.executable", "/bin/false")
+
+    with contextlib.closing(Decoders(1)) as none:
+        assert [Postponed] * FILMS == kinds(prepared(none, preparation))
+
+
+def test_a_decoder_knows_no_secret_and_heeds_its_parent_alone(preparation, before, monkeypatch):
+    """A signal to the whole group is for the worker, which ends its decoders by closing their pipes."""
+    monkeypatch.setenv("THORAQ_SECRET_KEY", "a secret")
+    monkeypatch.setenv("PGPASSWORD", "a secret")
+    with contextlib.closing(Decoders(1)) as decoders:
+        prepared(decoders, preparation, "0.png")
+        (decoder,) = processes() - before
+
+        assert "a secret" not in decoder.environ().values()
+        assert "PATH" in decoder.environ()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            decoder.send_signal(number)
+        assert [Prepared] * FILMS == kinds(prepared(decoders, preparation))
+
+
+def test_decoders_end_with_their_parent_however_it_ends(tmp_path):
+    """Killed, it can tell nobody."""
+    program = (
+        "import psutil, time\nfrom worker.decoders import Decoders\nkept = Decoders(2)\n"
+        "children = psutil.Process().children\n"
+        "while len(children(recursive=True)) < 2: time.sleep(0.1)\n"
+        "print(*[child.pid for child in children(recursive=True)], flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        decoders = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        os.kill(parent.pid, signal.SIGKILL)
+
+    assert 2 == len(decoders)
+    _, alive = psutil.wait_procs(decoders, timeout=20)
+    assert [] == alive
+
+
+def test_a_decoder_imports_neither_a_database_nor_a_network():
+    """It starts in less than a second, and there is nothing to be had in it."""
+    heavy = "{'sqlalchemy', 'keras', 'tensorflow', 'celery', 'pydantic', 'flask'}"
+    told = subprocess.run(
+        [sys.executable, "-c", f"import sys, worker.decoders; print({heavy} & set(sys.modules))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert "set()" == told.stdout.strip()
+
+
+def test_the_next_file_is_begun_before_its_turn_and_no_more():
+    """An error of its beginning is raised in its own turn."""
+    begun = []
+
+    def begin(number):
+        begun.append(number)
+        if number == 3:
+            raise RuntimeError("no thread")
+        return io.BytesIO(str(number).encode()).read
+
+    ahead = preparing.read_ahead(range(6), begin)
+
+    for number in range(6):
+        item, wait = next(ahead)
+        assert number == item
+        assert list(range(min(6, number + 1 + FILES_AHEAD))) == begun
+        if number == 3:
+            with pytest.raises(RuntimeError, match="no thread"):
+                wait()
+        else:
+            assert str(number).encode() == wait()
+
+
+def test_refusals_keep_the_content_of_what_was_read(one, preparation, tmp_path):
+    """A rejection can be traced to the bytes that were there."""
+    (tmp_path / "empty.png").write_bytes(b"")
+
+    (answer,) = prepared(one, preparation, "empty.png")
+
+    assert isinstance(answer, Refused)
+    assert (Reason.EMPTY, 64) == (answer.reason, len(answer.sha256))
