@@ -1,4 +1,4 @@
-"""Child processes of the demo: started with a log, started again when they die, stopped in order."""
+"""Child processes that end with us; those of the demo: started with a log, again when they die, stopped in order."""
 
 import logging
 import shutil

@@ -8,23 +8,26 @@ import contextlib
 import gc
 import json
 import logging
+import math
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection, Pipe
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from worker import children, measurements
+from worker.decoding import PREPROCESSING
 from worker.errors import Reason
 from worker.film_look import FilmLook
 from worker.preparing import Place, Postponed, Preparation, Prepared, Refused, prepare
@@ -33,18 +36,23 @@ logger = logging.getLogger(__name__)
 
 #: Films that one decoder is asked for at once: as many as make the asking cheap, and few enough that all have some.
 MOST_AT_ONCE = 16
-#: A decoder that says nothing for so long hangs. Longer than a file system's patience and any film together.
-SILENCE_SECONDS = 60
+#: A decoder that says nothing for so long hangs. Longer than a file system's patience and any film together, and short
+#: enough that the task which asked is not cut off.
+SILENCE_SECONDS = 40
 #: A decoder imports for less than a second; a machine that is busy starting everything takes longer.
 START_SECONDS = 60
 #: A process that nobody asks any more, or that is killed, is gone at once, or hangs.
 END_SECONDS = 1
+#: Of an answer, beside the grey values.
+WORDS_BYTES = 64 * 2**10
+DETAIL_CHARACTERS = 500
 LEFT_TO_ITS_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-READY = b"ready"
 #: What asking a decoder raises that died, hangs, or is no longer itself.
 GONE = (EOFError, OSError, LookupError, TypeError, ValueError)
 #: What an interpreter needs of its environment, by how the names begin; no password is among it.
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_", "LD_", "TZ", "TMPDIR", "PYTHON", "MALLOC_")
+#: There is a decoder for each core already.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -54,20 +62,25 @@ class Crashed:
     detail: str
 
 
+class NotStarted(Exception):
+    """No decoder can be started: nothing is wrong with the films."""
+
+
 Answer = Prepared | Refused | Postponed | Crashed
 
 
 class Decoders:
-    """As many processes as are asked for; each thread of ours that asks has its own."""
+    """As many processes as are asked for, and as many threads of ours that ask them."""
 
     def __init__(self, count: int) -> None:
         """Start them all; they import while the caller goes on."""
         self._count = count
-        self._own = threading.local()
+        # The kernel ends a process with the thread that started it: these threads live as long as we do.
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="decode")
-        together = threading.Barrier(count)
+        #: Those that nobody asks now; None for one that must be started first.
+        self._idle: SimpleQueue[_Decoder | None] = SimpleQueue()
         for _ in range(count):
-            self._threads.submit(self._start, together)
+            self._threads.submit(self._start)
 
     def prepare(
         self, places: Sequence[Place], preparation: Preparation, *, preview: bool
@@ -79,56 +92,67 @@ class Decoders:
 
     def close(self) -> None:
         """End the processes, once they have answered."""
-        together = threading.Barrier(self._count)
-        for _ in range(self._count):
-            self._threads.submit(self._stop, together)
         self._threads.shutdown()
+        for _ in range(self._count):
+            if decoder := self._idle.get():
+                decoder.end()
 
-    def _stop(self, together: threading.Barrier) -> None:
-        together.wait(START_SECONDS)
-        if decoder := getattr(self._own, "decoder", None):
-            decoder.end()
-
-    def _start(self, together: threading.Barrier) -> None:
-        self._decoder()
-        with contextlib.suppress(threading.BrokenBarrierError):
-            together.wait(START_SECONDS)  # Or one thread would start two, and another none.
-
-    def _decoder(self) -> "_Decoder":
-        known: _Decoder | None = getattr(self._own, "decoder", None)
-        if known is None or known.has_ended():
-            self._own.decoder = _Decoder()
-        decoder: _Decoder = self._own.decoder
-        return decoder
-
-    def _ready_decoder(self) -> "_Decoder":
-        decoder = self._decoder()
+    def _start(self) -> None:
+        decoder = None
         try:
-            decoder.wait_until_ready()
-        except (OSError, EOFError):
-            self._own.decoder = None
-            decoder.end()
-            raise
-        return decoder
+            decoder = _Decoder()
+        finally:
+            self._idle.put(decoder)
 
     def _ask(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> list[Answer]:
-        """Return an answer for each film; after one during which its decoder died, the others are another's."""
+        """Return an answer for each film; after one during which its decoder died, the others are another's.
+
+        After one that hung they wait: what else is asked for in this task has its time, too.
+        """
         answers: list[Answer] = []
-        while len(answers) < len(places):
-            try:
-                decoder = self._ready_decoder()
-            except (OSError, EOFError) as error:
-                logger.error("no decoder can be started: %s", type(error).__name__)  # noqa: TRY400
-                return answers + [Postponed("no decoder can be started")] * (len(places) - len(answers))
-            try:
-                for answer in decoder.ask(places[len(answers) :], preparation, preview=preview):
-                    answers.append(answer)  # noqa: PERF402 - those before an error count
-            except GONE as error:
-                self._own.decoder = None
-                detail = decoder.end()
-                logger.error("a decoder died: %s (%s)", detail, type(error).__name__)  # noqa: TRY400
-                answers.append(Crashed(detail))
+        decoder = self._idle.get()
+        try:
+            while left := places[len(answers) :]:
+                try:
+                    decoder = _ready(decoder)
+                    for answer in decoder.ask(left, preparation, preview=preview):
+                        answers.append(answer)  # noqa: PERF402 - those before an error count
+                except NotStarted as error:
+                    decoder = None
+                    logger.error("no decoder can be started: %s", error)  # noqa: TRY400
+                    answers += [Postponed("no decoder can be started")] * (len(places) - len(answers))
+                except GONE as error:
+                    gone, decoder = decoder, None
+                    detail = gone.end() if gone else ""
+                    logger.error("a decoder is given up: %s (%s)", detail, type(error).__name__)  # noqa: TRY400
+                    answers.append(Crashed(detail))
+                    if isinstance(error, TimeoutError):
+                        answers += [Postponed("a film before it hung")] * (len(places) - len(answers))
+        except BaseException:
+            # Its answers would be taken for those of the next films.
+            if decoder:
+                decoder.end()
+            decoder = None
+            raise
+        finally:
+            self._idle.put(decoder)
         return answers
+
+
+def _ready(decoder: "_Decoder | None") -> "_Decoder":
+    """Return a decoder that can be asked: this one, or a new one if it died while it had nothing to do.
+
+    Raises:
+        NotStarted: it cannot be started, or ends before it can be asked.
+    """
+    try:
+        if decoder is None or decoder.has_ended():
+            decoder = _Decoder()
+        decoder.wait_until_ready()
+    except (OSError, EOFError) as error:
+        told = decoder.end() if decoder else ""
+        raise NotStarted(f"{type(error).__name__} {told}") from error
+    return decoder
 
 
 class _Decoder:
@@ -142,12 +166,18 @@ class _Decoder:
         """
         self._pipe, its_end = Pipe()
         self._ready = False
+        self._longest_answer = WORDS_BYTES
         self._preparation: Preparation | None = None
-        command = children.bound_to_us([sys.executable, "-m", "worker.decoders", str(its_end.fileno())])
+        # -P: not what lies in the working directory, which decoders write to.
+        command = children.bound_to_us([sys.executable, "-P", "-m", "worker.decoders", str(its_end.fileno())])
         environment = {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)}
         with its_end:
             self._process = subprocess.Popen(  # noqa: S603
-                command, pass_fds=[its_end.fileno()], stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+                command,
+                pass_fds=[its_end.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=environment | ONE_THREAD,
+                start_new_session=True,
             )
 
     def has_ended(self) -> bool:
@@ -159,10 +189,11 @@ class _Decoder:
 
         Raises:
             EOFError: it ended instead.
-            OSError: it takes too long.
+            OSError: it takes too long, or is of another release.
         """
         if not self._ready:
-            self._receive(START_SECONDS)
+            if (preprocessing := self._receive(START_SECONDS).decode()) != PREPROCESSING:
+                raise OSError(f"it prepares {preprocessing}: the installation was changed under this process")
             self._ready = True
 
     def ask(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> Iterator[Answer]:
@@ -176,8 +207,9 @@ class _Decoder:
         news = None if preparation is self._preparation else preparation
         self._pipe.send_bytes(pickle.dumps((places, news, preview)))
         self._preparation = preparation
+        self._longest_answer = math.prod(preparation.input_size) + WORDS_BYTES
         for _ in places:
-            yield self._answer()
+            yield self._answer(preparation)
 
     def end(self) -> str:
         """Let it end, which it does when nobody asks any more, or kill it; tell how it ended, in words."""
@@ -190,36 +222,43 @@ class _Decoder:
                 self._process.wait(END_SECONDS)
             return "it hung"
 
-    def _answer(self) -> Answer:
+    def _answer(self, preparation: Preparation) -> Answer:
         words, _, grey = self._receive(SILENCE_SECONDS).partition(b"\n")
         told: dict[str, Any] = json.loads(words)
         measurements.decoding.observe(told["seconds"])
         match told["kind"]:
             case "prepared":
-                film = np.frombuffer(grey, np.uint8).reshape(told["film"])
-                return Prepared(told["sha256"], film, FilmLook(**told["look"]))
+                film = np.frombuffer(grey, np.uint8).reshape(preparation.input_size)
+                return Prepared(_sha256(told["sha256"]), film, FilmLook(**told["look"]))
             case "refused":
-                return Refused(told["sha256"], Reason(told["reason"]), told["detail"])
+                sha256 = told["sha256"] and _sha256(told["sha256"])
+                return Refused(sha256, Reason(told["reason"]), told["detail"][:DETAIL_CHARACTERS])
             case "postponed":
-                return Postponed(told["detail"])
+                return Postponed(told["detail"][:DETAIL_CHARACTERS])
             case _:
-                return Crashed(told["detail"])
+                return Crashed(told["detail"][:DETAIL_CHARACTERS])
 
     def _receive(self, seconds: float) -> bytes:
         if not self._pipe.poll(seconds):
             raise TimeoutError
-        return self._pipe.recv_bytes()
+        return self._pipe.recv_bytes(self._longest_answer)
+
+
+def _sha256(told: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", told):
+        raise ValueError("no SHA-256")
+    return told
 
 
 @cache
 def decoders(count: int) -> Decoders:
-    """Return this process's decoders; a forked child starts its own."""
+    """Return this process's decoders; a process that has some must not fork any more."""
     return Decoders(count)
 
 
 def _serve(pipe: Connection) -> None:
     """Answer until nobody asks any more."""
-    pipe.send_bytes(READY)
+    pipe.send_bytes(PREPROCESSING.encode())
     preparation: Preparation | None = None
     while True:
         places, news, preview = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from the process that started us
@@ -249,9 +288,9 @@ def _answer_some(pipe: Connection, left: list[Place], preparation: Preparation, 
 
 def _send(pipe: Connection, answer: Answer, since: float) -> None:
     """Send an answer: a line of JSON, and the grey values, if there are any."""
-    told, grey = asdict(answer), b""
+    told, grey = {name: value for name, value in vars(answer).items() if name not in {"film", "look"}}, b""
     if isinstance(answer, Prepared):
-        told, grey = {**told, "film": answer.film.shape}, answer.film.tobytes()
+        told, grey = told | {"look": vars(answer.look)}, answer.film.tobytes()
     told |= {"kind": type(answer).__name__.lower(), "seconds": time.perf_counter() - since}
     pipe.send_bytes(json.dumps(told).encode() + b"\n" + grey)
 

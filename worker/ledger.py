@@ -101,7 +101,7 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
                 return []
             return _lease(session, owner, images, lease_seconds)
         for image in session.scalars(select(Image).where(Image.id.in_([row.id for row in spent]))):
-            detail = f"the process died {image.attempts} times while it scored this film"
+            detail = f"scoring this film ended or hung its process {image.attempts} times"
             _reject(session, image, Reason.CRASHED_THE_WORKER, detail)
         session.flush()
         study_results.update(session, [image.id for image in spent])
@@ -214,12 +214,19 @@ def _finish_scored(session: Session, scored: Sequence[Scored], kept: Mapping[str
 
 
 def charge(session: Session, owner: str, image_ids: Sequence[int]) -> None:
-    """Let images wait again during which a decoder died: the attempt stays counted, so each is claimed alone."""
-    _let_wait(session, Image.id.in_(image_ids) & (Image.owner == owner))
+    """Give images back during which a decoder died or failed: the attempt stays counted, so each is claimed alone.
+
+    They pause: what befell them may befall others, and must not empty the queue before anybody sees it.
+    """
+    _pause(session, owner, image_ids, charged=True)
 
 
 def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
     """Give images back unharmed after trouble outside: the attempt is not charged, and they pause."""
+    _pause(session, owner, image_ids, charged=False)
+
+
+def _pause(session: Session, owner: str, image_ids: Sequence[int], *, charged: bool) -> None:
     session.execute(
         update(Image)
         .where(Image.id.in_(image_ids), Image.owner == owner, Image.state == ImageState.SCORING)
@@ -227,7 +234,7 @@ def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
             state=ImageState.WAITING,
             owner=None,
             lease_until=None,
-            attempts=Image.attempts - 1,
+            attempts=Image.attempts if charged else Image.attempts - 1,
             not_before=now() + timedelta(seconds=PAUSE_SECONDS),
         )
     )

@@ -19,7 +19,7 @@ FIELDS = ("time", "level", "logger", "process", "message", "task_id", "submissio
 class Correlation(logging.Filter):
     """Adds the id of the task that this process carries out to every line, whichever thread writes it.
 
-    A pool child carries out one task at a time, and its decoding threads are told nothing of Celery.
+    A pool child carries out one task at a time, and its other threads are told nothing of Celery.
     """
 
     def __init__(self) -> None:

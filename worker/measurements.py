@@ -21,14 +21,16 @@ recording = Histogram("thoraq_record_seconds", "Recording one batch, commit incl
 _BATCH = Histogram("thoraq_batch_films", "Films of one batch.", buckets=FILMS)
 _SCORED = Counter("thoraq_films_scored", "Films recorded with a prediction by this process.")
 _REJECTED = Counter("thoraq_films_rejected", "Films rejected by this process.", ["reason"])
+_CRASHED = Counter("thoraq_films_crashed", "Films during which a decoder died, hung or failed.")
 _BELLS = Counter("thoraq_bells", "Messages sent to wake another process.", ["task", "heard"])
 _LOADED = Gauge("thoraq_loaded_model_info", "The model version that this process has loaded.", ["version", "device"])
 
 
-def count_batch(scored: int, reasons: Sequence[str]) -> None:
-    """Count the outcomes of a batch: how many films were scored, and why each of the others was rejected."""
-    _BATCH.observe(scored + len(reasons))
+def count_batch(scored: int, reasons: Sequence[str], crashed: int = 0) -> None:
+    """Count the outcomes of a batch: how many films were scored, why others were rejected, how many crashed."""
+    _BATCH.observe(scored + len(reasons) + crashed)
     _SCORED.inc(scored)
+    _CRASHED.inc(crashed)
     for reason in reasons:
         _REJECTED.labels(reason).inc()
 

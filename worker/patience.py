@@ -16,7 +16,7 @@ from worker.errors import TryAgainLater
 READ_SECONDS = 20
 #: How long a folder in which a read hangs is left alone before another read is risked.
 REST_SECONDS = 60
-#: Threads that may hang in one folder; beyond it, the folder is left alone until one comes back.
+#: Threads of one process that may hang in one folder; beyond it, the folder is left alone until one comes back.
 MAX_HANGING = 8
 MAX_THREADS = 128
 

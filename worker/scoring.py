@@ -62,6 +62,8 @@ class Batch:
     claims: Sequence[Claim]
     #: What becomes of them, some films each, in their order.
     answers: Sequence[Future[list[Answer]]]
+    #: Previews are made with it.
+    preview: bool
 
 
 def _spare_the_collector() -> None:
@@ -132,7 +134,8 @@ class Scorer:
         since = time.monotonic()
         try:
             while True:
-                decoded = bool(ahead) and ahead[0].answers[-1].done()
+                decoding = [part for part in ahead[0].answers if not part.done()] if ahead else []
+                decoded = bool(ahead) and not decoding
                 # What is decoded no longer counts: its successor is claimed before the network is asked.
                 room = len(ahead) - decoded < BATCHES_AHEAD and time.monotonic() < deadline
                 if more and claiming is None and room:
@@ -144,7 +147,7 @@ class Scorer:
                     if claimed.films:
                         ahead.append(self._decode(claimed))
                 elif ahead and not decoded:
-                    coming: list[Future[Any]] = [ahead[0].answers[-1], *filter(None, [claiming])]
+                    coming: list[Future[Any]] = [*decoding[:1], *filter(None, [claiming])]
                     wait(coming, return_when=FIRST_COMPLETED)
                 elif ahead:
                     batch = ahead.popleft()
@@ -231,9 +234,8 @@ class Scorer:
         """
         claims, scale = claimed.films, self._load(claimed.model_version_id)
         # In a backlog previews can wait, neighbours cannot.
-        if claimed.full:
-            self._unseen.extend(claims)
-        return Batch(scale, claims, self._prepare(claims, scale, preview=not claimed.full))
+        preview = not claimed.full
+        return Batch(scale, claims, self._prepare(claims, scale, preview=preview), preview)
 
     def _prepare(self, claims: Sequence[Claim], scale: Scale, *, preview: bool) -> list[Future[list[Answer]]]:
         places = [Place(claim.root, claim.path, claim.sha256) for claim in claims]
@@ -242,27 +244,31 @@ class Scorer:
     def _predict(self, owner: str, batch: Batch) -> Future[None]:
         """Ask the network about the films of a batch, and hand all outcomes to the ledger's thread."""
         answers = [answer for part in batch.answers for answer in part.result()]
-        ids = [claim.image_id for claim in batch.claims]
-        prepared = [(number, film) for number, film in zip(ids, answers, strict=True) if isinstance(film, Prepared)]
+        films = list(zip(batch.claims, answers, strict=True))
+        prepared = [(claim, film) for claim, film in films if isinstance(film, Prepared)]
         outcomes: list[Scored | Rejected] = [
-            Rejected(number, film.sha256, film.reason, film.detail)
-            for number, film in zip(ids, answers, strict=True)
+            Rejected(claim.image_id, film.sha256, film.reason, film.detail)
+            for claim, film in films
             if isinstance(film, Refused)
         ]
-        measurements.count_batch(len(prepared), [entry.reason for entry in outcomes if isinstance(entry, Rejected)])
+        reasons = [entry.reason for entry in outcomes if isinstance(entry, Rejected)]
         if prepared:
             classes = batch.scale.classifier.card.classes
             with measurements.predicting.time():
                 probabilities = batch.scale.classifier.predict(np.stack([film.film for _, film in prepared]))
             outcomes += [
-                Scored(number, film.sha256, dict(zip(classes, row, strict=True)), film.look)
-                for (number, film), row in zip(prepared, probabilities.tolist(), strict=True)
+                Scored(claim.image_id, film.sha256, dict(zip(classes, row, strict=True)), film.look)
+                for (claim, film), row in zip(prepared, probabilities.tolist(), strict=True)
             ]
-        postponed = [number for number, film in zip(ids, answers, strict=True) if isinstance(film, Postponed)]
-        crashed = [number for number, film in zip(ids, answers, strict=True) if isinstance(film, Crashed)]
-        logger.info("a batch of %d: %d scored, %d postponed", len(ids), len(prepared), len(postponed))
-        for reason in {film.detail for film in answers if isinstance(film, Postponed)}:
-            logger.warning("films are postponed: %s", reason)
+        if not batch.preview:
+            self._unseen.extend(claim for claim, _ in prepared)
+        postponed = [claim.image_id for claim, film in films if isinstance(film, Postponed)]
+        crashed = [claim.image_id for claim, film in films if isinstance(film, Crashed)]
+        measurements.count_batch(len(prepared), reasons, len(crashed))
+        counts = len(films), len(prepared), len(reasons), len(postponed), len(crashed)
+        logger.info("a batch of %d: %d scored, %d rejected, %d postponed, %d crashed", *counts)
+        for reason in {film.detail for film in answers if isinstance(film, Postponed | Crashed)}:
+            logger.warning("films are postponed or crashed: %s", reason)
         return self._records.submit(self._record, owner, outcomes, postponed, crashed, batch.scale.model_version_id)
 
     @measurements.recording.time()
@@ -289,4 +295,7 @@ class Scorer:
                 if ledger.any_waiting(session):
                     return
             due = [self._unseen.pop() for _ in range(min(len(self._unseen), self._settings.batch_size))]
-            wait(self._prepare(due, self._loaded(), preview=True))
+            for part in self._prepare(due, self._loaded(), preview=True):
+                for film in part.result():
+                    if not isinstance(film, Prepared | Refused):
+                        logger.warning("a film has no preview: %s", film.detail)

@@ -44,7 +44,7 @@ def explainer() -> Explainer:
 
 @contextmanager
 def _dying_of_lack_of_memory() -> Iterator[None]:
-    """End this child alone; Celery would end its parent. Its death is the blast wall: films come back one by one."""
+    """End this child alone; Celery would end its parent. Its films come back one by one."""
     try:
         yield
     except MemoryError:

@@ -3,11 +3,15 @@
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from multiprocessing.connection import Connection, Pipe
+from unittest.mock import Mock
 
 import numpy as np
 import psutil
@@ -18,7 +22,7 @@ from worker import preparing, registry
 from worker.bounds import Limits
 from worker.classifier import Classifier
 from worker.decoders import Crashed, Decoders
-from worker.decoding import decode
+from worker.decoding import PREPROCESSING, decode
 from worker.errors import Reason
 from worker.phantoms import draw
 from worker.plausibility import FilmCheck
@@ -121,18 +125,67 @@ def test_a_decoder_that_dies_idle_costs_no_film_anything(one, preparation, befor
 
 
 def test_a_decoder_that_hangs_is_replaced(one, preparation, before, monkeypatch):
-    """No film that is read takes so long."""
+    """No film takes so long; those asked for with it wait, since the task has an end."""
     monkeypatch.setattr("worker.decoders.SILENCE_SECONDS", 1)
     prepared(one, preparation, "0.png")
     (decoder,) = processes() - before
     decoder.suspend()
 
-    assert [Crashed("it hung"), Prepared] == [
-        answer if isinstance(answer, Crashed) else type(answer)
-        for answer in prepared(one, preparation, "0.png", "1.png")
-    ]
+    assert [Crashed, Postponed, Postponed, Prepared, Prepared] == kinds(prepared(one, preparation))
     psutil.wait_procs([decoder], timeout=10)
     assert not decoder.is_running() or decoder.status() == psutil.STATUS_ZOMBIE
+
+
+PREPARED = {
+    "kind": "prepared", "seconds": 0.1, "sha256": "a" * 64,
+    "look": {"grey_mean": 1.0, "grey_spread": 1.0, "height_pixels": 64, "width_pixels": 64},
+}  # fmt: skip
+GREY = bytes(64 * 64)
+
+
+def played(monkeypatch, greeting: str, told: bytes) -> Decoders:
+    """A decoder that is no longer itself: it says `told` whatever it is asked."""
+    ours, its_end = Pipe()
+    theirs = Connection(os.dup(its_end.fileno()))
+
+    def play():
+        theirs.send_bytes(greeting.encode())
+        with contextlib.suppress(EOFError, OSError):
+            theirs.recv_bytes()
+            theirs.send_bytes(told)
+        theirs.close()
+
+    process = Mock(poll=Mock(return_value=None), wait=Mock(return_value=0))
+    monkeypatch.setattr("worker.decoders.Pipe", lambda: (ours, its_end))
+    monkeypatch.setattr("worker.decoders.subprocess.Popen", Mock(return_value=process))
+    threading.Thread(target=play, daemon=True).start()
+    return Decoders(1)
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        (json.dumps(PREPARED).encode() + b"\n" + GREY, Prepared),
+        (json.dumps(PREPARED).encode() + b"\n" + GREY[1:], Crashed),
+        (json.dumps(PREPARED | {"sha256": "../../etc"}).encode() + b"\n" + GREY, Crashed),
+        (json.dumps(PREPARED | {"sha256": ["a" * 64]}).encode() + b"\n" + GREY, Crashed),
+        (json.dumps({"kind": "refused", "seconds": 0, "sha256": None, "reason": "?", "detail": ""}).encode(), Crashed),
+        (b"no words", Crashed),
+        (b"[]", Crashed),
+        (bytes(2**20), Crashed),
+    ],
+    ids=["well", "too few greys", "no hash", "a list", "no reason", "no JSON", "no object", "too long"],
+)
+def test_what_no_decoder_says_costs_its_film_an_attempt(monkeypatch, preparation, told, kind):
+    """Whatever a film made of its decoder: this process believes only what it can check."""
+    with contextlib.closing(played(monkeypatch, PREPROCESSING, told)) as decoders:
+        assert [kind] == kinds(prepared(decoders, preparation, "0.png"))
+
+
+def test_a_decoder_of_another_release_is_not_asked(monkeypatch, preparation):
+    """Its films would not be those that the network was trained on."""
+    with contextlib.closing(played(monkeypatch, "grey8-of-tomorrow", b"")) as decoders:
+        assert [Postponed] == kinds(prepared(decoders, preparation, "0.png"))
 
 
 def test_an_error_that_no_film_should_cause_costs_its_own_film_an_attempt(one, preparation):

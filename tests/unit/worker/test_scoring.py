@@ -154,6 +154,7 @@ def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, ph
         return [done]
 
     monkeypatch.setattr("worker.decoders.Decoders.prepare", dying)
+    monkeypatch.setattr("worker.ledger.PAUSE_SECONDS", 0)
 
     rows = submit((str(number), film) for number, film in enumerate(films))
 
