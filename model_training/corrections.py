@@ -91,7 +91,7 @@ def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
     locked = _locked(data, gate, size)
     films: list[CorrectedFilm] = []
     left_out: list[LeftOutReview] = []
-    limits, roots = limits_in_force(), archive.all_roots(settings())
+    limits, roots = limits_in_force(), settings().roots
     for done, label in enumerate(sorted(labels, key=lambda label: label.sha256), start=1):
         reason = _reason_against(label, contents_by_patient.get(label.patient, set()), data, locked)
         film = _opened(label, roots, limits, size) if reason is None else reason

@@ -12,22 +12,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from worker.errors import Reason, RejectedImage, TryAgainLater
 from worker.patience import patience
 
-if TYPE_CHECKING:  # A decoder imports this module, and needs no settings.
-    from worker.settings import Settings
-
-#: The root under which intake stores what was uploaded; outside senders cannot refer to it.
-ARCHIVE = "archive"
 MAX_PATH_CHARACTERS = 1024
-
-
-def all_roots(settings: "Settings") -> dict[str, Path]:
-    """Return every root by its name: those of others, and our archive."""
-    return {**settings.image_roots, ARCHIVE: settings.archive_dir}
 
 
 def check_path(path: str) -> None:

@@ -1,26 +1,23 @@
-"""Processes that prepare films, each a fresh interpreter without the worker's secrets: threads ask, and wait.
+"""Processes that prepare films, from our side of their pipes: threads ask, and wait.
 
 Threads of one interpreter would wait for its lock, and a decoder that dies would take the network with it. What comes
 back is JSON and grey values: nothing that a hostile film may have made of its decoder is unpickled.
 """
 
+import atexit
 import contextlib
-import gc
 import json
 import logging
 import math
 import os
 import pickle
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 from queue import SimpleQueue
 from typing import Any
 
@@ -30,7 +27,7 @@ from worker import children, measurements
 from worker.decoding import PREPROCESSING
 from worker.errors import Reason
 from worker.film_look import FilmLook
-from worker.preparing import Place, Postponed, Preparation, Prepared, Refused, prepare
+from worker.preparing import Answer, Crashed, Place, Postponed, Preparation, Prepared, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +36,13 @@ MOST_AT_ONCE = 16
 #: A decoder that says nothing for so long hangs. Longer than a file system's patience and any film together, and short
 #: enough that the task which asked is not cut off.
 SILENCE_SECONDS = 40
-#: A decoder imports for less than a second; a machine that is busy starting everything takes longer.
+#: A decoder imports for a second; a machine that is busy starting everything takes longer.
 START_SECONDS = 60
 #: A process that nobody asks any more, or that is killed, is gone at once, or hangs.
 END_SECONDS = 1
 #: Of an answer, beside the grey values.
 WORDS_BYTES = 64 * 2**10
 DETAIL_CHARACTERS = 500
-LEFT_TO_ITS_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 #: What asking a decoder raises that died, hangs, or is no longer itself.
 GONE = (EOFError, OSError, LookupError, TypeError, ValueError)
 #: What an interpreter needs of its environment, by how the names begin; no password is among it.
@@ -55,18 +51,8 @@ ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_", "LD_", "TZ", "TMPDIR", "PYTHON", "
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-@dataclass(frozen=True)
-class Crashed:
-    """A film during which its decoder died, or failed as no film should make it fail."""
-
-    detail: str
-
-
 class NotStarted(Exception):
     """No decoder can be started: nothing is wrong with the films."""
-
-
-Answer = Prepared | Refused | Postponed | Crashed
 
 
 class Decoders:
@@ -110,31 +96,30 @@ class Decoders:
         After one that hung they wait: what else is asked for in this task has its time, too.
         """
         answers: list[Answer] = []
-        decoder = self._idle.get()
+        decoder, in_step = self._idle.get(), False
         try:
             while left := places[len(answers) :]:
                 try:
                     decoder = _ready(decoder)
-                    for answer in decoder.ask(left, preparation, preview=preview):
-                        answers.append(answer)  # noqa: PERF402 - those before an error count
                 except NotStarted as error:
                     decoder = None
                     logger.error("no decoder can be started: %s", error)  # noqa: TRY400
-                    answers += [Postponed("no decoder can be started")] * (len(places) - len(answers))
+                    answers += [Postponed("no decoder can be started")] * len(left)
+                    break
+                try:
+                    for answer in decoder.ask(left, preparation, preview=preview):
+                        answers.append(answer)
                 except GONE as error:
-                    gone, decoder = decoder, None
-                    detail = gone.end() if gone else ""
-                    logger.error("a decoder is given up: %s (%s)", detail, type(error).__name__)  # noqa: TRY400
-                    answers.append(Crashed(detail))
+                    answers.append(Crashed(decoder.end()))
+                    decoder = None
+                    logger.error("a decoder is given up: %s", type(error).__name__)  # noqa: TRY400
                     if isinstance(error, TimeoutError):
                         answers += [Postponed("a film before it hung")] * (len(places) - len(answers))
-        except BaseException:
-            # Its answers would be taken for those of the next films.
-            if decoder:
-                decoder.end()
-            decoder = None
-            raise
+            in_step = True
         finally:
+            if decoder and not in_step:  # Its answers would be taken for those of the next films.
+                decoder.end()
+                decoder = None
             self._idle.put(decoder)
         return answers
 
@@ -169,7 +154,7 @@ class _Decoder:
         self._longest_answer = WORDS_BYTES
         self._preparation: Preparation | None = None
         # -P: not what lies in the working directory, which decoders write to.
-        command = children.bound_to_us([sys.executable, "-P", "-m", "worker.decoders", str(its_end.fileno())])
+        command = children.bound_to_us([sys.executable, "-P", "-m", "worker.decoder_process", str(its_end.fileno())])
         environment = {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)}
         with its_end:
             self._process = subprocess.Popen(  # noqa: S603
@@ -253,53 +238,6 @@ def _sha256(told: str) -> str:
 @cache
 def decoders(count: int) -> Decoders:
     """Return this process's decoders; a process that has some must not fork any more."""
-    return Decoders(count)
-
-
-def _serve(pipe: Connection) -> None:
-    """Answer until nobody asks any more."""
-    pipe.send_bytes(PREPROCESSING.encode())
-    preparation: Preparation | None = None
-    while True:
-        places, news, preview = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from the process that started us
-        preparation = news or preparation
-        if preparation is None:
-            raise ValueError("films are prepared for a network")
-        left = list(places)
-        while left:
-            _answer_some(pipe, left, preparation, preview=preview)
-
-
-def _answer_some(pipe: Connection, left: list[Place], preparation: Preparation, *, preview: bool) -> None:
-    """Answer for the films that are left, up to the first that fails as no film should, and take them off."""
-    since = time.perf_counter()
-    films = prepare(tuple(left), preparation, preview=preview)
-    while left:
-        try:
-            prepared = next(films)
-        except Exception as error:  # noqa: BLE001 - the name says what to look for; its text may quote the film
-            _send(pipe, Crashed(f"{type(error).__name__} in a decoder"), since)
-            left.pop(0)
-            return
-        _send(pipe, prepared, since)
-        left.pop(0)
-        since = time.perf_counter()
-
-
-def _send(pipe: Connection, answer: Answer, since: float) -> None:
-    """Send an answer: a line of JSON, and the grey values, if there are any."""
-    told, grey = {name: value for name, value in vars(answer).items() if name not in {"film", "look"}}, b""
-    if isinstance(answer, Prepared):
-        told, grey = told | {"look": vars(answer.look)}, answer.film.tobytes()
-    told |= {"kind": type(answer).__name__.lower(), "seconds": time.perf_counter() - since}
-    pipe.send_bytes(json.dumps(told).encode() + b"\n" + grey)
-
-
-if __name__ == "__main__":
-    for number in LEFT_TO_ITS_PARENT:
-        signal.signal(number, signal.SIG_IGN)
-    gc.freeze()
-    # The other end is closed: whoever asked is gone. Threads that hang in a read must not hold us.
-    with contextlib.suppress(EOFError, OSError):
-        _serve(Connection(int(sys.argv[1])))
-    os._exit(0)
+    started = Decoders(count)
+    atexit.register(started.close)
+    return started

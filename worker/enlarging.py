@@ -25,7 +25,7 @@ def draw(image_id: int, settings: Settings) -> None:
         return
     limits = Limits(settings.max_file_bytes, settings.max_pixels)
     try:
-        data = archive.read_again(image.root, image.path, image.sha256, archive.all_roots(settings), limits.max_bytes)
+        data = archive.read_again(image.root, image.path, image.sha256, settings.roots, limits.max_bytes)
         film = decode(data, replace(limits, jpeg_side_pixels=DETAIL_SIDE_PIXELS))
         put_detail(film, image.sha256, settings.previews_dir)
         put_preview(film, image.sha256, settings.previews_dir)

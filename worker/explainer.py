@@ -27,7 +27,7 @@ class Explainer:
         """Keep the settings; load nothing yet."""
         self._settings = settings
         self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
-        self._roots = archive.all_roots(settings)
+        self._roots = settings.roots
         self._classifier: Classifier | None = None
 
     def explain_asked(self) -> None:

@@ -19,7 +19,7 @@ from worker.database import now, through_outages, transaction
 from worker.envelope import SCHEMA, Envelope, Item, explain, parse
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.records import Image, Priority, Refusal, Study, Submission
-from worker.settings import settings
+from worker.settings import ARCHIVE, settings
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def submit_files(  # noqa: PLR0913 - what an envelope says, by name
     items: list[dict[str, object]] = []
     for name, data in files:
         path, digest = archive.put(data, settings().archive_dir)
-        image = {"root": archive.ARCHIVE, "path": path, "sha256": digest}
+        image = {"root": ARCHIVE, "path": path, "sha256": digest}
         items.append({"reference": UNPRINTABLE.sub("?", name)[-512:], "image": image})
     if identifiers and len(identifiers) != len(items):
         raise RefusedSubmission("invalid", "items: not one object for each film")
@@ -117,7 +117,7 @@ def submit_files(  # noqa: PLR0913 - what an envelope says, by name
     }
     envelope = parse(message)
     _check_callback(envelope)
-    return _store(envelope, roots=frozenset({archive.ARCHIVE}))
+    return _store(envelope, roots=frozenset({ARCHIVE}))
 
 
 def receive(message: object) -> None:

@@ -213,20 +213,16 @@ def _finish_scored(session: Session, scored: Sequence[Scored], kept: Mapping[str
     session.connection().execute(update(Image).where(Image.id == bindparam("image_id")), rows)
 
 
-def charge(session: Session, owner: str, image_ids: Sequence[int]) -> None:
-    """Give images back during which a decoder died or failed: the attempt stays counted, so each is claimed alone.
+def release(session: Session, owner: str, image_ids: Sequence[int], *, charged: bool = False) -> None:
+    """Give images back, to wait again after a pause.
 
-    They pause: what befell them may befall others, and must not empty the queue before anybody sees it.
+    Args:
+        session: in a transaction.
+        owner: who holds them; another's are left alone.
+        image_ids: whose.
+        charged: False after trouble outside, which is no fault of theirs. True where a decoder died or failed: each is
+            then claimed alone. What befell them may befall others, and must not empty the queue before anybody sees it.
     """
-    _pause(session, owner, image_ids, charged=True)
-
-
-def release(session: Session, owner: str, image_ids: Sequence[int]) -> None:
-    """Give images back unharmed after trouble outside: the attempt is not charged, and they pause."""
-    _pause(session, owner, image_ids, charged=False)
-
-
-def _pause(session: Session, owner: str, image_ids: Sequence[int], *, charged: bool) -> None:
     session.execute(
         update(Image)
         .where(Image.id.in_(image_ids), Image.owner == owner, Image.state == ImageState.SCORING)

@@ -43,8 +43,12 @@ class Patience:
     def begin(self, folder: str, read: Callable[[], Result]) -> Callable[[], Result]:
         """Start to read, and return what waits for the end and then does as `run` does."""
         if self._rests(folder):
-            return partial(_refuse, folder)
-        return partial(self._result, folder, self._threads.submit(read), time.monotonic() + self._seconds)
+            return partial(_refuse, f"the root {folder} does not answer")
+        try:
+            reading = self._threads.submit(read)
+        except RuntimeError:
+            return partial(_refuse, "the host starts no more threads")
+        return partial(self._result, folder, reading, time.monotonic() + self._seconds)
 
     def _result(self, folder: str, future: Future[Result], deadline: float) -> Result:
         try:
@@ -63,8 +67,8 @@ class Patience:
         return len(hanging) >= MAX_HANGING or any(time.monotonic() - since < REST_SECONDS for since, _ in hanging)
 
 
-def _refuse(folder: str) -> NoReturn:
-    raise TryAgainLater(f"the root {folder} does not answer")
+def _refuse(detail: str) -> NoReturn:
+    raise TryAgainLater(detail)
 
 
 @cache

@@ -7,9 +7,8 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from worker import archive, previews
 from worker.bounds import Grey, Limits
@@ -72,9 +71,17 @@ class Postponed:
     detail: str
 
 
-def prepare(
-    places: Iterable[Place], preparation: Preparation, *, preview: bool
-) -> Iterator[Prepared | Refused | Postponed]:
+@dataclass(frozen=True)
+class Crashed:
+    """A film during which its decoder died, or failed as no film should make it fail."""
+
+    detail: str
+
+
+Answer = Prepared | Refused | Postponed | Crashed
+
+
+def prepare(places: Iterable[Place], preparation: Preparation, *, preview: bool) -> Iterator[Answer]:
     """Yield what becomes of each film, in order; with a preview, it is stored as soon as the film is decoded."""
 
     def begin(place: Place) -> Callable[[], bytes]:
@@ -84,9 +91,7 @@ def prepare(
         yield _prepare(read, place.sha256, preparation, preview=preview)
 
 
-def _prepare(
-    read: Callable[[], bytes], announced: str | None, preparation: Preparation, *, preview: bool
-) -> Prepared | Refused | Postponed:
+def _prepare(read: Callable[[], bytes], announced: str | None, preparation: Preparation, *, preview: bool) -> Answer:
     sha256 = None
     try:
         data = read()
@@ -102,29 +107,17 @@ def _prepare(
         return Refused(sha256, error.reason, error.detail)
     except TryAgainLater as error:
         return Postponed(str(error))
+    except Exception as error:  # noqa: BLE001 - the name says what to look for; its text may quote the film
+        return Crashed(f"{type(error).__name__} in a decoder")
 
 
 def read_ahead(
     items: Iterable[Item], begin: Callable[[Item], Callable[[], bytes]]
 ) -> Iterator[tuple[Item, Callable[[], bytes]]]:
-    """Yield items with what waits for their bytes; the next are begun before their turn.
-
-    An error of `begin` is raised by its own item's wait.
-    """
+    """Yield items with what waits for their bytes; the next are begun before their turn. `begin` must not raise."""
     begun: deque[tuple[Item, Callable[[], bytes]]] = deque()
     for item in items:
-        begun.append((item, _begun_or_failed(item, begin)))
+        begun.append((item, begin(item)))
         if len(begun) > FILES_AHEAD:
             yield begun.popleft()
     yield from begun
-
-
-def _begun_or_failed(item: Item, begin: Callable[[Item], Callable[[], bytes]]) -> Callable[[], bytes]:
-    try:
-        return begin(item)
-    except Exception as error:  # noqa: BLE001 - it is raised, only later
-        return partial(_fail, error)
-
-
-def _fail(error: Exception) -> NoReturn:
-    raise error

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from worker import archive, ledger, measurements, registry
+from worker import ledger, measurements, registry
 from worker.bounds import Limits
 from worker.classifier import Classifier, device_name
 from worker.database import reading, through_outages, transaction
-from worker.decoders import Answer, Crashed, decoders
+from worker.decoders import decoders
 from worker.errors import ModelUnavailable
 from worker.ledger import Claim, Rejected, Scored
 from worker.pace import Pace
-from worker.preparing import Place, Postponed, Preparation, Prepared, Refused
+from worker.preparing import Answer, Crashed, Place, Postponed, Preparation, Prepared, Refused
 from worker.records import Priority
 from worker.settings import Settings
 
@@ -210,7 +210,7 @@ class Scorer:
             self._settings.models_dir / row.version, sha256=row.sha256, batch_size=self._settings.batch_size
         )
         preparation = Preparation(
-            roots=archive.all_roots(self._settings),
+            roots=self._settings.roots,
             limits=Limits(self._settings.max_file_bytes, self._settings.max_pixels),
             previews_dir=self._settings.previews_dir,
             input_size=classifier.card.input_size,
@@ -286,7 +286,7 @@ class Scorer:
             if postponed:
                 ledger.release(session, owner, postponed)
             if crashed:
-                ledger.charge(session, owner, crashed)
+                ledger.release(session, owner, crashed, charged=True)
 
     def _make_previews(self, deadline: float) -> None:
         """Make the previews that a backlog left behind, the newest first, until something waits to be scored."""

@@ -14,6 +14,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+#: The root under which intake stores what was uploaded; outside senders cannot refer to it.
+ARCHIVE = "archive"
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 #: Bytes of a callback's key, least and most: what Standard Webhooks allows.
@@ -150,6 +153,11 @@ class Settings(BaseSettings):
         if self.database_url_setting:
             return self.database_url_setting.get_secret_value()
         return f"sqlite:///{self.data_dir / 'thoraq.db'}"
+
+    @property
+    def roots(self) -> dict[str, Path]:
+        """Every root by its name: those of others, and our archive."""
+        return {**self.image_roots, ARCHIVE: self.archive_dir}
 
     @property
     def archive_dir(self) -> Path:

@@ -6,6 +6,7 @@ import signal
 import time
 
 import psutil
+import pytest
 from judging import copies, one_outcome_each, scored
 from sqlalchemy import text
 
@@ -32,14 +33,18 @@ def test_killing_the_child_in_the_middle_of_real_films_loses_and_doubles_nothing
     assert "Worker exited prematurely: signal 9" in deployment.log("worker")
 
 
-def test_killing_the_child_loses_and_doubles_nothing(deployment, tmp_path):
-    """SIGKILL of the pool child, three times, while 600 films are scored in small batches."""
+@pytest.fixture
+def accepted(deployment, tmp_path) -> str:
+    """A submission of 600 films, which a worker scores in small batches."""
     (tmp_path / "films").mkdir()
     copies(tmp_path / "films", 600)
     deployment.environment["THORAQ_BATCH_SIZE"] = "8"
     deployment.start("worker")
-    accepted = deployment.json("submit", str(tmp_path / "films"))["submission_id"]
+    return deployment.json("submit", str(tmp_path / "films"))["submission_id"]
 
+
+def test_killing_the_child_loses_and_doubles_nothing(deployment, accepted):
+    """SIGKILL of the pool child, three times."""
     for share in (50, 200, 350):
         deployment.wait_for(lambda share=share: scored(deployment) >= share, f"{share} films", 120)
         deployment.kill_child("worker")
@@ -49,13 +54,8 @@ def test_killing_the_child_loses_and_doubles_nothing(deployment, tmp_path):
     assert "Worker exited prematurely: signal 9" in deployment.log("worker")
 
 
-def test_killing_decoders_costs_no_film_and_not_the_child(deployment, tmp_path):
+def test_killing_decoders_costs_no_film_and_not_the_child(deployment, accepted):
     """SIGKILL of every decoder, five times: films are tried again, and the network stays loaded."""
-    (tmp_path / "films").mkdir()
-    copies(tmp_path / "films", 600)
-    deployment.environment["THORAQ_BATCH_SIZE"] = "8"
-    deployment.start("worker")
-    accepted = deployment.json("submit", str(tmp_path / "films"))["submission_id"]
     kills = 0
 
     for share in (50, 150, 250, 350, 450):

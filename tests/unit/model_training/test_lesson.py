@@ -13,7 +13,7 @@ from worker import archive, reviews
 from worker.database import transaction
 from worker.records import Image, ImageState, ModelVersion, Prediction, Study, Submission
 from worker.reviews import Verdict
-from worker.settings import settings
+from worker.settings import ARCHIVE, settings
 
 SIZE = (16, 16)
 
@@ -61,7 +61,7 @@ def handed_over(database, tmp_path):
                 image_sha256=digest, model_version_id=1, label="Left", probability=0.6, probabilities={"Left": 0.6}
             )
             film = Image(
-                study=Study(submission_id="s", patient_key=patient), root=archive.ARCHIVE, path=place, sha256=digest,
+                study=Study(submission_id="s", patient_key=patient), root=ARCHIVE, path=place, sha256=digest,
                 priority=1, state=ImageState.SCORED, prediction=said,
             )  # fmt: skip
             session.add(film)

@@ -70,3 +70,13 @@ def test_a_film_whose_folder_hangs_is_trouble_outside(tmp_path, stuck, monkeypat
 
     with pytest.raises(TryAgainLater):
         archive.read("images", "a.png", {"images": tmp_path}, 100)
+
+
+def test_a_host_that_starts_no_more_threads_costs_a_film_its_turn_only(monkeypatch):
+    """It is said when the film's turn comes, not when its file is begun to be read before it."""
+    monkeypatch.setattr(threading.Thread, "start", lambda _self: (_ for _ in ()).throw(RuntimeError("can't start")))
+
+    wait = Patience(5).begin("images", lambda: b"film")
+
+    with pytest.raises(TryAgainLater, match="no more threads"):
+        wait()

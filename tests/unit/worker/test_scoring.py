@@ -19,6 +19,7 @@ from worker.decoding import decode
 from worker.errors import ModelUnavailable
 from worker.ledger import PAUSE_SECONDS
 from worker.phantoms import FINDINGS, draw
+from worker.preparing import Crashed
 from worker.records import Image, Priority
 from worker.settings import settings
 from worker.tasks import receive, scorer
@@ -150,7 +151,7 @@ def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, ph
         asked.append(len(places))
         answers = [answer for part in prepare(self, places, preparation, preview=preview) for answer in part.result()]
         done = Future()
-        done.set_result([decoders.Crashed("killed") if getattr(a, "sha256", "") == deadly else a for a in answers])
+        done.set_result([Crashed("killed") if getattr(a, "sha256", "") == deadly else a for a in answers])
         return [done]
 
     monkeypatch.setattr("worker.decoders.Decoders.prepare", dying)
