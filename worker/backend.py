@@ -24,9 +24,9 @@ KEPT_MEMORY = {-3: 32 * 2**20, -1: 2**31 - 1, -2: 64 * 2**20}
 def keras() -> Any:  # noqa: ANN401 - Keras publishes no types
     """Return the module `keras` with its backend ready to compute."""
     with _native_messages_logged():
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of a GPU at first use.
         module = importlib.import_module("keras")
-        if module.backend.backend() == "tensorflow":
-            _grow_memory_as_needed(importlib.import_module("tensorflow"))
+        _share_the_device_and_round_as_processors_do(module.backend.backend())
         devices()  # The backend looks for devices, and talks about it, at first use.
     keep_freed_memory()
     return module
@@ -41,10 +41,21 @@ def devices() -> list[str]:
     return [str(name).lower() for name in keras_.distribution.list_devices()]
 
 
-def _grow_memory_as_needed(tensorflow: Any) -> None:  # noqa: ANN401 - typed without its lazy parts
-    """Keep TensorFlow from taking the whole GPU at first use; other processes share it. Later is too late."""
-    for device in tensorflow.config.list_physical_devices("GPU"):
-        tensorflow.config.experimental.set_memory_growth(device, True)  # noqa: FBT003 - TensorFlow's signature
+def _share_the_device_and_round_as_processors_do(backend: str) -> None:
+    """Take a GPU's memory as it is needed, and multiply float32 as float32; later is too late.
+
+    Every backend would round factors to ten bits (TF32), and a film's probabilities would depend on the device.
+    """
+    match backend:
+        case "tensorflow":
+            tensorflow: Any = importlib.import_module("tensorflow")
+            for device in tensorflow.config.list_physical_devices("GPU"):
+                tensorflow.config.experimental.set_memory_growth(device, True)  # noqa: FBT003 - TensorFlow's signature
+            tensorflow.config.experimental.enable_tensor_float_32_execution(False)  # noqa: FBT003
+        case "torch":
+            importlib.import_module("torch").backends.cudnn.allow_tf32 = False
+        case "jax":
+            importlib.import_module("jax").config.update("jax_default_matmul_precision", "highest")
 
 
 def memory_errors() -> tuple[type[Exception], ...]:

@@ -67,3 +67,12 @@ def test_gradients_are_those_of_calculus():
     found = gradient(lambda x: ops.sum(x * x), ops.convert_to_tensor([1.0, -2.0, 3.0]))
 
     assert [2, -4, 6] == ops.convert_to_numpy(found).tolist()
+
+
+def test_float32_is_multiplied_as_float32_whatever_the_device():
+    """Rounded to TF32, a GPU's probabilities differ from the processor's by up to 0.003."""
+    import tensorflow as tf
+
+    keras()
+
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

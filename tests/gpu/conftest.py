@@ -1,0 +1,12 @@
+"""Where there is no GPU, nothing here is asked; CI has none. By hand: `pytest tests/gpu`."""
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gpu() -> None:
+    """A GPU that Keras's backend computes on."""
+    from worker.classifier import device_name
+
+    if not device_name().endswith("gpu"):
+        pytest.skip(f"{device_name()}: no GPU")
