@@ -32,6 +32,12 @@ STRENGTH_WEIGHT = 0.5
 #: Of the whole picture's edges: a cell without edges of its own has no direction.
 QUIET_SHARE = 0.05
 
+#: Of directions in `_edges`: one that is a half turn, or two by rounding, is the first again.
+ALL_BINS = DIRECTIONS + 2
+#: The first bin of every pixel's cell, shape (side, side).
+_CELL = np.arange(SIDE_PIXELS) * CELLS // SIDE_PIXELS
+BINS = (_CELL[:, None] * CELLS + _CELL) * ALL_BINS
+
 Vectors = npt.NDArray[np.float64]
 
 
@@ -130,23 +136,37 @@ def _without_border(film: Grey) -> Grey:
     """Return a film without the black margins that scanners and exports put around it."""
     step = max(1, min(film.shape) // BORDER_LINES)
     bright = film[::step, ::step] > BORDER_GREY
-    rows = np.flatnonzero(bright.mean(axis=1) > BORDER_SHARE)
-    columns = np.flatnonzero(bright.mean(axis=0) > BORDER_SHARE)
-    if min(len(rows) / bright.shape[0], len(columns) / bright.shape[1]) < MIN_CROPPED_SHARE:
+    height, width = bright.shape
+    rows = np.flatnonzero(np.count_nonzero(bright, axis=1) > BORDER_SHARE * width)
+    columns = np.flatnonzero(np.count_nonzero(bright, axis=0) > BORDER_SHARE * height)
+    if min(len(rows) / height, len(columns) / width) < MIN_CROPPED_SHARE:
         return film
     return film[rows[0] * step : (rows[-1] + 1) * step, columns[0] * step : (columns[-1] + 1) * step]
 
 
 def _edges(picture: npt.NDArray[np.float32]) -> Vectors:
     """Return the sum of gradients, of either sign, by cell and direction, shape (cells, cells, directions)."""
-    down, across = np.gradient(picture)
-    position = np.mod(np.arctan2(down, across), np.pi) / np.pi * DIRECTIONS
-    lower = np.floor(position)
-    cell = np.arange(len(picture)) * CELLS // len(picture)
-    first = (cell[:, None] * CELLS + cell) * DIRECTIONS
+    down, across = _gradient(picture), _gradient(picture.T).T
+    angle = np.arctan2(down, across)
+    # A direction and its opposite are one; a half turn and a bit of rounding lie in the bins after the last.
+    position = (angle + np.float32(np.pi) * (angle < 0)) * np.float32(DIRECTIONS / np.pi)
+    lower = position.astype(np.int64)
     size = np.hypot(down, across)
-    total = np.zeros(CELLS * CELLS * DIRECTIONS)
-    for direction, share in ((lower, lower + 1 - position), (lower + 1, position - lower)):
-        index = first + direction.astype(np.int64) % DIRECTIONS
-        total += np.bincount(index.ravel(), (size * share).ravel(), len(total))
-    return total.reshape(CELLS, CELLS, DIRECTIONS)
+    upper_share = size * (position - lower)
+    index = (BINS + lower).ravel()
+    total: Vectors = np.zeros(CELLS * CELLS * ALL_BINS)
+    total += np.bincount(index, (size - upper_share).ravel(), len(total))
+    total += np.bincount(index + 1, upper_share.ravel(), len(total))
+    edges = total.reshape(CELLS, CELLS, ALL_BINS)
+    edges[..., : ALL_BINS - DIRECTIONS] += edges[..., DIRECTIONS:]
+    return edges[..., :DIRECTIONS]
+
+
+def _gradient(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return `numpy.gradient` along the first axis, in a third of the time."""
+    slope = np.empty_like(picture)
+    np.subtract(picture[2:], picture[:-2], out=slope[1:-1])
+    slope[1:-1] *= np.float32(0.5)
+    np.subtract(picture[1], picture[0], out=slope[0])
+    np.subtract(picture[-1], picture[-2], out=slope[-1])
+    return slope
