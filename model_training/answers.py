@@ -6,7 +6,7 @@ A network is asked once; everything in a report comes from these arrays, kept by
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,19 +73,29 @@ def ask(network: Any, films: Films, batch_size: int) -> Answers:  # noqa: ANN401
     """
     last = network.layers[-1]
     both = backend.keras().Model(network.inputs, [last.output, last.input])
+    said, seen = zip(*(both.predict_on_batch(batch) for batch in _batches(films, batch_size)), strict=True)
+    features = _of(films, seen)
+    return Answers.of(films, _of(films, said), features.reshape(len(films), math.prod(features.shape[1:])))
+
+
+def probabilities(network: Any, films: Films, batch_size: int) -> npt.NDArray[np.float32]:  # noqa: ANN401
+    """Return what `ask` returns, without features; a network that is asked again and again is traced once."""
+    return _of(films, [network.predict_on_batch(batch) for batch in _batches(films, batch_size)])
+
+
+def _batches(films: Films, batch_size: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield films in three channels; the last batch is padded, so that the graph is traced for one shape."""
     # One batch at least, so that no film still gives arrays of the right width.
-    starts = range(0, max(len(films), 1), batch_size)
-    pairs = [_both_outputs(both, films.pixels[start : start + batch_size], batch_size) for start in starts]
-    probabilities, features = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    return Answers.of(films, probabilities, features.reshape(len(films), math.prod(features.shape[1:])))
+    for start in range(0, max(len(films), 1), batch_size):
+        pixels = films.pixels[start : start + batch_size]
+        padded = np.zeros((batch_size, *pixels.shape[1:], CHANNELS), np.uint8)
+        padded[: len(pixels)] = pixels[..., None]
+        yield padded
 
 
-def _both_outputs(both: Any, pixels: npt.NDArray[np.uint8], batch_size: int) -> tuple[Any, Any]:  # noqa: ANN401
-    """Return both outputs for a batch; a short one is padded, so that the graph is traced for one shape."""
-    padded = np.zeros((batch_size, *pixels.shape[1:], CHANNELS), np.uint8)
-    padded[: len(pixels)] = pixels[..., None]
-    probabilities, features = both.predict_on_batch(padded)
-    return np.asarray(probabilities)[: len(pixels)], np.asarray(features, np.float32)[: len(pixels)]
+def _of(films: Films, outputs: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """Return what was said of the films, less what was said of the padding."""
+    return np.concatenate([np.asarray(output, np.float32) for output in outputs])[: len(films)]
 
 
 def keep(directory: Path, answers: Mapping[str, Answers]) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from model_training.films import Labels
 
 Probabilities = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.floating[Any]]
 
 #: Of the top probability, equally wide (Guo et al. 2017, arXiv 1706.04599).
 BINS = 15
@@ -79,6 +80,25 @@ def fit_temperature(probabilities: Probabilities, truth: Labels) -> float:
     Raises:
         ValueError: there is no film.
     """
+    return _fitted(probabilities, truth, np.ones(len(truth)))[0]
+
+
+def loss_once_calibrated(probabilities: Probabilities, truth: Labels, weights: Weights) -> float:
+    """Return the mean log loss that is left once a temperature is fitted: how well the classes are told apart.
+
+    Args:
+        probabilities: shape (n, classes), n at least 1.
+        truth: index of each film's class, shape (n,).
+        weights: of each film, shape (n,).
+
+    Raises:
+        ValueError: there is no film.
+    """
+    return _fitted(probabilities, truth, weights)[1]
+
+
+def _fitted(probabilities: Probabilities, truth: Labels, weights: Weights) -> tuple[float, float]:
+    """Return the temperature and the loss at it."""
     from scipy.optimize import minimize_scalar  # noqa: PLC0415 - half a second of import
     from scipy.special import log_softmax  # noqa: PLC0415 - likewise
 
@@ -88,10 +108,11 @@ def fit_temperature(probabilities: Probabilities, truth: Labels) -> float:
     films = np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[films, truth].mean())
+        of_truth = log_softmax(logits / np.exp(log_temperature), axis=1)[films, truth]
+        return -float((weights * of_truth).mean())
 
     found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    return float(np.exp(found.x)), float(found.fun)
 
 
 def before_and_after(

@@ -32,7 +32,7 @@ class State:
     history: list[dict[str, float]]
     #: That it took.
     seconds: float
-    #: The epoch, counted from 1, with the lowest validation loss; 0 before there is one.
+    #: The epoch, counted from 1, that is the best on validation so far; 0 before there is one.
     kept_epoch: int
     #: The network's weights after that epoch.
     kept: list[Array]

@@ -111,10 +111,9 @@ def _mapping_of(pixels: Grey) -> mmap.mmap | None:
     return owner if isinstance(owner, mmap.mmap) else None
 
 
-def fit(  # noqa: PLR0913 - each is an argument of Keras's own `fit`
+def fit(
     model: Any,  # noqa: ANN401 - Keras has no types
     train: Batches,
-    validation: Batches | None = None,
     *,
     epochs: int,
     initial_epoch: int = 0,
@@ -133,7 +132,6 @@ def fit(  # noqa: PLR0913 - each is an argument of Keras's own `fit`
     )
     return model.fit(
         for_keras(train),
-        validation_data=None if validation is None else for_keras(validation),
         epochs=epochs,
         initial_epoch=initial_epoch,
         callbacks=[clock, *callbacks],

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from model_training.augmentation import Augmentation
 
-KEPT_BY = "the lowest validation loss, its classes weighted by the same formula as in training"
+KEPT_BY = "the lowest validation loss once a temperature is fitted, its classes weighted as in training"
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
@@ -31,7 +31,7 @@ class Knobs:
     further_findings_weight: float = 0.0
     #: Weights are averaged over the steps by this momentum, and the averages are judged and kept; None: they are not.
     average_momentum: float | None = None
-    #: Stop after so many epochs without a lower validation loss; None: never.
+    #: Stop after so many epochs that were no better on validation; None: never.
     patience: int | None = None
     #: None: mixed where the device has a GPU, else float32. What is published computes in float32.
     precision: Precision | None = None

@@ -1,4 +1,4 @@
-"""One training run: films in, the network with the best validation loss out, and the curves that led there.
+"""One training run: films in, the network of the epoch that is best on validation out, and the curves that led there.
 
 Knows no folders, no database and no test split: nothing here can be chosen by it.
 """
@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from model_training import checkpoint, feeding
+from model_training import answers, checkpoint, feeding
 from model_training.augmentation import Augmentation
+from model_training.calibration import LEAST_PROBABILITY, loss_once_calibrated
 from model_training.dataset import Dataset
 from model_training.feeding import CLASS_HEAD, FURTHER_HEAD, Batches
-from model_training.films import Labels
-from model_training.further_findings import UNKNOWN, FurtherFindings, of_films
+from model_training.films import Films, Labels
+from model_training.further_findings import FurtherFindings, of_films
 from model_training.knobs import Knobs, Precision
 from model_training.networks import CHANNELS, Network
 from model_training.optimization import make_ready
@@ -50,7 +51,7 @@ class Fitted:
 
     #: The Keras model, without augmentation and without an optimiser's state.
     network: Any
-    #: Per epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate.
+    #: Per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_calibrated_loss, learning_rate.
     history: tuple[dict[str, float], ...]
     #: The epoch, counted from 1, whose weights were kept.
     kept_epoch: int
@@ -74,16 +75,16 @@ def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress, resum
     keras = backend.keras()
     knobs = replace(knobs, precision=knobs.precision or best_precision())
     further = of_films(data.splits["train"].names, data.manifest) if knobs.further_findings_weight else None
-    train, validation = _training_batches(data, knobs, further), _validation_batches(data, knobs, further)
+    train = _training_batches(data, knobs, further)
     keras.utils.set_random_seed(knobs.seed)
     with _computing_in(str(knobs.precision)):
         inner = network.build(network, len(data.classes))
         outer = _on_grey_films(inner, network, further)
     make_ready(outer, knobs, len(train))
-    keeper = _Keeper(inner, outer, knobs, progress, resume_from)
-    feeding.fit(
-        outer, train, validation, epochs=knobs.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks()
+    keeper = _Keeper(
+        inner, outer, validation=data.splits["validation"], knobs=knobs, progress=progress, path=resume_from
     )
+    feeding.fit(outer, train, epochs=knobs.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks())
     return Fitted(
         _published(network, len(data.classes), keeper.weights), tuple(keeper.history), keeper.kept_epoch, keeper.seconds
     )
@@ -98,17 +99,6 @@ def _training_batches(data: Dataset, knobs: Knobs, further: FurtherFindings | No
         knobs.seed,
         augment=None if knobs.augmentation == Augmentation() else knobs.augmentation.apply,
         further=further.targets if further else None,
-    )
-
-
-def _validation_batches(data: Dataset, knobs: Knobs, further: FurtherFindings | None) -> Batches:
-    """Validation judges the class alone: to the head that is not published, every film is unknown."""
-    films = data.splits["validation"]
-    return Batches(
-        films,
-        sample_weights(films.labels, knobs.class_weight_power),
-        knobs.batch_size,
-        further=np.full((len(films), len(further.names)), UNKNOWN, np.int8) if further else None,
     )
 
 
@@ -155,11 +145,25 @@ def _on_grey_films(inner: Any, network: Network, further: FurtherFindings | None
 
 
 class _Keeper:
-    """Watches the epochs, remembers the weights of the one with the lowest validation loss, and writes checkpoints."""
+    """Watches the epochs, remembers the weights of the one that is best on validation, and writes checkpoints.
 
-    def __init__(self, inner: Any, outer: Any, knobs: Knobs, progress: Progress, path: Path | None) -> None:  # noqa: ANN401
+    The best has the lowest loss once a temperature is fitted, as it is to what is published: a network that goes on
+    learning to tell classes apart grows too sure of itself at the same time, and its bare loss rises.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run is made of
+        self,
+        inner: Any,  # noqa: ANN401
+        outer: Any,  # noqa: ANN401
+        *,
+        validation: Films,
+        knobs: Knobs,
+        progress: Progress,
+        path: Path | None,
+    ) -> None:
         self.history: list[dict[str, float]] = []
         self.kept_epoch = 0
+        self._validation = validation
         self._inner, self._outer, self._knobs, self._progress, self._path = inner, outer, knobs, progress, path
         self._weights: list[npt.NDArray[Any]] = []
         self._started, self._seconds_before = time.monotonic(), 0.0
@@ -185,7 +189,7 @@ class _Keeper:
         """Return Keras's callbacks, in the order that they rely on."""
         callbacks = backend.keras().callbacks
         # At an epoch's end the averages come into the network, before they are kept; at the next one's beginning they
-        # leave it, before the state is written. Validation sees them, too.
+        # leave it, before the state is written.
         averages = [callbacks.SwapEMAWeights(swap_on_epoch=True)] if self._knobs.average_momentum else []
         return [
             *averages,
@@ -223,9 +227,9 @@ class _Keeper:
 
     def _on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         rate = float(np.asarray(self._outer.optimizer.learning_rate))
-        entry = {"epoch": epoch + 1, **_of_the_class(logs), "learning_rate": rate}
-        best = min((past["val_loss"] for past in self.history), default=np.inf)
-        if entry["val_loss"] < best:
+        entry = {"epoch": epoch + 1, **_of_the_class(logs), **self._judged(), "learning_rate": rate}
+        best = min((past["val_calibrated_loss"] for past in self.history), default=np.inf)
+        if entry["val_calibrated_loss"] < best:
             self.kept_epoch, self._weights = epoch + 1, self._inner.get_weights()
         self.history.append(entry)
         self._progress.on_epoch(epoch + 1, self._knobs.epochs, entry)
@@ -233,11 +237,23 @@ class _Keeper:
         if patience is not None and epoch + 1 - self.kept_epoch >= patience:
             self._outer.stop_training = True
 
+    def _judged(self) -> dict[str, float]:
+        """Return what validation says of the class alone, the head that is not published left out."""
+        films = self._validation
+        probabilities = answers.probabilities(self._inner, films, self._knobs.batch_size)
+        weights = sample_weights(films.labels, self._knobs.class_weight_power)
+        of_truth = np.maximum(probabilities[np.arange(len(films)), films.labels], LEAST_PROBABILITY)
+        return {
+            "val_accuracy": float((probabilities.argmax(axis=1) == films.labels).mean()),
+            "val_loss": -float((weights * np.log(of_truth)).mean()),
+            "val_calibrated_loss": loss_once_calibrated(probabilities, films.labels, weights),
+        }
+
 
 def _of_the_class(logs: Mapping[str, float]) -> dict[str, float]:
-    """Return loss and accuracy on both splits; with a second head, those of the class alone."""
+    """Return training's loss and accuracy; with a second head, those of the class alone."""
     prefix = f"{CLASS_HEAD}_" if f"{CLASS_HEAD}_loss" in logs else ""
-    return {split + name: float(logs[split + prefix + name]) for split in ("", "val_") for name in ("accuracy", "loss")}
+    return {name: float(logs[prefix + name]) for name in ("accuracy", "loss")}
 
 
 def _published(network: Network, classes: int, weights: list[npt.NDArray[Any]]) -> Any:  # noqa: ANN401

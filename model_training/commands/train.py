@@ -34,7 +34,7 @@ from worker.settings import settings
     "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate. Default: the network's."
 )
 @click.option(
-    "--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a lower validation loss."
+    "--patience", type=click.IntRange(min=1), help="Stop after so many epochs that were no better on validation."
 )
 @json_option
 def train(

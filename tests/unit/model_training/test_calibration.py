@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from model_training.calibration import before_and_after, calibration, calibration_error, fit_temperature, tempered
+from model_training.calibration import (
+    before_and_after,
+    calibration,
+    calibration_error,
+    fit_temperature,
+    loss_once_calibrated,
+    tempered,
+)
 
 
 def honest(n, sharpness=1.0, seed=0):
@@ -110,3 +117,24 @@ def test_before_and_after_undo_the_temperature_and_leave_what_was_published():
     assert calibration(published, truth) == found["after"]["validation"]
     assert calibration(raw, truth)["log_loss"] == pytest.approx(found["before"]["validation"]["log_loss"], abs=1e-5)
     assert found["after"]["validation"]["ece"] < found["before"]["validation"]["ece"]
+
+
+def test_how_sure_a_network_is_of_itself_does_not_count_once_it_is_calibrated():
+    """Sharpened answers are as good as those that they were made of; muddled ones are not."""
+    probabilities, truth = honest(4000)
+    alike = np.ones(len(truth))
+
+    plain = loss_once_calibrated(probabilities, truth, alike)
+
+    assert pytest.approx(plain, abs=1e-4) == loss_once_calibrated(tempered(probabilities, 0.4), truth, alike)
+    assert plain + 0.05 < loss_once_calibrated(probabilities[::-1], truth, alike)
+
+
+def test_a_calibrated_loss_counts_films_by_their_weights():
+    """Of the films that weigh nothing, nothing is heard."""
+    probabilities, truth = honest(1000)
+    first = np.arange(1000) < 500
+
+    found = loss_once_calibrated(probabilities, truth, 2.0 * first)
+
+    assert pytest.approx(loss_once_calibrated(probabilities[first], truth[first], np.ones(500))) == found

@@ -59,7 +59,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, watc
 
 def test_the_weights_of_the_best_epoch_on_validation_are_kept(fitted, data):
     """The last epoch has no privilege, and the kept network gives the kept loss."""
-    losses = [entry["val_loss"] for entry in fitted.history]
+    losses = [entry["val_calibrated_loss"] for entry in fitted.history]
+    kept = fitted.history[fitted.kept_epoch - 1]
     validation = data.splits["validation"]
 
     answers = ask(fitted.network, validation, batch_size=8).probabilities
@@ -67,7 +68,8 @@ def test_the_weights_of_the_best_epoch_on_validation_are_kept(fitted, data):
     right = answers[np.arange(len(validation)), validation.labels]
     assert list(range(1, 9)) == [entry["epoch"] for entry in fitted.history]
     assert losses.index(min(losses)) + 1 == fitted.kept_epoch
-    assert min(losses) == pytest.approx(-np.log(right).mean(), abs=1e-4)
+    assert kept["val_loss"] == pytest.approx(-np.log(right).mean(), abs=1e-4)
+    assert kept["val_accuracy"] == pytest.approx((answers.argmax(axis=1) == validation.labels).mean())
 
 
 def test_a_training_that_diverged_says_so(data, watcher):
