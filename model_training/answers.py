@@ -74,13 +74,15 @@ def ask(network: Any, films: Films, batch_size: int) -> Answers:  # noqa: ANN401
     last = network.layers[-1]
     both = backend.keras().Model(network.inputs, [last.output, last.input])
     said, seen = zip(*(both.predict_on_batch(batch) for batch in _batches(films, batch_size)), strict=True)
-    features = _of(films, seen)
-    return Answers.of(films, _of(films, said), features.reshape(len(films), math.prod(features.shape[1:])))
+    features = _joined(seen, films, batch_size)
+    return Answers.of(
+        films, _joined(said, films, batch_size), features.reshape(len(films), math.prod(features.shape[1:]))
+    )
 
 
 def probabilities(network: Any, films: Films, batch_size: int) -> npt.NDArray[np.float32]:  # noqa: ANN401
     """Return what `ask` returns, without features; a network that is asked again and again is traced once."""
-    return _of(films, [network.predict_on_batch(batch) for batch in _batches(films, batch_size)])
+    return _joined([network.predict_on_batch(batch) for batch in _batches(films, batch_size)], films, batch_size)
 
 
 def _batches(films: Films, batch_size: int) -> Iterator[npt.NDArray[np.uint8]]:
@@ -93,9 +95,12 @@ def _batches(films: Films, batch_size: int) -> Iterator[npt.NDArray[np.uint8]]:
         yield padded
 
 
-def _of(films: Films, outputs: Sequence[Any]) -> npt.NDArray[np.float32]:
-    """Return what was said of the films, less what was said of the padding."""
-    return np.concatenate([np.asarray(output, np.float32) for output in outputs])[: len(films)]
+def _joined(outputs: Sequence[Any], films: Films, batch_size: int) -> npt.NDArray[np.float32]:
+    """Return what was said of the films, less what was said of the padding.
+
+    In the scope of several devices Keras asks each of them about the whole batch, and joins what they say.
+    """
+    return np.concatenate([np.asarray(output, np.float32)[:batch_size] for output in outputs])[: len(films)]
 
 
 def keep(directory: Path, answers: Mapping[str, Answers]) -> None:

@@ -16,7 +16,7 @@ from model_training.calibration import fit_temperature
 from model_training.dataset import Dataset, read
 from model_training.distribution import over_devices
 from model_training.films import Films, read_labelled
-from model_training.knobs import Knobs
+from model_training.knobs import KEPT_BY, Knobs
 from model_training.limits import limits_of
 from model_training.networks import CHANNELS, NETWORKS, Network, trainable_parameters
 from model_training.provenance import software
@@ -114,10 +114,10 @@ def _external(recipe: Recipe, data: Dataset) -> dict[str, Films]:
 
 def _checkpoint(recipe: Recipe, data: Dataset) -> Path:
     """Return where a run with these choices on these films keeps its state."""
-    choices = {"network": recipe.network, **asdict(recipe.knobs), "data": data.fingerprint, "software": software()}
+    choices = {"network": recipe.network, **asdict(recipe.knobs), "kept_by": KEPT_BY, "data": data.fingerprint}
     folder = settings().data_dir / "checkpoints"
     checkpoint.forget_old(folder)
-    return folder / checkpoint.name_of(choices | {"preprocessing": PREPROCESSING})
+    return folder / checkpoint.name_of(choices | {"preprocessing": PREPROCESSING, "software": software()})
 
 
 def _calibrate(fitted: Fitted, data: Dataset, knobs: Knobs) -> float:

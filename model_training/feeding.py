@@ -41,7 +41,7 @@ class Batches:
         films: Films,
         weights: Weights,
         batch_size: int,
-        seed: int | None = None,
+        seed: int,
         *,
         augment: Augment | None = None,
         further: Targets | None = None,
@@ -52,7 +52,7 @@ class Batches:
             films: mapped or in memory; they are read batch by batch.
             weights: how much each film counts, shape (n,).
             batch_size: films of each batch but the last, which may have fewer.
-            seed: shuffles and augments; None keeps the films' own order.
+            seed: shuffles and augments.
             augment: deforms each film, anew in each epoch.
             further: labels are then {"findings": (b,), "further": (b, findings)}, and so are the weights.
         """
@@ -86,14 +86,13 @@ class Batches:
         )
 
     def _deformed(self, row: int, film: Grey) -> Grey:
-        chance = np.random.default_rng((self._seed or 0, self._epoch, row))
+        chance = np.random.default_rng((self._seed, self._epoch, row))
         return self._augment(film[..., 0], chance)[..., None] if self._augment else film
 
     def start(self, epoch: int) -> None:
         """Take the order of an epoch, counted from 0."""
         self._epoch = epoch
-        if self._seed is not None:
-            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._order))
+        self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._order))
 
     def _give_back_pages(self, read_bytes: int) -> None:
         """Give back the pages of the mapping, now and then: memory stays bounded however many films there are."""

@@ -147,8 +147,8 @@ def _on_grey_films(inner: Any, network: Network, further: FurtherFindings | None
 class _Keeper:
     """Watches the epochs, remembers the weights of the one that is best on validation, and writes checkpoints.
 
-    The best has the lowest loss once a temperature is fitted, as it is to what is published: a network that goes on
-    learning to tell classes apart grows too sure of itself at the same time, and its bare loss rises.
+    The best has the lowest loss once a temperature is fitted to it: a network that goes on learning to tell classes
+    apart grows too sure of itself at the same time, and its bare loss rises. What is published gets a temperature, too.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of

@@ -53,7 +53,8 @@ def _share_the_device_and_round_as_processors_do(backend: str) -> None:
                 tensorflow.config.experimental.set_memory_growth(device, True)  # noqa: FBT003 - TensorFlow's signature
             tensorflow.config.experimental.enable_tensor_float_32_execution(False)  # noqa: FBT003
         case "torch":
-            importlib.import_module("torch").backends.cudnn.allow_tf32 = False
+            backends = importlib.import_module("torch").backends
+            backends.cudnn.allow_tf32 = backends.cuda.matmul.allow_tf32 = False
         case "jax":
             importlib.import_module("jax").config.update("jax_default_matmul_precision", "highest")
 

@@ -32,7 +32,7 @@ STRENGTH_WEIGHT = 0.5
 #: Of the whole picture's edges: a cell without edges of its own has no direction.
 QUIET_SHARE = 0.05
 
-#: Of directions in `_edges`: one that is a half turn, or two by rounding, is the first again.
+#: Of directions in `_edges`: a half turn is the first again, and what lies beyond it, by rounding, the second.
 ALL_BINS = DIRECTIONS + 2
 #: The first bin of every pixel's cell, shape (side, side).
 _CELL = np.arange(SIDE_PIXELS) * CELLS // SIDE_PIXELS

@@ -1,6 +1,6 @@
 """The curves of a training run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ def draw_curves(report: Mapping[str, Any], path: Path) -> None:
         height_ratios=[2.4, 1] if all(rates) else None,
     )
     loss, accuracy = panels["loss"], panels["accuracy"]
+    _calibrated_curve(loss, history)
     for axes, name, label in ((loss, "loss", "cross-entropy"), (accuracy, "accuracy", "accuracy (share right)")):
         _curve(axes, report, name)
         axes.set(xlabel="epoch", ylabel=label)
@@ -36,7 +37,7 @@ def draw_curves(report: Mapping[str, Any], path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     loss.set_ylim(0, 1.05 * max(max(entry["loss"], entry["val_loss"]) for entry in history))
     accuracy.set_ylim(0, 1)
-    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     loss.set_title("Loss (classes weighted; training: augmented films)", fontsize=9)
     accuracy.set_title("Accuracy", fontsize=9)
     save(figure, path)
@@ -49,3 +50,10 @@ def _curve(axes: Axes, report: Mapping[str, Any], name: str) -> None:
         values = [entry[key] for entry in report["history"]]
         axes.plot(epochs, values, color=colour, marker=".", markersize=3, label=f"{split} (n = {n})")
     axes.axvline(report["kept_epoch"], color="0.4", linestyle=":", label=f"kept: epoch {report['kept_epoch']}")
+
+
+def _calibrated_curve(axes: Axes, history: Sequence[Mapping[str, float]]) -> None:
+    """Draw the loss by which the kept epoch was chosen; older runs chose by the bare one."""
+    if "val_calibrated_loss" in history[0]:
+        epochs, values = zip(*((entry["epoch"], entry["val_calibrated_loss"]) for entry in history), strict=True)
+        axes.plot(epochs, values, color=VALIDATION_COLOUR, linestyle="--", linewidth=1, label="validation, calibrated")

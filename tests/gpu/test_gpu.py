@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from worker import registry
-from worker.classifier import Classifier
+from worker.classifier import Classifier, device_name
 from worker.decoding import resize
 from worker.phantoms import FINDINGS, draw, write_films
 
@@ -41,7 +41,7 @@ np.save(answers, Classifier.load(model, batch_size=64).predict(np.load(films)))
 
 @pytest.mark.parametrize("model", sorted(path.name for path in registry.SHIPPED_PHANTOMS.parent.iterdir()))
 def test_a_gpu_answers_as_the_processor_does(model, tmp_path):
-    """Within 1e-3, film by film and finding by finding."""
+    """Within 1e-5, film by film and finding by finding: 1e-3 is wanted, and what rounding to TF32 costs."""
     directory = registry.SHIPPED_PHANTOMS.parent / model
     classifier = Classifier.load(directory, batch_size=64)
     drawn = [draw(list(FINDINGS)[number % len(FINDINGS)], number) for number in range(100)]
@@ -52,12 +52,13 @@ def test_a_gpu_answers_as_the_processor_does(model, tmp_path):
     command = [sys.executable, "-c", ANSWERS, directory, tmp_path / "films.npy", tmp_path / "answers.npy"]
     subprocess.run(command, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}, check=True)
 
-    assert np.abs(np.load(tmp_path / "answers.npy") - found).max() < 1e-3
+    assert np.abs(np.load(tmp_path / "answers.npy") - found).max() < 1e-5
 
 
 def test_a_batch_that_the_gpu_cannot_hold_is_halved_and_every_film_is_scored(deployment, tmp_path):
     """A whole worker; the network is ours without its detector, which would refuse what is drawn."""
-    pytest.importorskip("torch")
+    if device_name() != "torch gpu":
+        pytest.skip(f"{device_name()}: only PyTorch can be kept from memory that is there")
     model = shutil.copytree(registry.SHIPPED_PHANTOMS.parent / "films", tmp_path / "model")
     card = json.loads((model / "card.json").read_text())
     (model / "card.json").write_text(json.dumps(card | {"version": "unchecked", "film_check": None}))

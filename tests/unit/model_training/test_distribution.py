@@ -41,12 +41,16 @@ from model_training.knobs import Knobs
 from model_training.networks import NETWORKS
 network = NETWORKS["phantom"]
 data = dataset.read(Path(sys.argv[1]), network.input_size)
-replicas, weights = [], []
+replicas, weights, validation = [], [], []
 for devices in ("one", "all"):
     with over_devices(devices):
         replicas.append(tensorflow.distribute.get_strategy().num_replicas_in_sync)
-        weights.append(training.fit(network, data, Knobs(2, seed=1), Mock()).network.get_weights())
-print(json.dumps([replicas, max(float(np.abs(one - two).max()) for one, two in zip(*weights))]))
+        fitted = training.fit(network, data, Knobs(2, seed=1, batch_size=4), Mock())
+        weights.append(fitted.network.get_weights())
+        validation.append([[epoch["val_loss"], epoch["val_accuracy"]] for epoch in fitted.history])
+assert len(data.splits["validation"]) > 4
+apart = max(float(np.abs(one - two).max()) for one, two in zip(*weights))
+print(json.dumps([replicas, apart, float(np.abs(np.subtract(*validation)).max())]))
 """
 
 
@@ -72,6 +76,7 @@ def test_two_devices_train_the_same_network_as_one(shared_data, tmp_path):
         env=os.environ | {"THORAQ_DATA_DIR": str(tmp_path), "THORAQ_MODE": "test", "TF_CPP_MIN_LOG_LEVEL": "3"},
     )  # fmt: skip
 
-    replicas, difference = json.loads(done.stdout)
+    replicas, of_weights, of_validation = json.loads(done.stdout)
     assert [1, 2] == replicas
-    assert difference < 1e-5
+    assert of_weights < 1e-5
+    assert of_validation < 1e-5
