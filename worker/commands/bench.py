@@ -39,7 +39,7 @@ PHANTOM_SIDE_PIXELS = 1024
 @click.command()
 @click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Default: phantoms.")
 @click.option("--model", default="v3", show_default=True, help="As for `thoraq score`.")
-@click.option("--films", default=800, show_default=True, help="Copies scored per format and round.")
+@click.option("--films", default=2000, show_default=True, help="Copies per format and round; few lower the ratios.")
 @click.option("--rounds", default=3, show_default=True, help="Each measures everything; ratios are medians over them.")
 @click.option("--postgres", "postgres_url", envvar="THORAQ_BENCH_POSTGRES_URL", help="A server for a passing database.")
 @json_option
