@@ -11,11 +11,11 @@ from typing import Any
 import click
 import numpy as np
 
+from model_training.answers import probabilities
 from model_training.dataset import SPLITS, Dataset, patient_of, read
 from model_training.evaluation import evaluate
 from model_training.networks import CHANNELS, NETWORKS
 from worker import backend
-from worker.decoding import Grey
 
 NETWORK = NETWORKS["v3"]
 EPOCHS, BATCH_SIZE = 70, 32
@@ -32,25 +32,20 @@ def main(data: Path, seed: int) -> None:
     model = NETWORK.build(NETWORK, len(films.classes))
     model.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy")
     train = films.splits["train"]
-    model.fit(three_channels(train.pixels), train.labels, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
+    three_channels = np.repeat(np.asarray(train.pixels)[..., None], CHANNELS, axis=-1)
+    model.fit(three_channels, train.labels, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
     click.echo(json.dumps({"seed": seed, **{split: told(model, films, split) for split in SPLITS}}))
-
-
-def three_channels(films: Grey) -> Grey:
-    """Return films as the paper's networks take them, shape (n, height, width, 3)."""
-    return np.repeat(np.asarray(films)[..., None], CHANNELS, axis=-1)
 
 
 def told(model: Any, data: Dataset, split: str) -> dict[str, Any]:  # noqa: ANN401 - Keras has no types
     """Return the headline of a split's evaluation, and its loss: the mean cross-entropy."""
     films = data.splits[split]
-    probabilities = model.predict(three_channels(films.pixels), batch_size=64, verbose=0)
     patients = [patient_of(data.manifest.get(name, {})) for name in films.names]
-    found = evaluate(probabilities, films.labels, data.classes, patients=patients)
+    found = evaluate(probabilities(model, films, BATCH_SIZE), films.labels, data.classes, patients=patients)
     macro = found["macro"]
     return {
         "n": found["n"],
-        "loss": float(model.evaluate(three_channels(films.pixels), films.labels, verbose=0)),
+        "loss": found["calibration"]["log_loss"],
         "accuracy": [found["overall"][name] for name in ("Accuracy", "AccuracyLower", "AccuracyUpper")],
         "balanced_accuracy": [found["balanced_accuracy"], *found["balanced_accuracy_interval"]],
         "macro_auroc": [macro["auroc"], *macro["auroc_interval"]],

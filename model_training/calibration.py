@@ -41,7 +41,7 @@ def calibration(probabilities: Probabilities, truth: Labels) -> dict[str, Any]:
         "ece": calibration_error(probabilities, truth),
         "bins": BINS,
         "brier": float(((exact - target) ** 2).sum(axis=1).mean()),
-        "log_loss": _log_loss(exact, truth),
+        "log_loss": log_loss(exact, truth, np.ones(len(truth))),
         "reliability": _reliability(probabilities, truth),
     }
 
@@ -136,9 +136,10 @@ def before_and_after(
     }
 
 
-def _log_loss(probabilities: npt.NDArray[np.float64], truth: Labels) -> float:
+def log_loss(probabilities: npt.NDArray[np.floating[Any]], truth: Labels, weights: Weights) -> float:
+    """Return the mean over the films of weight times cross-entropy, in nats; shapes as for `loss_once_calibrated`."""
     of_truth = probabilities[np.arange(len(truth)), truth]
-    return -float(np.log(np.maximum(of_truth, LEAST_PROBABILITY)).mean())
+    return -float((weights * np.log(np.maximum(of_truth, LEAST_PROBABILITY))).mean())
 
 
 def _binned(

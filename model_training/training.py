@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from model_training import answers, checkpoint, feeding
 from model_training.augmentation import Augmentation
-from model_training.calibration import LEAST_PROBABILITY, loss_once_calibrated
+from model_training.calibration import log_loss, loss_once_calibrated
 from model_training.dataset import Dataset
 from model_training.feeding import CLASS_HEAD, FURTHER_HEAD, Batches
 from model_training.films import Films, Labels
@@ -242,10 +242,9 @@ class _Keeper:
         films = self._validation
         probabilities = answers.probabilities(self._inner, films, self._knobs.batch_size)
         weights = sample_weights(films.labels, self._knobs.class_weight_power)
-        of_truth = np.maximum(probabilities[np.arange(len(films)), films.labels], LEAST_PROBABILITY)
         return {
             "val_accuracy": float((probabilities.argmax(axis=1) == films.labels).mean()),
-            "val_loss": -float((weights * np.log(of_truth)).mean()),
+            "val_loss": log_loss(probabilities, films.labels, weights),
             "val_calibrated_loss": loss_once_calibrated(probabilities, films.labels, weights),
         }
 

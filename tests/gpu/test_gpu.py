@@ -39,10 +39,9 @@ np.save(answers, Classifier.load(model, batch_size=64).predict(np.load(films)))
 """
 
 
-@pytest.mark.parametrize("model", sorted(path.name for path in registry.SHIPPED_PHANTOMS.parent.iterdir()))
-def test_a_gpu_answers_as_the_processor_does(model, tmp_path):
+@pytest.mark.parametrize("directory", registry.SHIPPED, ids=lambda directory: directory.name)
+def test_a_gpu_answers_as_the_processor_does(directory, tmp_path):
     """Within 1e-5, film by film and finding by finding: 1e-3 is wanted, and what rounding to TF32 costs."""
-    directory = registry.SHIPPED_PHANTOMS.parent / model
     classifier = Classifier.load(directory, batch_size=64)
     drawn = [draw(list(FINDINGS)[number % len(FINDINGS)], number) for number in range(100)]
     films = np.stack([resize(film, classifier.card.input_size) for film in drawn])
@@ -59,7 +58,7 @@ def test_a_batch_that_the_gpu_cannot_hold_is_halved_and_every_film_is_scored(dep
     """A whole worker; the network is ours without its detector, which would refuse what is drawn."""
     if device_name() != "torch gpu":
         pytest.skip(f"{device_name()}: only PyTorch can be kept from memory that is there")
-    model = shutil.copytree(registry.SHIPPED_PHANTOMS.parent / "films", tmp_path / "model")
+    model = shutil.copytree(registry.SHIPPED_FILMS, tmp_path / "model")
     card = json.loads((model / "card.json").read_text())
     (model / "card.json").write_text(json.dumps(card | {"version": "unchecked", "film_check": None}))
     deployment.thoraq("models", "import", str(model))
