@@ -101,4 +101,5 @@ def test_ctrl_c_stops_the_demo_in_order(tmp_path):
         demo.send_signal(signal.SIGINT)
         assert 0 == demo.wait(60)
 
-    assert [] == [process for process in family if process.is_running()]
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert [] == alive
