@@ -23,8 +23,8 @@ from dashboard.accounts import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker.database import Base, engine, transaction
-from worker.records import Activation, ModelVersion
-from worker.registry import SHIPPED_FILMS, read_card, read_report
+from worker.model_directory import SHIPPED_FILMS, read_card, read_report
+from worker.version_records import Activation, ModelVersion
 
 FILMS_A_DAY = 10_000
 SAMPLES = 60

@@ -19,7 +19,8 @@ from sqlalchemy import func, select
 from worker import intake, outcomes, registry
 from worker.commands.db import alembic_config
 from worker.database import now, reading, transaction
-from worker.records import Image, ImageState, Prediction, Process, Study
+from worker.presence import Process
+from worker.records import Image, ImageState, Prediction, Study
 from worker.settings import settings
 
 PATIENCE_SECONDS = 300

@@ -17,10 +17,11 @@ from sqlalchemy import func, select
 from system import finished, hand_over, wait_until
 
 from model_training.settings import settings as training_settings
-from worker import registry, retraining
+from worker import model_directory, registry, retraining
 from worker.commands.db import alembic_config
 from worker.database import now, reading, transaction
-from worker.records import Image, Process, Study
+from worker.presence import Process
+from worker.records import Image, Study
 from worker.retraining import Wish
 from worker.run_records import RetrainingRun
 from worker.settings import settings
@@ -31,7 +32,7 @@ EPOCHS = 100_000
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=registry.SHIPPED_PAPER)
+@click.option("--model", type=click.Path(exists=True, path_type=Path), default=model_directory.SHIPPED_PAPER)
 @click.option("--pairs", default=3, show_default=True)
 def main(folder: Path, model: Path, pairs: int) -> None:
     """Print both rates of each pair, and the median of their ratios, as JSON; FOLDER's films are shared out."""

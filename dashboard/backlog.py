@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from dashboard.display import duration, plural
 from worker.database import now
-from worker.records import Image, ImageState, Priority, Process, Rejection
+from worker.presence import Process
+from worker.records import Image, ImageState, Priority, Rejection
 from worker.settings import settings
 
 #: `Process.kind` of the processes that score films.

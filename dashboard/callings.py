@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.display import from_path
-from worker.records import ModelVersion
+from worker.version_records import ModelVersion
 
 
 class Call(StrEnum):

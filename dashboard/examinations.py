@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session, defer, joinedload, selectinload
 
 from dashboard.worklist import Row, ranked, rows
 from worker.archive import preview_path
-from worker.records import Image, ModelVersion, Prediction, Study
+from worker.records import Image, Prediction, Study
 from worker.settings import settings
+from worker.version_records import ModelVersion
 
 #: Other studies of a patient that the page shows.
 MAX_EARLIER = 10

@@ -15,7 +15,8 @@ from dashboard.access import READERS, requires
 from dashboard.selection import Filters, Page, View
 from dashboard.worklist import Row, classes, rows
 from worker.database import reading
-from worker.records import ModelVersion, StudyState
+from worker.records import StudyState
+from worker.version_records import ModelVersion
 
 lists = Blueprint("lists", __name__)
 

@@ -18,7 +18,7 @@ from dashboard.access import public
 from worker import registry, watch
 from worker.database import reading
 from worker.drift import Day, Kind
-from worker.records import ModelVersion
+from worker.version_records import ModelVersion
 
 metrics = Blueprint("metrics", __name__)
 

@@ -13,8 +13,8 @@ from dashboard.security import FIGURE_POLICY, REPORT_POLICY
 from worker import promotion, registry, watch
 from worker.database import now, reading
 from worker.paper import ROWS
-from worker.records import Activation, ModelVersion
 from worker.settings import settings
+from worker.version_records import Activation, ModelVersion
 
 models = Blueprint("models", __name__, url_prefix="/models")
 

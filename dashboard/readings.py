@@ -17,7 +17,8 @@ from dashboard.tokens import Scope
 from dashboard.worklist import rows
 from worker import registry
 from worker.database import reading
-from worker.records import ModelVersion, Study, StudyState
+from worker.records import Study, StudyState
+from worker.version_records import ModelVersion
 
 readings = Blueprint("readings", __name__, url_prefix="/api/v1")
 

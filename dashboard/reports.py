@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.display import from_path
-from worker.records import ModelVersion
+from worker.version_records import ModelVersion
 
 #: caret's eleven columns, in caret's order.
 CLASS_COLUMNS = (

@@ -12,8 +12,9 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from worker.records import ModelVersion, Study, StudyState
+from worker.records import Study, StudyState
 from worker.settings import settings
+from worker.version_records import ModelVersion
 
 PAGE_SIZE = 50
 #: The largest id that an INTEGER column of PostgreSQL holds.

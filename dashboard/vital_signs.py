@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from dashboard.backlog import SCORING_KIND, Life, life
 from worker import presence
 from worker.database import now
-from worker.records import Image, ImageState, Priority, Process, Rejection
+from worker.presence import Process
+from worker.records import Image, ImageState, Priority, Rejection
 
 #: An age of the oldest waiting film at which somebody should look.
 ALARM_SECONDS = 120

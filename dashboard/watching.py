@@ -15,8 +15,8 @@ from dashboard.access import READERS, requires
 from worker import watch
 from worker.database import reading
 from worker.drift import MOMENTS, Day, Kind
-from worker.records import ModelVersion
 from worker.settings import settings
+from worker.version_records import ModelVersion
 
 watching = Blueprint("watching", __name__)
 

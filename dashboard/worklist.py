@@ -10,16 +10,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from worker.records import (
-    Image,
-    ImageState,
-    ModelVersion,
-    Prediction,
-    Rejection,
-    Study,
-    StudyState,
-    Submission,
-)
+from worker.records import Image, ImageState, Prediction, Rejection, Study, StudyState, Submission
+from worker.version_records import ModelVersion
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_training.films import Films, Labels, LeftOut
+from model_training.class_folders import LeftOut
+from model_training.films import Films, Labels
 from model_training.networks import CHANNELS
 from worker import backend
 

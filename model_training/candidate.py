@@ -24,8 +24,8 @@ from model_training.report import EXTERNAL, assemble
 from model_training.settings import settings as training_settings
 from model_training.training import Fitted, Progress
 from worker.decoding import PREPROCESSING
+from worker.model_directory import MODEL_FILE, FilmCheckCard, ModelCard, sha256_of, write_card
 from worker.plausibility import FILM_CHECK_FILE
-from worker.registry import MODEL_FILE, FilmCheckCard, ModelCard, sha256_of, write_card
 from worker.settings import settings
 
 #: How much of the file's SHA-256 a version carries.

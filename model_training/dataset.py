@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 
 from model_training import film_cache, manifest, splitting
+from model_training.class_folders import DUPLICATE, DatasetError, FilmFile, LeftOut
 from model_training.film_sets import Decoded
-from model_training.films import DUPLICATE, DatasetError, FilmFile, Films, LeftOut, OnFilm, Size, ignore
+from model_training.films import Films, OnFilm, Size, ignore
 from model_training.layouts import MANIFEST_FILE, SPLITS, Layout, layout_of, some
 from model_training.manifest import Manifest
 from model_training.splitting import Member, Splitting

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from PIL import __version__ as pillow_version
 
 from model_training import film_sets
+from model_training.class_folders import DatasetError
 from model_training.film_sets import Decoded
-from model_training.films import DatasetError, OnFilm, Reading, Size, ignore, limits_in_force, readings
+from model_training.films import OnFilm, Reading, Size, ignore, limits_in_force, readings
 from worker.decoding import PREPROCESSING, Grey
 
 Rows = npt.NDArray[np.int64]

@@ -20,7 +20,8 @@ from typing import BinaryIO
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from model_training.films import DatasetError, Reading, Size
+from model_training.class_folders import DatasetError
+from model_training.films import Reading, Size
 from worker.decoding import Grey
 from worker.settings import settings
 

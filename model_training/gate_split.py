@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training import film_cache, manifest, splitting
+from model_training.class_folders import DatasetError, FilmFile, listed
 from model_training.dataset import MANIFEST_FILE, Dataset, patient_of
-from model_training.films import DatasetError, FilmFile, Labels, OnFilm, Size, ignore, listed
+from model_training.films import Labels, OnFilm, Size, ignore
 from model_training.layouts import some
 from model_training.splitting import Member
 from worker.decoding import Grey

@@ -12,7 +12,7 @@ from model_training.report import EXTERNAL
 from worker import promotion, registry
 from worker.classifier import Classifier
 from worker.database import reading, through_outages
-from worker.records import ModelVersion
+from worker.version_records import ModelVersion
 
 #: Of the splits that decide nothing.
 SHOWN = ("test", EXTERNAL)

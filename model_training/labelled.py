@@ -8,8 +8,9 @@ from pathlib import Path
 
 from model_training import manifest
 from model_training.answers import Answers
+from model_training.class_folders import DatasetError, LeftOut
 from model_training.dataset import MANIFEST_FILE
-from model_training.films import DatasetError, Films, LeftOut, OnFilm, read_labelled
+from model_training.films import Films, OnFilm, read_labelled
 from model_training.manifest import Manifest
 from worker.classifier import Classifier
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_training import manifest
-from model_training.films import DatasetError, FilmFile, LeftOut, class_folders, holds, listed, strays
+from model_training.class_folders import DatasetError, FilmFile, LeftOut, class_folders, holds, listed, strays
 from model_training.manifest import Manifest
 from model_training.splitting import FRACTIONS
 

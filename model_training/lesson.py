@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training import corrections, film_cache, gate_split
+from model_training.class_folders import DatasetError
 from model_training.corrections import CorrectedFilm, Corrections
 from model_training.dataset import Dataset, read
-from model_training.films import DatasetError, Films, OnFilm, Size, ignore
+from model_training.films import Films, OnFilm, Size, ignore
 from model_training.gate_split import GateSplit
 from worker import reviews
 from worker.database import reading, through_outages

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from model_training.films import DatasetError
+from model_training.class_folders import DatasetError
 from worker.archive import check_path
 from worker.errors import RejectedImage
 

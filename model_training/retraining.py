@@ -12,18 +12,18 @@ from typing import Any
 
 from model_training import candidate, judging, lesson
 from model_training.candidate import Recipe
-from model_training.films import DatasetError
+from model_training.class_folders import DatasetError
 from model_training.gate_split import GATE
 from model_training.lesson import Lesson
 from model_training.networks import NETWORKS
 from model_training.pulse import Pulse, RunLost, RunStopped
 from model_training.settings import TrainingSettings, settings
-from worker import promotion, registry, retraining
+from worker import model_directory, promotion, registry, retraining
 from worker.database import through_outages, transaction
 from worker.errors import ModelUnavailable
-from worker.records import ModelVersion
 from worker.run_records import RetrainingRun
 from worker.settings import settings as worker_settings
+from worker.version_records import ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def _carried_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
         )
         retraining.note(run.id, _in_words(learned), learned.told)
         made = _made(run, learned, pulse)
-        published = _registered(registry.publish(made, worker_settings().models_dir))
+        published = _registered(model_directory.publish(made, worker_settings().models_dir))
         retraining.note(run.id, f"registered {published.version}")
         active_id, verdict = judging.verdict_on(
             published, learned.gate, learned.told["fingerprints"], worker_settings().models_dir, pulse.on_film

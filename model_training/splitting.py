@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from model_training.films import DatasetError
+from model_training.class_folders import DatasetError
 
 #: The paper's shares are 0.79, 0.16 and 0.05; a test split that small leaves rare classes without a usable interval.
 FRACTIONS: Mapping[str, float] = MappingProxyType({"train": 0.70, "validation": 0.15, "test": 0.15})

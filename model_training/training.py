@@ -5,8 +5,7 @@ Knows no folders, no database and no test split: nothing here can be chosen by i
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,11 +20,11 @@ from model_training.dataset import Dataset
 from model_training.feeding import CLASS_HEAD, FURTHER_HEAD, Batches
 from model_training.films import Films, Labels
 from model_training.further_findings import FurtherFindings, of_films
-from model_training.knobs import Knobs, Precision
+from model_training.knobs import Knobs
 from model_training.networks import CHANNELS, Network
 from model_training.optimization import make_ready
+from model_training.precision import best_precision, computing_in
 from worker import backend
-from worker.classifier import device_name
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress, resum
     further = of_films(data.splits["train"].names, data.manifest) if knobs.further_findings_weight else None
     train = _training_batches(data, knobs, further)
     keras.utils.set_random_seed(knobs.seed)
-    with _computing_in(str(knobs.precision)):
+    with computing_in(str(knobs.precision)):
         inner = network.build(network, len(data.classes))
         outer = _on_grey_films(inner, network, further)
     make_ready(outer, knobs, len(train))
@@ -108,23 +107,6 @@ def sample_weights(labels: Labels, power: float) -> Weights:
     per_class = (len(labels) / (len(films) * films)) ** power
     weights: Weights = per_class[labels].astype(np.float32)
     return weights
-
-
-def best_precision() -> Precision:
-    """Return Keras's mixed precision where there is a GPU, which computes it faster, else float32."""
-    return "mixed_float16" if device_name().endswith("gpu") else "float32"
-
-
-@contextmanager
-def _computing_in(policy: str) -> Iterator[None]:
-    """Layers made inside compute by this policy; their weights are float32 whatever it is."""
-    config = backend.keras().config
-    before = config.dtype_policy()
-    config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        config.set_dtype_policy(before)
 
 
 def _on_grey_films(inner: Any, network: Network, further: FurtherFindings | None) -> Any:  # noqa: ANN401 - Keras has no types
@@ -257,7 +239,7 @@ def _of_the_class(logs: Mapping[str, float]) -> dict[str, float]:
 
 def _published(network: Network, classes: int, weights: list[npt.NDArray[Any]]) -> Any:  # noqa: ANN401
     """Return the network anew, computing in float32, with the kept weights and nothing of the training."""
-    with _computing_in("float32"):
+    with computing_in("float32"):
         built = network.build(network, classes)
     built.set_weights(weights)
     return built

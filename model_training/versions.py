@@ -9,8 +9,8 @@ from typing import Any
 
 from model_training.dataset import SPLITS
 from model_training.networks import NETWORKS
+from worker.model_directory import ModelCard
 from worker.paper import ROWS
-from worker.registry import ModelCard
 
 
 def row_of(card: ModelCard, report: Mapping[str, Any]) -> dict[str, Any]:

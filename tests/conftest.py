@@ -92,12 +92,12 @@ def eager(database: Path) -> Iterator[Path]:
 @pytest.fixture
 def phantom_model(database: Path) -> str:
     """The shipped network that was trained on phantoms, registered and active; returns its version."""
-    from worker import registry
+    from worker import model_directory, registry
     from worker.database import transaction
     from worker.settings import settings
 
     with transaction() as session:
-        row = registry.import_model(session, registry.SHIPPED_PHANTOMS, settings().models_dir)
+        row = registry.import_model(session, model_directory.SHIPPED_PHANTOMS, settings().models_dir)
         registry.promote(session, row.version, by="test")
         return row.version
 

@@ -11,8 +11,8 @@ from worker import saliency
 from worker.backend import devices, keras, memory_errors
 from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey
 from worker.errors import ModelUnavailable, RejectedImage
+from worker.model_directory import ModelCard, verified
 from worker.plausibility import FILM_CHECK_FILE, FilmCheck, for_network, load_film_check
-from worker.registry import ModelCard, verified
 from worker.saliency import Heat
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from worker.children import Child, Deployment
 from worker.database import transaction
 from worker.embedded_redis import EmbeddedRedis
 from worker.errors import NotConfigured, ScoringError
-from worker.registry import SHIPPED, SHIPPED_FILMS, SHIPPED_PHANTOMS
+from worker.model_directory import SHIPPED, SHIPPED_FILMS, SHIPPED_PHANTOMS
 from worker.settings import Settings, data_dir, settings
 
 PROCESSES = ("intake", "worker", "trainer", "beat")

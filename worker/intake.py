@@ -54,22 +54,7 @@ def accept(message: object) -> Acceptance:
     Raises:
         RefusedSubmission: the envelope is invalid, of another major version, or reuses a key with other content.
     """
-    envelope = parse(message)
-    _check_callback(envelope)
-    return _store(envelope, roots=frozenset(settings().image_roots))
-
-
-def _check_callback(envelope: Envelope) -> None:
-    """Refuse an endpoint that is not configured, or not for this source: its results would go astray.
-
-    Raises:
-        RefusedSubmission: unknown_callback.
-    """
-    if envelope.callback is None:
-        return
-    endpoint = settings().callbacks.get(envelope.callback.endpoint)
-    if endpoint is None or (endpoint.sources is not None and envelope.source not in endpoint.sources):
-        raise RefusedSubmission("unknown_callback", "callback.endpoint: no such endpoint is configured for this source")
+    return _store(parse(message), roots=frozenset(settings().image_roots))
 
 
 def submit_files(  # noqa: PLR0913 - what an envelope says, by name
@@ -115,9 +100,7 @@ def submit_files(  # noqa: PLR0913 - what an envelope says, by name
         "items": items,
         "callback": {"endpoint": callback} if callback else None,
     }
-    envelope = parse(message)
-    _check_callback(envelope)
-    return _store(envelope, roots=frozenset({ARCHIVE}))
+    return _store(parse(message), roots=frozenset({ARCHIVE}))
 
 
 def receive(message: object) -> None:
@@ -131,17 +114,14 @@ def receive(message: object) -> None:
         logger.warning("a message was refused: %s", error.code)
         store_refusal(message, error)
     else:
-        logger.info(
-            "submission %s: %d accepted, %d refused",
-            acceptance.submission_id,
-            acceptance.accepted,
-            len(acceptance.refused),
-            extra={"submission_id": acceptance.submission_id},
-        )
+        submission_id, counts = acceptance.submission_id, (acceptance.accepted, len(acceptance.refused))
+        extra = {"submission_id": submission_id}
+        logger.info("submission %s: %d accepted, %d refused", submission_id, *counts, extra=extra)
 
 
 def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     """Write the rows of a submission in one transaction, then ring."""
+    _check_callback(envelope)
     try:
         acceptance = _insert(envelope, roots)
     except IntegrityError:  # The same key was committed in between: the first one's answer holds.
@@ -149,6 +129,19 @@ def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     if acceptance.accepted and not acceptance.repeated:
         doorbell.ring_scorers(acceptance.accepted, settings().batch_size)
     return acceptance
+
+
+def _check_callback(envelope: Envelope) -> None:
+    """Refuse an endpoint that is not configured, or not for this source: its results would go astray.
+
+    Raises:
+        RefusedSubmission: unknown_callback.
+    """
+    if envelope.callback is None:
+        return
+    endpoint = settings().callbacks.get(envelope.callback.endpoint)
+    if endpoint is None or (endpoint.sources is not None and envelope.source not in endpoint.sources):
+        raise RefusedSubmission("unknown_callback", "callback.endpoint: no such endpoint is configured for this source")
 
 
 def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
@@ -210,10 +203,8 @@ def _sort(raw_items: list[dict[str, Any]], roots: frozenset[str]) -> tuple[list[
 
 
 def _refusal(index: int, raw: dict[str, Any], reason: str, detail: str) -> Refused:
-    reference = raw.get("reference")
-    return Refused(
-        index=index, reference=reference if isinstance(reference, str) else None, reason=reason, detail=detail
-    )
+    told = raw.get("reference")
+    return Refused(index=index, reference=told if isinstance(told, str) else None, reason=reason, detail=detail)
 
 
 def _studies(items: list[Item], rank: Priority, source: str) -> list[Study]:

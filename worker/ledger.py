@@ -10,28 +10,22 @@ An image that has attempts left is always waiting, or under a lease that ends; s
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
-from typing import TypeAlias
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from worker import predictions, study_results
+from worker.claim_order import Candidate, candidates
 from worker.database import now
 from worker.errors import Reason
 from worker.film_look import FilmLook
-from worker.records import Image, ImageState, Prediction, Priority, Rejection
+from worker.records import Image, ImageState, Priority, Rejection
 
 #: After trouble outside, an image waits this long before it is tried again.
 PAUSE_SECONDS = 30
-#: Of a batch, for images that waited too long: nothing starves, and an urgent one is still in the next batch.
-OVERDUE_SHARE = 0.25
-
 #: What is stored of a film that nobody looked at.
 NO_LOOK = dict.fromkeys((field.name for field in fields(FilmLook)), None)
-
-#: id, root, path, sha256, attempts, received_at.
-Candidate: TypeAlias = "Row[int, str, str, str | None, int, datetime]"
 
 
 @dataclass(frozen=True)
@@ -90,11 +84,10 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
         limit: images of one batch.
         lease_seconds: until the claim is void.
         max_attempts: claims that an image may have had before it is given up.
-        max_wait: of those that waited longer, the oldest get up to `OVERDUE_SHARE` of the batch, however many more
-            urgent ones there are.
+        max_wait: those that waited longer get a share of the batch, however many more urgent ones there are.
         together: the owner works on others; an image that must be alone is not leased now, nor is any that comes after.
     """
-    while images := _candidates(session, limit, max_wait):
+    while images := candidates(session, limit, max_wait):
         spent = [image for image in images if image.attempts >= max_attempts]
         if not spent:
             if images[0].attempts and together:
@@ -115,48 +108,6 @@ def take_back(session: Session, owner: str) -> int:
     stay counted.
     """
     return _let_wait(session, Image.owner == owner)
-
-
-def _candidates(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
-    """Return unclaimed images of attempt 0 to score together, or one image that was tried before.
-
-    One that must be alone waits for its turn, and then goes first, so that it does not starve either.
-    """
-    overdue = _overdue(session, max(1, int(limit * OVERDUE_SHARE)), max_wait)
-    urgent = session.execute(
-        _waiting()
-        .where(Image.id.not_in([row.id for row in overdue]))
-        .order_by(Image.priority, Image.id)
-        .limit(limit - len(overdue))
-    ).all()
-    for head in (*urgent[:1], *overdue[:1]):
-        if head.attempts:
-            return [head]
-    return [image for image in (*urgent, *overdue) if not image.attempts]
-
-
-def _overdue(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
-    """Return the oldest images that waited longer than their priority allows.
-
-    The oldest of each priority are looked at, overdue or not: the index knows ages by the ids' order only.
-    """
-    found = [
-        row
-        for priority, wait in max_wait.items()
-        for row in session.execute(_waiting().where(Image.priority == priority).order_by(Image.id).limit(limit))
-        if row.received_at < now() - wait
-    ]
-    return sorted(found, key=lambda row: row.received_at)[:limit]
-
-
-def _waiting() -> Select[int, str, str, str | None, int, datetime]:
-    """Return the question for images that may be claimed; what another claims at this moment is passed over."""
-    columns = (Image.id, Image.root, Image.path, Image.sha256, Image.attempts, Image.received_at)
-    return select(*columns).where(_claimable()).with_for_update(skip_locked=True)
-
-
-def _claimable() -> ColumnElement[bool]:
-    return (Image.state == ImageState.WAITING) & or_(Image.not_before.is_(None), Image.not_before <= now())
 
 
 def _lease(session: Session, owner: str, images: Sequence[Candidate], lease_seconds: int) -> list[Claim]:
@@ -263,11 +214,6 @@ def _let_wait(session: Session, condition: ColumnElement[bool], *, charged: bool
     return len(ended.all())
 
 
-def any_waiting(session: Session) -> bool:
-    """Tell whether an image could be claimed now."""
-    return session.scalar(select(Image.id).where(_claimable()).limit(1)) is not None
-
-
 def rescore(session: Session, study_ids: Sequence[int]) -> int:
     """Put the scored films of studies back, to be scored by the active version after all else, and return how many.
 
@@ -286,19 +232,13 @@ def rescore(session: Session, study_ids: Sequence[int]) -> int:
 
 
 def _reject(session: Session, image: Image, reason: Reason, detail: str, sha256: str | None = None) -> None:
-    if image.finished_at and (earlier := _last_prediction(session, image)):
+    if image.finished_at and (earlier := predictions.last_of(session, image.sha256)):
         image.prediction_id = earlier
         _finish(image, ImageState.SCORED)
         return
     image.sha256 = sha256 or image.sha256
     session.add(Rejection(image_id=image.id, reason=reason, detail=detail, attempts=image.attempts))
     _finish(image, ImageState.REJECTED)
-
-
-def _last_prediction(session: Session, image: Image) -> int | None:
-    return session.scalar(
-        select(Prediction.id).where(Prediction.image_sha256 == image.sha256).order_by(Prediction.id.desc()).limit(1)
-    )
 
 
 def _finish(image: Image, state: ImageState) -> None:

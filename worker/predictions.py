@@ -30,6 +30,13 @@ def keep(session: Session, said: Mapping[str, Mapping[str, float]], model_versio
     return dict(session.execute(kept).all())
 
 
+def last_of(session: Session, content: str | None) -> int | None:
+    """Return the id of the newest prediction of an image content, whichever version made it."""
+    return session.scalar(
+        select(Prediction.id).where(Prediction.image_sha256 == content).order_by(Prediction.id.desc()).limit(1)
+    )
+
+
 def _row(content: str, probabilities: Mapping[str, float], model_version_id: int) -> dict[str, object]:
     label = max(probabilities, key=lambda finding: probabilities[finding])
     return {

@@ -2,15 +2,33 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import String, delete, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from worker.database import now, transaction
-from worker.records import Process
+from worker.database import Base, UtcDateTime, now, transaction
 from worker.settings import settings
 
 #: A process that was silent for a day is history, not a problem of now.
 FORGET_AFTER = timedelta(days=1)
+
+
+class Process(Base):
+    """The last sign of life of one process of the deployment."""
+
+    __tablename__ = "processes"
+
+    #: Host and kind of process, as Celery names its nodes.
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: What a scoring worker has loaded, and on what it computes.
+    model_version: Mapped[str | None] = mapped_column(String(64))
+    device: Mapped[str | None] = mapped_column(String(64))
+    #: When it last finished a task: "up" means finishing work, not running.
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Since when work has waited without this process finishing any; null while none waits.
+    work_waits_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 def seen(name: str, kind: str, started_at: datetime, *, work_waits: bool = False) -> None:

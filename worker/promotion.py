@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from worker import registry
 from worker.errors import ModelUnavailable, ScoringError
-from worker.records import GateVerdict, ModelVersion
 from worker.run_records import RetrainingRun
+from worker.version_records import GateVerdict, ModelVersion
 
 
 class NotPassed(ScoringError):

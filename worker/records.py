@@ -1,4 +1,4 @@
-"""The tables: submissions, studies, images, predictions, rejections, model versions, processes.
+"""The tables: submissions, studies, images, predictions, rejections.
 
 They hold state and constraints. Changes of an image's state are made in `worker.ledger` only.
 """
@@ -11,6 +11,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from worker.database import Base, UtcDateTime, now
+from worker.version_records import ModelVersion
 
 #: The longest UID of DICOM (PS3.5 section 9).
 UID_LENGTH = 64
@@ -206,7 +207,7 @@ class Prediction(Base):
     probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
     predicted_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
-    model_version: Mapped["ModelVersion"] = relationship()
+    model_version: Mapped[ModelVersion] = relationship()
 
 
 class Rejection(Base):
@@ -237,71 +238,3 @@ class Rejection(Base):
     replayed_by: Mapped[str | None] = mapped_column(String(64))
 
     image: Mapped[Image] = relationship(back_populates="rejection")
-
-
-class ModelVersion(Base):
-    """One trained network, as published: its card, its file's SHA-256 and its evaluation report."""
-
-    __tablename__ = "model_versions"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    version: Mapped[str] = mapped_column(String(64), unique=True)
-    sha256: Mapped[str] = mapped_column(String(64))
-    card: Mapped[dict[str, Any]] = mapped_column(JSON)
-    report: Mapped[dict[str, Any]] = mapped_column(JSON)
-    registered_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-
-
-class Activation(Base):
-    """One promotion or rollback. The newest row names the active version; the rows are never changed."""
-
-    __tablename__ = "activations"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
-    #: The activation to which a rollback returns; it skips versions that were rolled back.
-    returns_to_id: Mapped[int | None] = mapped_column(ForeignKey("activations.id"))
-    activated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    activated_by: Mapped[str] = mapped_column(String(64))
-    #: A person promoted it though no passed verdict of the gate spoke for it.
-    forced: Mapped[bool] = mapped_column(default=False)
-    #: The verdict on which the promotion stands; null for one that was not judged, and for a rollback.
-    verdict_id: Mapped[int | None] = mapped_column(ForeignKey("gate_verdicts.id"))
-
-    model_version: Mapped[ModelVersion] = relationship()
-
-
-class GateVerdict(Base):
-    """What the gate said of a candidate beside the version that was active then; never changed."""
-
-    __tablename__ = "gate_verdicts"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    candidate_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
-    #: Null where no version was active.
-    active_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
-    passed: Mapped[bool]
-    #: Reasons, figures and the fingerprints of the locked splits, as `model_training.gate` writes them.
-    verdict: Mapped[dict[str, Any]] = mapped_column(JSON)
-    judged_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-
-    candidate: Mapped[ModelVersion] = relationship(foreign_keys=candidate_id)
-
-
-class Process(Base):
-    """The last sign of life of one process of the deployment."""
-
-    __tablename__ = "processes"
-
-    #: Host and kind of process, as Celery names its nodes.
-    name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(32))
-    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: What a scoring worker has loaded, and on what it computes.
-    model_version: Mapped[str | None] = mapped_column(String(64))
-    device: Mapped[str | None] = mapped_column(String(64))
-    #: When it last finished a task: "up" means finishing work, not running.
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: Since when work has waited without this process finishing any; null while none waits.
-    work_waits_since: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -8,7 +8,7 @@ from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from worker.database import Base, UtcDateTime, now
-from worker.records import ModelVersion
+from worker.version_records import ModelVersion
 
 
 class RunState(StrEnum):

@@ -1,6 +1,5 @@
 """The main job as plain code: claim, open, decode, predict, record, all overlapped. Knows no Celery."""
 
-import gc
 import logging
 import os
 import time
@@ -13,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from worker import ledger, measurements, registry
-from worker.bounds import Limits
-from worker.classifier import Classifier, device_name
+from worker import claim_order, ledger, measurements, registry
+from worker.active_model import ActiveModel, Scale
+from worker.classifier import device_name
 from worker.database import reading, through_outages, transaction
 from worker.decoders import decoders
 from worker.errors import ModelUnavailable
 from worker.ledger import Claim, Rejected, Scored
 from worker.pace import Pace
-from worker.preparing import Answer, Crashed, Place, Postponed, Preparation, Prepared, Refused
+from worker.preparing import Answer, Crashed, Place, Postponed, Prepared, Refused
 from worker.records import Priority
 from worker.settings import Settings
 
@@ -46,15 +45,6 @@ class Claims:
 
 
 @dataclass(frozen=True)
-class Scale:
-    """The loaded network and the row that names it: what a batch is scored by, from its decoding on."""
-
-    classifier: Classifier
-    model_version_id: int
-    preparation: Preparation
-
-
-@dataclass(frozen=True)
 class Batch:
     """Films on their way from claim to record."""
 
@@ -64,13 +54,6 @@ class Batch:
     answers: Sequence[Future[list[Answer]]]
     #: Previews are made with it.
     preview: bool
-
-
-def _spare_the_collector() -> None:
-    """Have the garbage collector pass over all that is loaded now: each walk over it stops every thread for 0.2 s."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 class Scorer:
@@ -92,7 +75,7 @@ class Scorer:
             Priority.ROUTINE: timedelta(seconds=settings.max_wait_routine_seconds),
             Priority.OFFPEAK: timedelta(seconds=settings.max_wait_offpeak_seconds),
         }
-        self._scale: Scale | None = None
+        self._active = ActiveModel(settings)
         #: Films whose previews are due, the newest of a backlog.
         self._unseen: deque[Claim] = deque(maxlen=PREVIEWS_OWED)
 
@@ -106,7 +89,7 @@ class Scorer:
             ModelUnavailable: there is no active version, or it cannot be loaded. Nothing stays claimed.
         """
         deadline = time.monotonic() + self._settings.task_budget_seconds
-        self._load(self._active_version_id())
+        self._active.load_current()
         self._take_back(owner)
         try:
             while self._flow(owner, deadline):
@@ -116,11 +99,11 @@ class Scorer:
             raise
         self._make_previews(deadline)
         with reading() as session:
-            return ledger.any_waiting(session)
+            return claim_order.any_waiting(session)
 
     def loaded(self) -> tuple[str, str]:
         """Return the loaded version's name and the device on which it computes."""
-        return self._loaded().classifier.card.version, device_name()
+        return self._active.loaded().classifier.card.version, device_name()
 
     def _flow(self, owner: str, deadline: float) -> int:
         """Score until nothing more can be claimed beside what is in flight, and return how many films that were.
@@ -192,47 +175,13 @@ class Scorer:
         with transaction() as session:
             ledger.give_back(session, owner)
 
-    @through_outages
-    def _active_version_id(self) -> int | None:
-        with reading() as session:
-            return registry.active_id(session)
-
-    @through_outages
-    def _load(self, version_id: int | None) -> Scale:
-        """Return the active version, loading it if it is not the loaded one; a batch is scored by one version."""
-        if self._scale and self._scale.model_version_id == version_id:
-            return self._scale
-        with reading() as session:
-            row = registry.active(session)
-        if row is None:
-            raise ModelUnavailable("no model version is active: run `thoraq models import` or `models promote`")
-        classifier = Classifier.load(
-            self._settings.models_dir / row.version, sha256=row.sha256, batch_size=self._settings.batch_size
-        )
-        preparation = Preparation(
-            roots=self._settings.roots,
-            limits=Limits(self._settings.max_file_bytes, self._settings.max_pixels),
-            previews_dir=self._settings.previews_dir,
-            input_size=classifier.card.input_size,
-            film_check=classifier.film_check,
-        )
-        self._scale = Scale(classifier, row.id, preparation)
-        _spare_the_collector()
-        logger.info("scoring with %s", row.version)
-        return self._scale
-
-    def _loaded(self) -> Scale:
-        if self._scale is None:
-            raise ModelUnavailable("no model version is loaded")
-        return self._scale
-
     def _decode(self, claimed: Claims) -> Batch:
         """Give the films of a batch to the decoders.
 
         Raises:
             ModelUnavailable: another version has become active, and cannot be loaded.
         """
-        claims, scale = claimed.films, self._load(claimed.model_version_id)
+        claims, scale = claimed.films, self._active.load(claimed.model_version_id)
         # In a backlog previews can wait, neighbours cannot.
         preview = not claimed.full
         return Batch(scale, claims, self._prepare(claims, scale, preview=preview), preview)
@@ -292,10 +241,10 @@ class Scorer:
         """Make the previews that a backlog left behind, the newest first, until something waits to be scored."""
         while self._unseen and time.monotonic() < deadline:
             with reading() as session:
-                if ledger.any_waiting(session):
+                if claim_order.any_waiting(session):
                     return
             due = [self._unseen.pop() for _ in range(min(len(self._unseen), self._settings.batch_size))]
-            for part in self._prepare(due, self._loaded(), preview=True):
+            for part in self._prepare(due, self._active.loaded(), preview=True):
                 for film in part.result():
                     if not isinstance(film, Prepared | Refused):
                         logger.warning("a film has no preview: %s", film.detail)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 from tenacity import RetryError, retry, retry_if_exception, stop_after_delay, wait_exponential
 
-from worker import doorbell, explanations, ledger, presence, retraining, watch
+from worker import claim_order, doorbell, explanations, ledger, presence, retraining, watch
 from worker.database import is_outage, now, through_outages, transaction
 from worker.settings import settings
 
@@ -24,7 +24,7 @@ def sweep() -> None:
     with transaction() as session:
         _forgive_outages(session)
         ended = ledger.expire(session)
-        waiting = ledger.any_waiting(session)
+        waiting = claim_order.any_waiting(session)
         asked = explanations.any_asked(session)
         presence.forget_the_silent(session)
     if ended:

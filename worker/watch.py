@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 from worker import drift, registry, reviews
 from worker.database import reading, transaction
 from worker.drift import Alarm, Day, Kind, Moments
-from worker.records import Image, ImageState, ModelVersion, Prediction, Study, Submission
+from worker.records import Image, ImageState, Prediction, Study, Submission
 from worker.reviews import Verdict
 from worker.settings import settings
+from worker.version_records import ModelVersion
 from worker.watch_records import DriftAlarm, WatchedDay
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ import click
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from model_training.class_folders import DatasetError
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_comparison, print_versions
-from model_training.films import DatasetError
 from model_training.labelled import Labelled, answered
 from model_training.versions import row_of
 from worker.classifier import Classifier
@@ -18,9 +18,9 @@ from worker.commands.console import json_option, print_json
 from worker.commands.model_choice import resolve
 from worker.database import reading
 from worker.errors import ModelUnavailable
-from worker.records import ModelVersion
-from worker.registry import SHIPPED, ModelCard, read_card, read_report
+from worker.model_directory import SHIPPED, ModelCard, read_card, read_report
 from worker.settings import settings
+from worker.version_records import ModelVersion
 
 #: Two versions are compared film by film.
 PAIR = 2

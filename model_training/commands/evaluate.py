@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from model_training.class_folders import DatasetError
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_evaluation
-from model_training.films import DatasetError
 from model_training.labelled import Labelled, answered
 from model_training.report import by_attribute, evaluated, worst_errors
 from worker.classifier import Classifier

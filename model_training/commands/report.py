@@ -59,7 +59,7 @@ def _of_predictions(path: Path, *, as_json: bool) -> None:
 def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> None:
     from model_training import report_text  # noqa: PLC0415 - SciPy takes a second to import
     from worker.commands.model_choice import resolve  # noqa: PLC0415 - and so does the database
-    from worker.registry import read_report  # noqa: PLC0415
+    from worker.model_directory import read_report  # noqa: PLC0415
 
     directory = resolve(choice)
     stored = read_report(directory)
@@ -78,7 +78,7 @@ def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
     from model_training.answers import kept  # noqa: PLC0415
     from model_training.thumbnails import THUMBNAILS_DIR  # noqa: PLC0415
     from worker.errors import ModelUnavailable  # noqa: PLC0415
-    from worker.registry import read_card  # noqa: PLC0415
+    from worker.model_directory import read_card  # noqa: PLC0415
 
     try:
         card, answers = read_card(directory).model_dump(mode="json"), kept(directory)

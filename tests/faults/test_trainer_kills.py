@@ -9,7 +9,7 @@ import pytest
 import simple_phantoms
 from sqlalchemy import text
 
-from worker import registry
+from worker import model_directory
 
 #: Twenty before a release: THORAQ_TEST_TRAINER_KILLS=20.
 KILLS = int(os.environ.get("THORAQ_TEST_TRAINER_KILLS", "3"))
@@ -62,7 +62,7 @@ def nothing_is_half(deployment, active):
     """Look at everything that a reader could find."""
     for directory in (deployment.directory / "models").iterdir():
         if not directory.name.startswith("."):
-            registry.verified(directory)
+            model_directory.verified(directory)
     with deployment.database() as connection:
         assert active == connection.scalar(text("SELECT max(model_version_id) FROM activations"))
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from worker import registry
+from worker import model_directory
 from worker.classifier import Classifier, device_name
 from worker.decoding import resize
 from worker.phantoms import FINDINGS, draw, write_films
@@ -39,7 +39,7 @@ np.save(answers, Classifier.load(model, batch_size=64).predict(np.load(films)))
 """
 
 
-@pytest.mark.parametrize("directory", registry.SHIPPED, ids=lambda directory: directory.name)
+@pytest.mark.parametrize("directory", model_directory.SHIPPED, ids=lambda directory: directory.name)
 def test_a_gpu_answers_as_the_processor_does(directory, tmp_path):
     """Within 1e-5, film by film and finding by finding: 1e-3 is wanted, and what rounding to TF32 costs."""
     classifier = Classifier.load(directory, batch_size=64)
@@ -58,7 +58,7 @@ def test_a_batch_that_the_gpu_cannot_hold_is_halved_and_every_film_is_scored(dep
     """A whole worker; the network is ours without its detector, which would refuse what is drawn."""
     if device_name() != "torch gpu":
         pytest.skip(f"{device_name()}: only PyTorch can be kept from memory that is there")
-    model = shutil.copytree(registry.SHIPPED_FILMS, tmp_path / "model")
+    model = shutil.copytree(model_directory.SHIPPED_FILMS, tmp_path / "model")
     card = json.loads((model / "card.json").read_text())
     (model / "card.json").write_text(json.dumps(card | {"version": "unchecked", "film_check": None}))
     deployment.thoraq("models", "import", str(model))

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from worker import registry
 from worker.commands.console import database_errors
 from worker.database import reading
-from worker.registry import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER
+from worker.model_directory import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER
 from worker.settings import settings
 
 model_option = click.option(

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from worker import promotion, registry
 from worker.commands.console import database_errors, json_option, print_json, print_table
 from worker.database import reading, transaction
+from worker.model_directory import SHIPPED
 from worker.promotion import NotPassed
-from worker.records import ModelVersion
-from worker.registry import SHIPPED
 from worker.settings import settings
+from worker.version_records import ModelVersion
 
 
 @click.group()

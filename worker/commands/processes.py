@@ -11,7 +11,7 @@ import click
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
-from worker import consuming, doorbell, ledger, logs, measurements, presence
+from worker import claim_order, consuming, doorbell, logs, measurements, presence
 from worker import intake as intake_door
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
@@ -120,7 +120,7 @@ def _keep_unknown(name: str, **_arguments: Any) -> None:  # noqa: ANN401
 
 def _films_wait() -> bool:
     with reading() as session:
-        return ledger.any_waiting(session)
+        return claim_order.any_waiting(session)
 
 
 def _show_presence(name: str, kind: str) -> None:

@@ -21,18 +21,9 @@ from dashboard.settings import DashboardSettings
 from worker import study_results
 from worker.database import now, transaction
 from worker.drift import Day, Moments
-from worker.records import (
-    Activation,
-    Image,
-    ImageState,
-    ModelVersion,
-    Prediction,
-    Priority,
-    Process,
-    Rejection,
-    Study,
-    Submission,
-)
+from worker.presence import Process
+from worker.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
+from worker.version_records import Activation, ModelVersion
 from worker.watch_records import DriftAlarm, WatchedDay
 
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text, update
 
 from worker.database import engine, now, transaction
-from worker.records import Image, Process
+from worker.presence import Process
+from worker.records import Image
 from worker.settings import settings
 
 

@@ -10,7 +10,8 @@ from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker import doorbell
 from worker.database import engine, now, transaction
-from worker.records import Image, Process
+from worker.presence import Process
+from worker.records import Image
 
 TOKEN = {"Authorization": "Bearer let me see"}
 

@@ -8,7 +8,8 @@ from sqlalchemy import update
 from dashboard.accounts import Role
 from dashboard.backlog import Life, backlog, life
 from worker.database import now, reading, transaction
-from worker.records import Image, Process
+from worker.presence import Process
+from worker.records import Image
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,14 @@ from PIL import Image
 
 from model_training.answers import Answers
 from model_training.candidate import Recipe, make
+from model_training.class_folders import LeftOut
 from model_training.dataset import Dataset
-from model_training.films import Films, LeftOut
+from model_training.films import Films
 from model_training.knobs import Knobs
 from model_training.report import assemble
 from model_training.settings import settings
 from model_training.training import Fitted
-from worker.registry import ModelCard
+from worker.model_directory import ModelCard
 
 SIDE_PIXELS = 64
 FILMS = {"train": 24, "validation": 8, "test": 8}

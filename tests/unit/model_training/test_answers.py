@@ -5,7 +5,8 @@ import pytest
 
 from model_training import answers
 from model_training.answers import PREDICTIONS_FILE, Answers, ask, keep, kept
-from model_training.films import Films, LeftOut
+from model_training.class_folders import LeftOut
+from model_training.films import Films
 from model_training.networks import NETWORKS
 
 FILMS = 5

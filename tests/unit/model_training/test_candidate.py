@@ -10,12 +10,13 @@ import pytest
 from model_training import answers
 from model_training.calibration import fit_temperature, tempered
 from model_training.candidate import Recipe, make
+from model_training.class_folders import DatasetError
 from model_training.dataset import read
-from model_training.films import DatasetError, ignore, read_labelled, reasons_of
+from model_training.films import ignore, read_labelled, reasons_of
 from model_training.labelled import answered
 from worker.classifier import Classifier
 from worker.errors import Reason, RejectedImage
-from worker.registry import MODEL_FILE, read_card, read_report, sha256_of, verified
+from worker.model_directory import MODEL_FILE, read_card, read_report, sha256_of, verified
 from worker.settings import settings
 
 

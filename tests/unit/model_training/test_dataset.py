@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_training.class_folders import DatasetError
 from model_training.dataset import read
-from model_training.films import DatasetError, read_labelled
+from model_training.films import read_labelled
 from worker.decoding import decode, resize
 
 SIZE = (64, 64)

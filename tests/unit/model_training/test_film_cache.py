@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from model_training import film_cache, film_sets, films
+from model_training.class_folders import DatasetError
 from model_training.dataset import read
-from model_training.films import DatasetError
 
 SIZE = (64, 64)
 

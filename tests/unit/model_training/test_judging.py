@@ -6,7 +6,7 @@ import pytest
 
 from model_training import retraining
 from model_training.candidate import Recipe, make
-from worker import promotion, registry
+from worker import model_directory, promotion, registry
 from worker.database import reading, transaction
 from worker.run_records import RetrainingRun, RunState
 from worker.settings import settings
@@ -119,18 +119,18 @@ def test_a_candidate_of_shuffled_labels_is_refused_with_the_reason(
 
 def test_a_candidate_with_a_flipped_byte_is_never_loaded(active, monkeypatch):
     """The run fails and says why; nothing is judged, and nothing promoted."""
-    published = registry.publish
+    published = model_directory.publish
 
     def flipped(directory, models_dir):
         target = published(directory, models_dir)
-        with (target / registry.MODEL_FILE).open("r+b") as file:
+        with (target / model_directory.MODEL_FILE).open("r+b") as file:
             file.seek(1000)
             byte = file.read(1)
             file.seek(1000)
             file.write(bytes([byte[0] ^ 1]))
         return target
 
-    monkeypatch.setattr(registry, "publish", flipped)
+    monkeypatch.setattr(model_directory, "publish", flipped)
 
     run, verdict = carried_out()
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from model_training.class_folders import DatasetError
 from model_training.commands.train import train
 from model_training.dataset import SPLITS, read, write_manifest
-from model_training.films import DatasetError
 
 SIZE = (64, 64)
 COLUMNS = ("file", "class", "split", "patient_id", "patient_known", "group_id")

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import select
 
 from model_training import dataset, gate_split, lesson
-from model_training.films import DatasetError
+from model_training.class_folders import DatasetError
 from worker import archive, reviews
 from worker.database import transaction
-from worker.records import Image, ImageState, ModelVersion, Prediction, Study, Submission
+from worker.records import Image, ImageState, Prediction, Study, Submission
 from worker.reviews import Verdict
 from worker.settings import ARCHIVE, settings
+from worker.version_records import ModelVersion
 
 SIZE = (16, 16)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from model_training.class_folders import LeftOut
 from model_training.dataset import Dataset
-from model_training.films import Films, LeftOut
+from model_training.films import Films
 from model_training.limits import limits_of
 
 

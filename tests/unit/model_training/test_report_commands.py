@@ -12,7 +12,7 @@ from model_training.commands.compare import compare
 from model_training.commands.evaluate import evaluate
 from model_training.commands.report import report
 from worker.errors import Reason, RejectedImage
-from worker.registry import SHIPPED_FILMS, SHIPPED_PHANTOMS, read_card
+from worker.model_directory import SHIPPED_FILMS, SHIPPED_PHANTOMS, read_card
 
 
 def run(command, *arguments):

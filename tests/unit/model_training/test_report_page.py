@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_training import caret, caret_text, report_page, report_text, thumbnails
 from model_training.answers import keep
-from worker import registry
+from worker import model_directory
 
 CARD = {
     "sha256": "ab" * 32,
@@ -177,9 +177,9 @@ def caret_report():
 
 def test_the_shipped_reports_have_pages(undrawn, tmp_path):
     """Whatever release made them."""
-    for directory in (registry.SHIPPED_FILMS, registry.SHIPPED_PHANTOMS):
-        report_page.write(registry.read_report(directory), tmp_path / "page.html", answers={})
-        assert registry.read_card(directory).version in (tmp_path / "page.html").read_text()
+    for directory in (model_directory.SHIPPED_FILMS, model_directory.SHIPPED_PHANTOMS):
+        report_page.write(model_directory.read_report(directory), tmp_path / "page.html", answers={})
+        assert model_directory.read_card(directory).version in (tmp_path / "page.html").read_text()
 
 
 def test_the_text_has_carets_own_print_in_it(report):

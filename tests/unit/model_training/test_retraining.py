@@ -10,7 +10,7 @@ import pytest
 import worker.retraining
 from model_training import retraining
 from model_training.tasks import WEEK_SECONDS, retrain_run
-from worker import promotion, registry
+from worker import model_directory, promotion, registry
 from worker.celery_app import RETRAIN, app
 from worker.database import reading, transaction
 from worker.run_records import RetrainingRun, RunState
@@ -59,7 +59,7 @@ def test_a_run_registers_its_candidate_and_promotes_nothing(configured):
     assert not verdict.passed
     assert "there is no active version to compare with" in verdict.verdict["reasons"]
     directory = configured / "models" / run.candidate.version
-    assert run.candidate.sha256 == registry.sha256_of(directory / registry.MODEL_FILE)
+    assert run.candidate.sha256 == model_directory.sha256_of(directory / model_directory.MODEL_FILE)
     assert (directory / "curves.svg").is_file()
     assert [] == list((configured / "candidates").iterdir())
 

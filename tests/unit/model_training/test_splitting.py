@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from model_training.films import DatasetError
+from model_training.class_folders import DatasetError
 from model_training.splitting import FRACTIONS, Member, share_out
 
 

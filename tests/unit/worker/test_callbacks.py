@@ -18,8 +18,9 @@ from worker.dead_letters import Selection
 from worker.delivery_records import Delivery
 from worker.errors import Reason, RefusedSubmission
 from worker.ledger import Rejected, Scored
-from worker.records import ModelVersion, Priority
+from worker.records import Priority
 from worker.settings import Settings, settings
+from worker.version_records import ModelVersion
 
 
 @pytest.fixture

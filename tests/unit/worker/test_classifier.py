@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worker import registry
+from worker import model_directory
 from worker.backend import gradient, keras, memory_errors
 from worker.classifier import Classifier
 
@@ -24,7 +24,7 @@ class SmallDevice:
 
 @pytest.fixture
 def classifier():
-    return Classifier.load(registry.SHIPPED_PHANTOMS, batch_size=32)
+    return Classifier.load(model_directory.SHIPPED_PHANTOMS, batch_size=32)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from worker.database import now, reading, transaction
 from worker.dead_letters import Selection
 from worker.errors import Reason
 from worker.ledger import Rejected, Scored
-from worker.records import Image, ModelVersion, Priority, Rejection, Study
+from worker.records import Image, Priority, Rejection, Study
+from worker.version_records import ModelVersion
 
 LIMITS = {"lease_seconds": 60, "max_attempts": 3}
 

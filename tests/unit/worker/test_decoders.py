@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image as Picture
 
-from worker import preparing, registry
+from worker import model_directory, preparing
 from worker.bounds import Limits
 from worker.classifier import Classifier
 from worker.decoders import Decoders
@@ -33,7 +33,7 @@ FILMS = 5
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.load(registry.SHIPPED_PHANTOMS)
+    return Classifier.load(model_directory.SHIPPED_PHANTOMS)
 
 
 @pytest.fixture

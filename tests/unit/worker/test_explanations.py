@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import func, select, update
 
-from worker import explanations, intake, registry
+from worker import explanations, intake, model_directory, registry
 from worker.database import now, reading, transaction
 from worker.explainer import picture
 from worker.explanations import HeatMap, HeatMapState, heat_map_path
@@ -80,7 +80,7 @@ def test_a_film_that_waits_has_no_heat_map(eager):
 def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(film, phantom_model):
     """A promotion in between changes no explanation."""
     with transaction() as session:
-        other = registry.import_model(session, registry.SHIPPED_PAPER, settings().models_dir)
+        other = registry.import_model(session, model_directory.SHIPPED_PAPER, settings().models_dir)
         registry.promote(session, other.version, by="test")
 
     explanations.ask(1, "Opacity")
@@ -91,7 +91,7 @@ def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(fi
 
 def test_an_altered_model_explains_nothing_and_can_be_asked_again(film, phantom_model):
     """The hash is checked before the file is loaded."""
-    path = settings().models_dir / phantom_model / registry.MODEL_FILE
+    path = settings().models_dir / phantom_model / model_directory.MODEL_FILE
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
 

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from worker import ledger
+from worker import claim_order, ledger
 from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.ledger import Rejected, Scored
-from worker.records import Image, ImageState, ModelVersion, Prediction, Priority, Rejection, Study, Submission
+from worker.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
+from worker.version_records import ModelVersion
 
 LIMITS = {"limit": 4, "lease_seconds": 60, "max_attempts": 3}
 
@@ -179,8 +180,8 @@ def test_trouble_outside_is_not_charged_and_pauses_the_image(waiting):
 def test_what_waits_is_told(waiting):
     """The sweeper rings only where something can be claimed."""
     with reading() as session:
-        assert ledger.any_waiting(session)
+        assert claim_order.any_waiting(session)
     claim()
     claim("b")
     with reading() as session:
-        assert not ledger.any_waiting(session)
+        assert not claim_order.any_waiting(session)

@@ -14,7 +14,8 @@ from worker.database import now, reading, transaction
 from worker.dead_letters import Selection
 from worker.errors import Reason
 from worker.ledger import Rejected, Scored
-from worker.records import Image, ModelVersion, Prediction, Rejection, Study, Submission
+from worker.records import Image, Prediction, Rejection, Study, Submission
+from worker.version_records import ModelVersion
 
 OWNERS = st.sampled_from(["a", "b"])
 #: Few contents, so that films share them.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_training import film_check
 from model_training.films import Films
-from worker import registry
+from worker import model_directory
 from worker.classifier import Classifier
 from worker.decoding import resize
 from worker.errors import ModelUnavailable, Reason, RejectedImage
@@ -81,14 +81,14 @@ def test_a_stored_detector_is_the_same_one_and_a_changed_file_is_refused(check, 
 def test_the_classifier_applies_the_detector_that_its_card_names(check, tmp_path):
     """A card without one takes whatever decodes."""
     directory = tmp_path / "model"
-    shutil.copytree(registry.SHIPPED_PHANTOMS, directory)
+    shutil.copytree(model_directory.SHIPPED_PHANTOMS, directory)
     stranger = np.asarray(Image.fromarray(strangers()["rings"]).resize((256, 256)))
     assert (64, 64) == Classifier.load(directory).prepare(stranger).shape
 
-    card = registry.read_card(directory)
-    said = registry.FilmCheckCard(sha256=check.save(directory / FILM_CHECK_FILE), rejections={})
+    card = model_directory.read_card(directory)
+    said = model_directory.FilmCheckCard(sha256=check.save(directory / FILM_CHECK_FILE), rejections={})
     card = card.model_copy(update={"film_check": said})
-    (directory / registry.CARD_FILE).write_text(card.model_dump_json())
+    (directory / model_directory.CARD_FILE).write_text(card.model_dump_json())
     classifier = Classifier.load(directory)
 
     assert (64, 64) == classifier.prepare(draw("Effusions", 3)).shape

@@ -6,8 +6,8 @@ from worker import promotion, registry
 from worker.database import reading, transaction
 from worker.errors import ModelUnavailable
 from worker.promotion import NotPassed
-from worker.records import ModelVersion
 from worker.run_records import RetrainingRun
+from worker.version_records import ModelVersion
 
 
 @pytest.fixture

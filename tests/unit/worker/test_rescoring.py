@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import select
 
-from worker import intake, registry, rescoring
+from worker import intake, model_directory, registry, rescoring
 from worker.database import now, reading, transaction
 from worker.phantoms import draw
 from worker.records import Image, Priority, Study
@@ -30,7 +30,7 @@ def scored(eager, phantom_model):
 def other(scored):
     """Another version is active: the paper's network."""
     with transaction() as session:
-        row = registry.import_model(session, registry.SHIPPED_PAPER, settings().models_dir)
+        row = registry.import_model(session, model_directory.SHIPPED_PAPER, settings().models_dir)
         return registry.promote(session, row.version, "t").version
 
 

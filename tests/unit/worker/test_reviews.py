@@ -5,8 +5,9 @@ from sqlalchemy import select
 
 from worker import reviews
 from worker.database import reading, transaction
-from worker.records import Image, ImageState, ModelVersion, Prediction, Study, Submission
+from worker.records import Image, ImageState, Prediction, Study, Submission
 from worker.reviews import LeftOutReview, UnfitReview, Verdict
+from worker.version_records import ModelVersion
 
 
 @pytest.fixture

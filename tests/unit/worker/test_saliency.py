@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worker import registry
+from worker import model_directory
 from worker.backend import keras
 from worker.classifier import Classifier
 from worker.phantoms import FINDINGS, SIDE_PIXELS, _body, _healthy, draw
@@ -12,7 +12,7 @@ from worker.saliency import heat_map
 
 @pytest.fixture(scope="module")
 def classifier():
-    return Classifier.load(registry.SHIPPED_PHANTOMS, batch_size=1)
+    return Classifier.load(model_directory.SHIPPED_PHANTOMS, batch_size=1)
 
 
 def where_drawn(finding: str, seed: int) -> np.ndarray:

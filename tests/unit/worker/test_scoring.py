@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import select
 
-from worker import archive, decoders, intake, outcomes, registry
+from worker import archive, decoders, intake, model_directory, outcomes
 from worker.classifier import Classifier
 from worker.database import reading
 from worker.decoding import decode
@@ -55,7 +55,7 @@ def test_films_are_scored_when_the_bell_rings(eager, phantom_model):
 def test_the_worker_says_what_the_classifier_says(eager, phantom_model):
     """There is one decoder and one network, whoever asks, and in whatever batch."""
     films = {str(seed): draw("Opacity", seed) for seed in range(40)}
-    classifier = Classifier.load(registry.SHIPPED_PHANTOMS)
+    classifier = Classifier.load(model_directory.SHIPPED_PHANTOMS)
 
     rows = submit((name, png(film)) for name, film in films.items())
 
@@ -118,7 +118,7 @@ def test_without_an_active_version_films_wait(eager):
 
 def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
     """One flipped byte is another file than the one that was published."""
-    path = settings().models_dir / phantom_model / registry.MODEL_FILE
+    path = settings().models_dir / phantom_model / model_directory.MODEL_FILE
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

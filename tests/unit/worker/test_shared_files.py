@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from deployment import CXR6
 
-from worker import cli, registry
+from worker import cli, model_directory
 from worker.classifier import Classifier
 from worker.decoding import decode
 from worker.errors import RejectedImage
@@ -44,7 +44,13 @@ def expectations(shared):
 def test_every_shared_file_has_the_outcome_that_is_expected(shared, data_dir):
     """`thoraq score` of both folders, with the model for real films."""
     files = expectations(shared)
-    arguments = ["score", *(str(shared / name) for name in files), "--model", str(registry.SHIPPED_FILMS), "--json"]
+    arguments = [
+        "score",
+        *(str(shared / name) for name in files),
+        "--model",
+        str(model_directory.SHIPPED_FILMS),
+        "--json",
+    ]
 
     told = json.loads(CliRunner().invoke(cli.InstalledCommands(), arguments).stdout)
 
@@ -57,7 +63,7 @@ def test_every_shared_file_has_the_outcome_that_is_expected(shared, data_dir):
 
 def test_reading_them_all_takes_little_memory(shared):
     """At most 300 MB above what the process had with its network loaded."""
-    classifier, process = Classifier.load(registry.SHIPPED_PAPER), psutil.Process()
+    classifier, process = Classifier.load(model_directory.SHIPPED_PAPER), psutil.Process()
     done, peak = threading.Event(), [0]
 
     def watch():

@@ -7,7 +7,8 @@ from worker import ledger
 from worker.database import reading, transaction
 from worker.errors import Reason
 from worker.ledger import Rejected, Scored
-from worker.records import Image, ModelVersion, Study, Submission
+from worker.records import Image, Study, Submission
+from worker.version_records import ModelVersion
 
 
 @pytest.fixture

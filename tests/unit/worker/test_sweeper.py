@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from worker import doorbell, intake, ledger, presence, sweeper
 from worker.database import now, reading, transaction
-from worker.records import Image, Priority, Process
+from worker.presence import Process
+from worker.records import Image, Priority
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from worker.database import reading, transaction
 from worker.drift import Day, Kind
 from worker.errors import Reason
 from worker.phantoms import draw
-from worker.records import Image, ImageState, ModelVersion, Prediction, Priority, Rejection, Study, Submission
+from worker.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
 from worker.reviews import Verdict
+from worker.version_records import ModelVersion
 from worker.watch_records import WatchedDay
 
 TODAY = date(2026, 11, 25)
