@@ -166,7 +166,7 @@ NETWORKS: dict[str, Network] = {
             "ours: EfficientNet-Lite0 from ImageNet's weights, films standardised, scanner and collection disguised",
             _lite,
             Knobs(
-                8,
+                16,
                 optimizer="adamw",
                 learning_rate=3e-4,
                 schedule="cosine",
