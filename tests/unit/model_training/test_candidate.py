@@ -119,11 +119,21 @@ def test_films_of_other_hospitals_are_evaluated_and_not_trained_on(shared_data, 
     assert {"Left": 12, "Right": 12} == report["data"]["counts"]["train"]
 
 
-def test_progress_is_told_film_by_film_and_epoch_by_epoch(made):
+def test_progress_is_told_film_by_film(drawn, draw):
+    """Of films that nobody has read before."""
+    told = []
+    for number, path in enumerate(sorted(drawn.rglob("*.png"))):
+        draw(path, 1000 + number, bright_left=path.parent.name == "Left")
+
+    read(drawn, (64, 64), lambda done, total: told.append((done, total)))
+
+    assert [(done, 40) for done in range(1, 41)] == told
+
+
+def test_progress_is_told_epoch_by_epoch(made):
     """Whoever waits sees how long."""
     _, _, progress = made
 
-    assert [(done, 40) for done in range(1, 41)] == progress.films
     assert [(done, 6) for done in range(1, 7)] == progress.epochs
     assert 6 == progress.steps
 
