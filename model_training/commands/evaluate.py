@@ -19,7 +19,14 @@ from worker.commands.model_choice import model_option, resolve
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @model_option
-@click.option("--json", "json_path", metavar="FILE", help="Write the evaluation as JSON; - is stdout.")
+@click.option(
+    "--json",
+    "json_path",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value="-",
+    help="Write the evaluation as JSON; without a file, or with -, on stdout and nothing else there.",
+)
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),

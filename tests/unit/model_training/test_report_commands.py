@@ -100,10 +100,10 @@ def test_an_evaluation_has_a_page_with_its_worst_errors(database, made, drawn, t
 
 @pytest.mark.parametrize("split", ["", "test"])
 def test_a_manifest_adds_groups_and_patients_to_an_evaluation(database, made, drawn, split):
-    """In the folder, or beside the split that is given."""
+    """In the folder, or beside the split that is given; `--json` alone is stdout."""
     manifested(drawn)
 
-    result = run(evaluate, "--data", drawn / split, "--model", made[0], "--json", "-")
+    result = run(evaluate, "--json", "--data", drawn / split, "--model", made[0])
 
     evaluation = json.loads(result.stdout)
     assert {"M": 4, "F": 4} == {row["group"]: row["n"] for row in evaluation["subgroups"] if row["by"] == "sex"}
