@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from worker.classifier import Classifier
 from worker.decoding import Grey, decode
 from worker.errors import RejectedImage
+from worker.models.classifier import Classifier
 
 #: The product's own largest.
 BATCH_SIZE = 64

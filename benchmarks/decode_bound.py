@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from worker.decoding import decode, resize
-from worker.model_directory import read_card
+from worker.models.directory import read_card
 
 
 @click.command()

@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from worker.classifier import Classifier, device_name
 from worker.decoding import Grey, decode
 from worker.errors import RejectedImage
+from worker.models.classifier import Classifier, device_name
 
 #: The product's own largest.
 BATCH_SIZE = 64

@@ -18,13 +18,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 import worker.tables  # noqa: F401 - its tables are filled
-from dashboard import accounts
-from dashboard.accounts import Role
+from dashboard.accounts import accounts
+from dashboard.accounts.accounts import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker.database import Base, engine, transaction
-from worker.model_directory import SHIPPED_FILMS, read_card, read_report
-from worker.version_records import Activation, ModelVersion
+from worker.models.directory import SHIPPED_FILMS, read_card, read_report
+from worker.models.records import Activation, ModelVersion
 
 FILMS_A_DAY = 10_000
 SAMPLES = 60

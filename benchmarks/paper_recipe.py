@@ -11,11 +11,11 @@ from typing import Any
 import click
 import numpy as np
 
-from model_training.answers import probabilities
-from model_training.dataset import SPLITS, Dataset, patient_of, read
-from model_training.evaluation import evaluate
-from model_training.networks import CHANNELS, NETWORKS
-from worker import backend
+from model_training.data.dataset import SPLITS, Dataset, patient_of, read
+from model_training.metrics.evaluation import evaluate
+from model_training.networks.catalogue import CHANNELS, NETWORKS
+from model_training.training.predictions import probabilities
+from worker.models import backend
 
 NETWORK = NETWORKS["v3"]
 EPOCHS, BATCH_SIZE = 70, 32

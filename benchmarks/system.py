@@ -16,12 +16,14 @@ import click
 from alembic import command
 from sqlalchemy import func, select
 
-from worker import intake, outcomes, registry
 from worker.commands.db import alembic_config
 from worker.database import now, reading, transaction
-from worker.presence import Process
-from worker.records import Image, ImageState, Prediction, Study
+from worker.models import registry
+from worker.monitoring.heartbeats import Process
 from worker.settings import settings
+from worker.studies import outcomes
+from worker.studies.records import Image, ImageState, Prediction, Study
+from worker.submissions import intake
 
 PATIENCE_SECONDS = 300
 #: Films before the clock starts: until batches are as large as they get, and the network has seen every shape.

@@ -20,13 +20,13 @@ import click
 import numpy as np
 from PIL import Image
 
-from model_training import feeding
-from model_training.dataset import Dataset, read
-from model_training.feeding import Batches
-from model_training.films import Films
-from model_training.networks import CHANNELS, NETWORKS
-from model_training.training import sample_weights
-from worker import backend
+from model_training.data.dataset import Dataset, read
+from model_training.data.films import Films
+from model_training.networks.catalogue import CHANNELS, NETWORKS
+from model_training.training import batches as feeding
+from model_training.training.batches import Batches
+from model_training.training.fit import sample_weights
+from worker.models import backend
 
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
 #: Of the drawn films, the splits in which each tenth lies.

@@ -17,14 +17,16 @@ from sqlalchemy import func, select
 from system import finished, hand_over, wait_until
 
 from model_training.settings import settings as training_settings
-from worker import model_directory, registry, retraining
 from worker.commands.db import alembic_config
 from worker.database import now, reading, transaction
-from worker.presence import Process
-from worker.records import Image, Study
-from worker.retraining import Wish
-from worker.run_records import RetrainingRun
+from worker.models import directory as model_directory
+from worker.models import registry
+from worker.models import retraining_runs as retraining
+from worker.models.records import RetrainingRun
+from worker.models.retraining_runs import Wish
+from worker.monitoring.heartbeats import Process
 from worker.settings import settings
+from worker.studies.records import Image, Study
 
 #: More than any pair of measurements lasts: the run is cancelled after it.
 EPOCHS = 100_000

@@ -20,11 +20,12 @@ from alembic import command
 from sqlalchemy import select
 from system import finished, wait_until
 
-from worker import intake, registry
 from worker.commands.db import alembic_config
 from worker.database import reading, transaction
-from worker.records import Image, Study
+from worker.models import registry
 from worker.settings import settings
+from worker.studies.records import Image, Study
+from worker.submissions import intake
 
 
 def hand_over(names: list[str], priority: str = "routine") -> str:

@@ -8,26 +8,29 @@ from flask_compress import Compress
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from dashboard import access, display, problems, security, sessions
-from dashboard.administration import administration
-from dashboard.api import api
-from dashboard.auth import auth
-from dashboard.films import films
-from dashboard.health import health
-from dashboard.heat_maps import heat_maps
-from dashboard.lists import lists
-from dashboard.metrics import metrics
-from dashboard.models import models
-from dashboard.promotion import promotions
-from dashboard.queues import queues
-from dashboard.readings import readings
-from dashboard.reviewing import reviewing
-from dashboard.schemas import schemas
+from dashboard import errors as problems
+from dashboard import formatting as display
+from dashboard import headers as security
+from dashboard.accounts import access, sessions
+from dashboard.accounts.admin_pages import administration
+from dashboard.accounts.login_pages import auth
+from dashboard.api.results import readings
+from dashboard.api.schemas import schemas
+from dashboard.api.submissions import api
+from dashboard.models.drift_page import watching
+from dashboard.models.model_pages import models
+from dashboard.models.promotion import promotions
+from dashboard.models.retraining_page import training
+from dashboard.operations.health import health
+from dashboard.operations.metrics import metrics
+from dashboard.operations.queue_page import queues
 from dashboard.settings import DashboardSettings, dashboard_settings
-from dashboard.studies import studies
-from dashboard.training import training
-from dashboard.uploads import uploads
-from dashboard.watching import watching
+from dashboard.studies.heat_maps import heat_maps
+from dashboard.studies.pictures import films
+from dashboard.studies.review_forms import reviewing
+from dashboard.studies.study_page import studies
+from dashboard.studies.upload_page import uploads
+from dashboard.studies.worklist_page import lists
 
 #: A form of ours is a few hundred bytes; endpoints that take files raise this for whoever may use them.
 MAX_FORM_BYTES = 256 * 1024

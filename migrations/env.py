@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from alembic import context
 from sqlalchemy import Connection, text
 
-import dashboard.tokens  # noqa: F401 - its tables belong to the schema
+import dashboard.accounts.tokens  # noqa: F401 - its tables belong to the schema
 import worker.tables  # noqa: F401 - likewise
 from worker.database import Base, engine
 

@@ -10,22 +10,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from model_training import answers, checkpoint, evaluation, film_check, model_file, thumbnails, training
-from model_training.answers import Answers
-from model_training.calibration import fit_temperature
-from model_training.dataset import Dataset, read
-from model_training.distribution import over_devices
-from model_training.films import Films, read_labelled
-from model_training.knobs import KEPT_BY, Knobs
-from model_training.limits import limits_of
-from model_training.networks import CHANNELS, NETWORKS, Network, trainable_parameters
-from model_training.provenance import software
-from model_training.report import EXTERNAL, assemble
+from model_training import film_check
+from model_training.data.dataset import Dataset, read
+from model_training.data.films import Films, read_labelled
+from model_training.metrics import evaluation
+from model_training.metrics.calibration import fit_temperature
+from model_training.networks.catalogue import CHANNELS, NETWORKS, Network, trainable_parameters
+from model_training.networks.hyperparameters import KEPT_BY, Knobs
+from model_training.report import thumbnails
+from model_training.report.assemble import EXTERNAL, assemble
+from model_training.report.limits import limits_of
+from model_training.report.provenance import software
 from model_training.settings import settings as training_settings
-from model_training.training import Fitted, Progress
+from model_training.training import checkpoint, model_file
+from model_training.training import fit as training
+from model_training.training import predictions as answers
+from model_training.training.devices import over_devices
+from model_training.training.fit import Fitted, Progress
+from model_training.training.predictions import Answers
 from worker.decoding import PREPROCESSING
-from worker.model_directory import MODEL_FILE, FilmCheckCard, ModelCard, sha256_of, write_card
-from worker.plausibility import FILM_CHECK_FILE
+from worker.films.film_check import FILM_CHECK_FILE
+from worker.models.directory import MODEL_FILE, FilmCheckCard, ModelCard, sha256_of, write_card
 from worker.settings import settings
 
 #: How much of the file's SHA-256 a version carries.
@@ -147,7 +152,7 @@ def _film_check(data: Dataset, external: Mapping[str, Films], directory: Path) -
 def _write(
     recipe: Recipe, card: ModelCard, report: Mapping[str, Any], found: Mapping[str, Answers], directory: Path
 ) -> None:
-    from model_training import report_page  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.report import page as report_page  # noqa: PLC0415 - Matplotlib takes a second to import
 
     write_card(directory, card, report)
     answers.keep(directory, found)

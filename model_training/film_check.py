@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model_training.films import Films
-from worker.plausibility import FilmCheck, Vectors, describe
+from model_training.data.films import Films
+from worker.films.film_check import FilmCheck, Vectors, describe
 
 #: Fewer films than this say nothing about what is unlike them; the model then has no detector.
 MIN_TRAINING_FILMS, MIN_VALIDATION_FILMS = 100, 40

@@ -1,8 +1,8 @@
 """The Celery door of retraining; Keras is imported only when a run begins, in the child that trains."""
 
-from model_training.distribution import yield_to_scoring
-from model_training.retraining import retrain
+from model_training.retraining.run import retrain
 from model_training.settings import settings
+from model_training.training.devices import yield_to_scoring
 from worker import celery_app
 from worker.celery_app import app
 

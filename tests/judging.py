@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from worker.phantoms import write_films
+from worker.films.phantoms import write_films
 
 
 def one_outcome_each(deployment, films: int) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from worker.phantoms import KIND, KIND_FILE
+from worker.films.phantoms import KIND, KIND_FILE
 
 SIDE_PIXELS = 128
 #: Which part of the film is brighter, as (rows, columns).

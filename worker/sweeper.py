@@ -7,9 +7,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 from tenacity import RetryError, retry, retry_if_exception, stop_after_delay, wait_exponential
 
-from worker import claim_order, doorbell, explanations, ledger, presence, retraining, watch
+from worker import wakeups as doorbell
 from worker.database import is_outage, now, through_outages, transaction
+from worker.models import retraining_runs as retraining
+from worker.monitoring import drift_by_day as watch
+from worker.monitoring import heartbeats as presence
+from worker.scoring import heat_map_requests as explanations
 from worker.settings import settings
+from worker.studies import claim_order, ledger
 
 logger = logging.getLogger(__name__)
 

@@ -1,16 +1,12 @@
 """Imports every module of the worker that holds tables, for whoever needs the whole schema: migrations and tests."""
 
-from worker import (
-    audit,
-    delivery_records,
-    explanations,
-    presence,
-    records,
-    reviews,
-    run_records,
-    version_records,
-    watch_records,
-)
+from worker import audit
+from worker.models import records as version_records
+from worker.monitoring import heartbeats as presence
+from worker.monitoring import records as watch_records
+from worker.scoring import heat_map_requests as explanations
+from worker.studies import records, reviews
+from worker.submissions import records as delivery_records
 
 __all__ = [
     "audit",
@@ -19,7 +15,6 @@ __all__ = [
     "presence",
     "records",
     "reviews",
-    "run_records",
     "version_records",
     "watch_records",
 ]

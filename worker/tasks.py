@@ -15,14 +15,20 @@ from celery import Task
 from celery.exceptions import Reject
 from sqlalchemy.exc import DBAPIError
 
-from worker import celery_app, doorbell, enlarging, intake, measurements, presence, retraining, sweeper
-from worker.callbacks import Courier
+from worker import celery_app, sweeper
+from worker import metrics as measurements
+from worker import wakeups as doorbell
 from worker.celery_app import app
 from worker.database import is_outage, through_outages
 from worker.errors import ModelUnavailable
-from worker.explainer import Explainer
-from worker.scoring import Scorer
+from worker.models import retraining_runs as retraining
+from worker.monitoring import heartbeats as presence
+from worker.scoring import full_pictures as enlarging
+from worker.scoring.heat_maps import Explainer
+from worker.scoring.scorer import Scorer
 from worker.settings import settings
+from worker.submissions import intake
+from worker.submissions.callbacks import Courier
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from dashboard import accounts
-from dashboard.accounts import AccountError, Role, UnfitAccount
+from dashboard.accounts import accounts
+from dashboard.accounts.accounts import AccountError, Role, UnfitAccount
 from worker.commands.console import database_errors
 from worker.settings import settings
 

@@ -8,19 +8,19 @@ import click
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from model_training.class_folders import DatasetError
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_comparison, print_versions
-from model_training.labelled import Labelled, answered
-from model_training.versions import row_of
-from worker.classifier import Classifier
+from model_training.data.class_folders import DatasetError
+from model_training.evaluating import Labelled, answered
+from model_training.report.versions import row_of
 from worker.commands.console import json_option, print_json
 from worker.commands.model_choice import resolve
 from worker.database import reading
 from worker.errors import ModelUnavailable
-from worker.model_directory import SHIPPED, ModelCard, read_card, read_report
+from worker.models.classifier import Classifier
+from worker.models.directory import SHIPPED, ModelCard, read_card, read_report
+from worker.models.records import ModelVersion
 from worker.settings import settings
-from worker.version_records import ModelVersion
 
 #: Two versions are compared film by film.
 PAIR = 2
@@ -79,8 +79,8 @@ def _registered() -> list[str]:
 
 
 def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool) -> None:
-    from model_training.comparison import compare as compared  # noqa: PLC0415 - SciPy takes a second to import
-    from model_training.report import patients_of  # noqa: PLC0415 - likewise
+    from model_training.metrics.comparison import compare as compared  # noqa: PLC0415 - SciPy takes a second to import
+    from model_training.report.assemble import patients_of  # noqa: PLC0415 - likewise
 
     (card_a, a), (card_b, b) = (_answered(directory, data) for directory in directories)
     if card_a.classes != card_b.classes:

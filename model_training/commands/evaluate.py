@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from model_training.class_folders import DatasetError
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_evaluation
-from model_training.labelled import Labelled, answered
-from model_training.report import by_attribute, evaluated, worst_errors
-from worker.classifier import Classifier
+from model_training.data.class_folders import DatasetError
+from model_training.evaluating import Labelled, answered
+from model_training.report.assemble import by_attribute, evaluated, worst_errors
 from worker.commands.console import print_json
 from worker.commands.model_choice import model_option, resolve
+from worker.models.classifier import Classifier
 
 
 @click.command()
@@ -69,7 +69,8 @@ def _answered(classifier: Classifier, data: Path) -> Labelled:
 
 
 def _write_page(result: dict[str, Any], labelled: Labelled, classifier: Classifier, data: Path, html: Path) -> None:
-    from model_training import report_page, thumbnails  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.report import page as report_page  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.report import thumbnails  # noqa: PLC0415 - Matplotlib takes a second to import
 
     card = classifier.card
     report = {

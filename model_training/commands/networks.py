@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from model_training.networks import NETWORKS, trainable_parameters
+from model_training.networks.catalogue import NETWORKS, trainable_parameters
 from worker.commands.console import json_option, print_json, print_table
 
 #: The parameters are counted for the six findings of the paper.

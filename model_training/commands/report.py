@@ -42,7 +42,8 @@ def report(*, predictions: Path | None, run: str | None, html: Path | None, as_j
 
 
 def _of_predictions(path: Path, *, as_json: bool) -> None:
-    from model_training import caret, caret_text  # noqa: PLC0415 - SciPy takes a second to import
+    from model_training.metrics import confusion_matrix as caret  # noqa: PLC0415 - SciPy takes a second to import
+    from model_training.report import caret_text  # noqa: PLC0415 - SciPy takes a second to import
 
     pairs = _pairs(path)
     classes = sorted({name for pair in pairs for name in pair})
@@ -57,9 +58,9 @@ def _of_predictions(path: Path, *, as_json: bool) -> None:
 
 
 def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> None:
-    from model_training import report_text  # noqa: PLC0415 - SciPy takes a second to import
+    from model_training.report import text as report_text  # noqa: PLC0415 - SciPy takes a second to import
     from worker.commands.model_choice import resolve  # noqa: PLC0415 - and so does the database
-    from worker.model_directory import read_report  # noqa: PLC0415
+    from worker.models.directory import read_report  # noqa: PLC0415
 
     directory = resolve(choice)
     stored = read_report(directory)
@@ -74,11 +75,11 @@ def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> 
 
 
 def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
-    from model_training import report_page  # noqa: PLC0415 - Matplotlib takes a second to import
-    from model_training.answers import kept  # noqa: PLC0415
-    from model_training.thumbnails import THUMBNAILS_DIR  # noqa: PLC0415
+    from model_training.report import page as report_page  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.report.thumbnails import THUMBNAILS_DIR  # noqa: PLC0415
+    from model_training.training.predictions import kept  # noqa: PLC0415
     from worker.errors import ModelUnavailable  # noqa: PLC0415
-    from worker.model_directory import read_card  # noqa: PLC0415
+    from worker.models.directory import read_card  # noqa: PLC0415
 
     try:
         card, answers = read_card(directory).model_dump(mode="json"), kept(directory)

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from model_training.commands.progress import bars
-from model_training.networks import NETWORKS
-from worker import retraining
+from model_training.networks.catalogue import NETWORKS
 from worker.celery_app import TRAIN_QUEUE
 from worker.commands.console import database_errors, json_option, print_json
 from worker.database import reading
-from worker.retraining import Wish
-from worker.run_records import RetrainingRun, RunState
+from worker.models import retraining_runs as retraining
+from worker.models.records import RetrainingRun, RunState
+from worker.models.retraining_runs import Wish
 
 #: How often the row of a run is looked at while waiting.
 POLL_SECONDS = 1.0

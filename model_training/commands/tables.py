@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from model_training.notation import UNDEFINED, count, interval, p_value, share, signed, with_interval
+from model_training.report.formatting import UNDEFINED, count, interval, p_value, share, signed, with_interval
 from worker.commands.console import print_table
 
 COLUMNS = ("class", "films", "predicted", "sensitivity", "specificity", "precision", "AUROC")

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from model_training.candidate import Recipe, make
-from model_training.class_folders import DatasetError
 from model_training.commands.progress import TrainingBars
 from model_training.commands.tables import print_evaluation
-from model_training.networks import NETWORKS
+from model_training.data.class_folders import DatasetError
+from model_training.networks.catalogue import NETWORKS
 from worker.commands.console import json_option, print_json
-from worker.model_directory import ModelCard, read_report
+from worker.models.directory import ModelCard, read_report
 from worker.settings import settings
 
 

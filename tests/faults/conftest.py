@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.embedded_redis import EmbeddedRedis, free_port
+from worker.demo.embedded_redis import EmbeddedRedis, free_port
 
 
 class MortalRedis(EmbeddedRedis):

@@ -9,7 +9,7 @@ import pytest
 import simple_phantoms
 from sqlalchemy import text
 
-from worker import model_directory
+from worker.models import directory as model_directory
 
 #: Twenty before a release: THORAQ_TEST_TRAINER_KILLS=20.
 KILLS = int(os.environ.get("THORAQ_TEST_TRAINER_KILLS", "3"))

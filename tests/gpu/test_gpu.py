@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from worker import model_directory
-from worker.classifier import Classifier, device_name
 from worker.decoding import resize
-from worker.phantoms import FINDINGS, draw, write_films
+from worker.films.phantoms import FINDINGS, draw, write_films
+from worker.models import directory as model_directory
+from worker.models.classifier import Classifier, device_name
 
 #: A worker whose children may take 400 MiB of the GPU beside CUDA's own: 64 films of `films` need more, 16 do not.
 SMALL_GPU_WORKER = """
@@ -32,7 +32,7 @@ ANSWERS = """
 import sys
 from pathlib import Path
 import numpy as np
-from worker.classifier import Classifier, device_name
+from worker.models.classifier import Classifier, device_name
 model, films, answers = map(Path, sys.argv[1:])
 assert device_name().endswith("cpu"), device_name()
 np.save(answers, Classifier.load(model, batch_size=64).predict(np.load(films)))

@@ -5,7 +5,7 @@ import json
 import pytest
 from receiver import SECRET, listening
 
-from worker.phantoms import write_films
+from worker.films.phantoms import write_films
 
 
 @pytest.fixture

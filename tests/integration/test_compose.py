@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from worker.embedded_redis import free_port, server_path
+from worker.demo.embedded_redis import free_port, server_path
 
 CHECKOUT = Path(__file__).parent.parent.parent
 SERVICES = YAML(typ="safe").load(CHECKOUT / "docker-compose.yml")["services"]

@@ -10,9 +10,9 @@ from deployment import CHECKOUT
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
-from worker import reviews
-from worker.records import Image
-from worker.reviews import Verdict
+from worker.studies import reviews
+from worker.studies.records import Image
+from worker.studies.reviews import Verdict
 
 EPOCHS = "25"
 CORRECTED = 10

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from worker.phantoms import write_films
+from worker.films.phantoms import write_films
 
 
 def send(deployment, tmp_path, paths, **fields):

@@ -9,8 +9,8 @@ import pytest
 from deployment import Deployment
 from playwright.sync_api import Page, sync_playwright
 
-from worker.embedded_redis import free_port
-from worker.phantoms import write_dataset, write_films
+from worker.demo.embedded_redis import free_port
+from worker.films.phantoms import write_dataset, write_films
 
 #: Chromium's own calls home would fail on a closed network and fill the console.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -2,7 +2,7 @@
 
 import re
 
-from worker.phantoms import draw, save
+from worker.films.phantoms import draw, save
 
 
 def test_every_page_is_whole(product, site):

@@ -22,8 +22,8 @@ from sqlalchemy.exc import OperationalError
 
 from worker.commands.console import json_option, print_json, print_table, progress
 from worker.commands.model_choice import resolve
-from worker.embedded_redis import EmbeddedRedis
-from worker.phantoms import FINDINGS, draw
+from worker.demo.embedded_redis import EmbeddedRedis
+from worker.films.phantoms import FINDINGS, draw
 from worker.settings import CHECKOUT
 
 #: The film formats that are measured apart, by Pillow's names.

@@ -10,17 +10,17 @@ from types import FrameType
 
 import click
 
-from worker import outcomes
-from worker.children import Deployment
 from worker.commands.console import print_table
 from worker.commands.submissions import films_under, show, wait_until_finished
 from worker.database import reading
-from worker.demo import ACCOUNT, PASSWORD, POLL_SECONDS, deployed, draw_training_set
-from worker.embedded_redis import free_port
-from worker.intake import Acceptance, submit_files
-from worker.outcomes import Outcome
-from worker.records import Priority
+from worker.demo.deployment import ACCOUNT, PASSWORD, POLL_SECONDS, deployed, draw_training_set
+from worker.demo.embedded_redis import free_port
+from worker.demo.supervisor import Deployment
 from worker.settings import data_dir, settings
+from worker.studies import outcomes
+from worker.studies.outcomes import Outcome
+from worker.studies.records import Priority
+from worker.submissions.intake import Acceptance, submit_files
 
 DEFAULT_PORT = 8000
 PHANTOMS_PER_FINDING = 6
@@ -87,7 +87,7 @@ def _default_port() -> int:
 
 def _phantom_films() -> list[tuple[str, Path]]:
     """Draw a few phantoms of each finding and return (name, path)."""
-    from worker.phantoms import write_films  # noqa: PLC0415 - scipy's import is spared where films are given
+    from worker.films.phantoms import write_films  # noqa: PLC0415 - scipy's import is spared where films are given
 
     directory = settings().data_dir / "phantoms"
     write_films(directory, PHANTOMS_PER_FINDING, seed=2024)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from worker import explanations
 from worker.commands.console import database_errors
 from worker.database import reading
-from worker.explanations import HeatMap, HeatMapState, heat_map_path
+from worker.scoring import heat_map_requests as explanations
+from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
 from worker.settings import settings
 
 POLL_SECONDS = 0.3

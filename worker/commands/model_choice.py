@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from worker import registry
 from worker.commands.console import database_errors
 from worker.database import reading
-from worker.model_directory import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER
+from worker.models import registry
+from worker.models.directory import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER
 from worker.settings import settings
 
 model_option = click.option(

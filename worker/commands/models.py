@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from worker import promotion, registry
 from worker.commands.console import database_errors, json_option, print_json, print_table
 from worker.database import reading, transaction
-from worker.model_directory import SHIPPED
-from worker.promotion import NotPassed
+from worker.models import promotion, registry
+from worker.models.directory import SHIPPED
+from worker.models.promotion import NotPassed
+from worker.models.records import ModelVersion
 from worker.settings import settings
-from worker.version_records import ModelVersion
 
 
 @click.group()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from worker.phantoms import write_dataset, write_films
+from worker.films.phantoms import write_dataset, write_films
 
 
 @click.command()

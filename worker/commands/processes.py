@@ -11,14 +11,19 @@ import click
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
-from worker import claim_order, consuming, doorbell, logs, measurements, presence
-from worker import intake as intake_door
+from worker import logs
+from worker import metrics as measurements
+from worker import wakeups as doorbell
+from worker.beat import Timetable
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.database import forget_parent_connections, now, reading
 from worker.errors import RefusedSubmission
+from worker.monitoring import heartbeats as presence
+from worker.monitoring import stuck_consumer as consuming
 from worker.settings import settings
-from worker.timetable import Timetable
+from worker.studies import claim_order
+from worker.submissions import intake as intake_door
 
 logger = logging.getLogger(__name__)
 

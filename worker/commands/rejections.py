@@ -4,15 +4,16 @@ import getpass
 
 import click
 
-from worker import doorbell, outcomes
+from worker import wakeups as doorbell
 from worker.commands.console import database_errors, json_option, print_json, print_table
 from worker.database import now, reading, transaction
-from worker.dead_letters import DeadLetter, Selection
-from worker.dead_letters import cancel as cancel_some
-from worker.dead_letters import rejections as find
-from worker.dead_letters import replay as replay_some
 from worker.errors import Reason
 from worker.settings import settings
+from worker.studies import outcomes
+from worker.studies.rejected_films import DeadLetter, Selection
+from worker.studies.rejected_films import cancel as cancel_some
+from worker.studies.rejected_films import rejections as find
+from worker.studies.rejected_films import replay as replay_some
 
 REASONS = click.Choice([reason.value for reason in Reason])
 

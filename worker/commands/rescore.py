@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from worker import rescoring
 from worker.commands.console import database_errors, json_option, print_json
 from worker.settings import settings
+from worker.studies import rescoring
 
 
 @click.command()

@@ -6,12 +6,12 @@ from typing import Any
 import click
 import numpy as np
 
-from worker.classifier import Classifier
 from worker.commands.console import json_option, print_json, print_table, progress
 from worker.commands.model_choice import model_option, resolve
 from worker.commands.submissions import films_under
 from worker.decoding import Limits, decode
 from worker.errors import RejectedImage
+from worker.models.classifier import Classifier
 from worker.settings import settings
 
 

@@ -8,15 +8,15 @@ from typing import TextIO
 
 import click
 
-from worker import outcomes
 from worker.celery_app import broker_url
 from worker.commands.console import database_errors, json_option, print_json, print_table, progress
 from worker.database import reading
-from worker.envelope import json_schema
-from worker.intake import Acceptance, submit_files
-from worker.outcomes import Outcome, RefusedMessage, Standing
-from worker.records import Priority
 from worker.settings import settings
+from worker.studies import outcomes
+from worker.studies.outcomes import Outcome, RefusedMessage, Standing
+from worker.studies.records import Priority
+from worker.submissions.envelope import json_schema
+from worker.submissions.intake import Acceptance, submit_files
 
 POLL_SECONDS = 0.5
 

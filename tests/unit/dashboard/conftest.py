@@ -14,17 +14,17 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from dashboard import accounts
-from dashboard.accounts import Role
+from dashboard.accounts import accounts
+from dashboard.accounts.accounts import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
-from worker import study_results
 from worker.database import now, transaction
-from worker.drift import Day, Moments
-from worker.presence import Process
-from worker.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
-from worker.version_records import Activation, ModelVersion
-from worker.watch_records import DriftAlarm, WatchedDay
+from worker.models.records import Activation, ModelVersion
+from worker.monitoring.drift import Day, Moments
+from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import DriftAlarm, WatchedDay
+from worker.studies import results as study_results
+from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
 
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
 MAX_UPLOAD_BYTES = 300_000

@@ -7,7 +7,7 @@ import sys
 import urllib.request
 from contextlib import suppress
 
-from worker.embedded_redis import free_port
+from worker.demo.embedded_redis import free_port
 
 FORBIDDEN = ("keras", "tensorflow", "matplotlib", "scipy", "sklearn")
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_training.answers import Answers
 from model_training.candidate import Recipe, make
-from model_training.class_folders import LeftOut
-from model_training.dataset import Dataset
-from model_training.films import Films
-from model_training.knobs import Knobs
-from model_training.report import assemble
+from model_training.data.class_folders import LeftOut
+from model_training.data.dataset import Dataset
+from model_training.data.films import Films
+from model_training.networks.hyperparameters import Knobs
+from model_training.report.assemble import assemble
 from model_training.settings import settings
-from model_training.training import Fitted
-from worker.model_directory import ModelCard
+from model_training.training.fit import Fitted
+from model_training.training.predictions import Answers
+from worker.models.directory import ModelCard
 
 SIDE_PIXELS = 64
 FILMS = {"train": 24, "validation": 8, "test": 8}

@@ -7,16 +7,16 @@ import keras
 import numpy as np
 import pytest
 
-from model_training import answers
-from model_training.calibration import fit_temperature, tempered
 from model_training.candidate import Recipe, make
-from model_training.class_folders import DatasetError
-from model_training.dataset import read
-from model_training.films import ignore, read_labelled, reasons_of
-from model_training.labelled import answered
-from worker.classifier import Classifier
+from model_training.data.class_folders import DatasetError
+from model_training.data.dataset import read
+from model_training.data.films import ignore, read_labelled, reasons_of
+from model_training.evaluating import answered
+from model_training.metrics.calibration import fit_temperature, tempered
+from model_training.training import predictions as answers
 from worker.errors import Reason, RejectedImage
-from worker.model_directory import MODEL_FILE, read_card, read_report, sha256_of, verified
+from worker.models.classifier import Classifier
+from worker.models.directory import MODEL_FILE, read_card, read_report, sha256_of, verified
 from worker.settings import settings
 
 

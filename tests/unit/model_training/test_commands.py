@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from model_training.commands import COMMANDS, retrain
-from worker import retraining
 from worker.celery_app import app
 from worker.database import reading
-from worker.run_records import RetrainingRun, RunState
+from worker.models import retraining_runs as retraining
+from worker.models.records import RetrainingRun, RunState
 
 
 def run(name, *arguments):

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from model_training.answers import keep
 from model_training.commands.compare import compare
 from model_training.commands.evaluate import evaluate
 from model_training.commands.report import report
+from model_training.training.predictions import keep
 from worker.errors import Reason, RejectedImage
-from worker.model_directory import SHIPPED_FILMS, SHIPPED_PHANTOMS, read_card
+from worker.models.directory import SHIPPED_FILMS, SHIPPED_PHANTOMS, read_card
 
 
 def run(command, *arguments):
@@ -182,7 +182,7 @@ def test_films_that_one_detector_refuses_are_left_out_of_both_and_counted(databa
         refused.append(film)
         return RejectedImage(Reason.NOT_A_CHEST_FILM, "")
 
-    monkeypatch.setattr("worker.classifier.Classifier.refusal", refusal)
+    monkeypatch.setattr("worker.models.classifier.Classifier.refusal", refusal)
     found = json.loads(run(compare, made[0], strict, "--data", drawn, "--json").stdout)
     refused.clear()
     text = run(compare, strict, made[0], "--data", drawn).stdout

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kombu.exceptions import OperationalError
 
-from worker import doorbell
+from worker import wakeups as doorbell
 from worker.celery_app import SCORE, app, configuration, timetable
 from worker.errors import NotConfigured
 from worker.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from worker import cli
-from worker.phantoms import write_films
+from worker.films.phantoms import write_films
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_submission_carries_identifiers_and_is_found_by_its_own_key(thoraq, fi
 
 def test_why_a_message_was_refused_can_be_asked_for_by_its_key(thoraq):
     """Nobody waited for the answer when it came."""
-    from worker import intake
+    from worker.submissions import intake
 
     intake.receive({"source": "pacs", "request_id": "r-1"})
 

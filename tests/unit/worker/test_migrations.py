@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from worker.commands.db import alembic_config
 from worker.database import engine, reading
-from worker.records import Prediction, Study
+from worker.studies.records import Prediction, Study
 
 #: One study of two scored films (a third was rejected), one rejected, one that waits, as revision 0001 had them.
 OLD_ROWS = """

@@ -6,10 +6,14 @@ from functools import cache
 import pytest
 from sqlalchemy import select, update
 
-from worker import doorbell, intake, ledger, presence, sweeper
+from worker import sweeper
+from worker import wakeups as doorbell
 from worker.database import now, reading, transaction
-from worker.presence import Process
-from worker.records import Image, Priority
+from worker.monitoring import heartbeats as presence
+from worker.monitoring.heartbeats import Process
+from worker.studies import ledger
+from worker.studies.records import Image, Priority
+from worker.submissions import intake
 
 
 @pytest.fixture

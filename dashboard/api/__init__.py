@@ -1,0 +1,4 @@
+"""The HTTP API for other systems: submissions, results, and their OpenAPI document.
+
+Does not import pages.
+"""

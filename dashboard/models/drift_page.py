@@ -1,0 +1,88 @@
+"""The watch: what a source sent day by day and what was said of it, beside the reference, and the alarms over it."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from dashboard.accounts.access import READERS, requires
+from dashboard.studies import filters as selection
+from worker.database import reading
+from worker.models.records import ModelVersion
+from worker.monitoring import drift_by_day as watch
+from worker.monitoring.drift import MOMENTS, Day, Kind
+from worker.settings import settings
+
+watching = Blueprint("watching", __name__)
+
+DAYS = 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """The films of one day, or of the reference, as the page shows them."""
+
+    #: None: the reference.
+    day: date | None
+    figures: Day
+    #: What drifted, and why it counts as drift.
+    alarms: Mapping[str, str]
+
+    @property
+    def films(self) -> int:
+        """Return how many films were finished."""
+        return self.figures.scored + self.figures.rejected
+
+    @property
+    def rejected_share(self) -> float | None:
+        """Return the share that was rejected; None without films."""
+        return self.figures.rejected / self.films if self.films else None
+
+    def mean(self, kind: Kind) -> float | None:
+        """Return the mean of a figure; None where no film has it."""
+        moments = self.figures.moments.get(kind)
+        return moments.mean if moments and moments.n else None
+
+    def share(self, finding: str) -> float | None:
+        """Return the share of the scored films of which a finding was the most probable; None without films."""
+        return self.figures.labels.get(finding, 0) / self.figures.scored if self.figures.scored else None
+
+
+@watching.get("/watch")
+@requires(READERS)
+def index() -> ResponseReturnValue:
+    """Show the last days of one source, or of all together."""
+    source = request.args.get("source", watch.EVERY_SOURCE)
+    today = datetime.now(ZoneInfo(settings().timezone)).date()
+    with reading() as session:
+        lines = _lines(session, source, today) if source.isprintable() else {}
+        return render_template(
+            "models/watch.html",
+            source=source,
+            sources=selection.sources(session),
+            versions=[(session.get_one(ModelVersion, version), found) for version, found in lines.items()],
+            kinds=list(MOMENTS),
+            days=DAYS,
+            needed=watch.REFERENCE_FILMS,
+        )
+
+
+def _lines(session: Session, source: str, today: date) -> dict[int, list[Line]]:
+    """Return version -> its reference, where there is one, then its days, newest first."""
+    since = today - timedelta(days=DAYS)
+    why: dict[tuple[date, int], dict[str, str]] = defaultdict(dict)
+    for alarm in watch.recent_alarms(session, since):
+        if alarm.source == source:
+            why[alarm.day, alarm.model_version_id][alarm.kind] = alarm.reason
+    found: dict[int, list[Line]] = defaultdict(list)
+    for row in reversed(watch.days(session, source, since)):
+        version = row.model_version_id
+        if version not in found and (reference := watch.reference_of(session, source, version, before=today)):
+            found[version].append(Line(None, reference, {}))
+        found[version].append(Line(row.day, Day.model_validate(row.figures), why[row.day, version]))
+    return found

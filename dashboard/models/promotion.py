@@ -1,0 +1,71 @@
+"""Changing the active version from the pages: a question first that shows the gate's verdict, then the change."""
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from dashboard.accounts.access import TRAINERS, requires, signed_in
+from worker.database import reading, transaction
+from worker.errors import ModelUnavailable
+from worker.models import promotion, registry
+from worker.models.promotion import NotPassed
+
+promotions = Blueprint("promotions", __name__, url_prefix="/models")
+
+
+@promotions.get("/<version>/promote")
+@requires(TRAINERS)
+def ask(version: str) -> ResponseReturnValue:
+    """Show what the gate says of a version, before it is promoted."""
+    with reading() as session:
+        model = registry.find(session, version) or abort(404)
+        return render_template(
+            "models/promote.html",
+            model=model,
+            active=registry.active(session),
+            verdict=promotion.latest(session, model.id),
+            against=promotion.reasons_against(session, model),
+        )
+
+
+@promotions.post("/<version>/promote")
+@requires(TRAINERS, audited="promote")
+def promote(version: str) -> ResponseReturnValue:
+    """Make a version the active one; against the gate only if its reasons were read and it is forced."""
+    try:
+        with transaction() as session:
+            promotion.promote(session, version, signed_in().name, force="force" in request.form)
+    except ModelUnavailable:
+        abort(404)
+    except NotPassed as error:
+        flash(f"Nothing was changed. {error}", "error")
+        return redirect(url_for("promotions.ask", version=version), 303)
+    flash(f"{version} is active. Workers take it up before their next batch.", "success")
+    return redirect(url_for("models.index"), 303)
+
+
+@promotions.get("/rollback")
+@requires(TRAINERS)
+def ask_back() -> ResponseReturnValue:
+    """Show which version a rollback leads to."""
+    with reading() as session:
+        active = registry.active(session)
+        target = registry.rollback_target(session)
+    return render_template("models/rollback.html", active=active, target=target)
+
+
+@promotions.post("/rollback")
+@requires(TRAINERS, audited="roll back")
+def roll_back() -> ResponseReturnValue:
+    """Return to the version that the active one replaced, if it is still the one that was shown."""
+    with transaction() as session:
+        active = registry.active(session)
+        if active is None or active.version != request.form.get("active"):
+            flash("Nothing was changed: another version has become active in between. Look again.", "error")
+            return redirect(url_for("promotions.ask_back"), 303)
+        try:
+            row = registry.rollback(session, signed_in().name)
+        except ModelUnavailable as error:
+            flash(f"Nothing was changed: {error}.", "error")
+            return redirect(url_for("models.index"), 303)
+    flash(f"{row.version} is active again. Workers take it up before their next batch.", "success")
+    return redirect(url_for("models.index"), 303)

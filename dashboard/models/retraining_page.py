@@ -1,0 +1,126 @@
+"""The training page: ask for a run, see its progress, stop it; the nightly timetable and what came of its runs."""
+
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+from wtforms import IntegerField, StringField, SubmitField
+from wtforms.validators import Length, NumberRange, Optional, Regexp
+
+from dashboard.accounts.access import READERS, TRAINERS, requires, signed_in
+from worker.database import reading
+from worker.models import promotion
+from worker.models import retraining_runs as retraining
+from worker.models.records import RetrainingRun, RunState
+from worker.models.retraining_runs import Wish
+from worker.settings import settings
+
+training = Blueprint("training", __name__, url_prefix="/training")
+
+POLL_SECONDS = 5
+MAX_EPOCHS = 1000
+UNFINISHED = {RunState.ASKED, RunState.RUNNING}
+
+
+class RunForm(FlaskForm):  # type: ignore[misc]
+    """What to train; what is left empty is as the trainer's settings say."""
+
+    data = StringField(
+        "Data",
+        [Optional(), Length(max=1024), Regexp(r"^/[^\x00-\x1f\x7f]*$", message="An absolute path.")],
+        description="A folder on the trainer's host with train, validation and test. Empty: as configured.",
+        render_kw={"placeholder": "as configured", "autocomplete": "off", "spellcheck": "false"},
+    )
+    network = StringField(
+        "Network",
+        [Optional(), Regexp(r"^[a-z0-9][a-z0-9.-]{0,31}$", message="A name that `thoraq networks` lists.")],
+        description="As `thoraq networks` lists them. Empty: as configured.",
+        render_kw={"placeholder": "as configured", "autocomplete": "off", "spellcheck": "false"},
+    )
+    epochs = IntegerField(
+        "Epochs",
+        [Optional(), NumberRange(1, MAX_EPOCHS)],
+        description="Empty: as many as the network needs.",
+        render_kw={"placeholder": "as configured", "min": 1, "max": MAX_EPOCHS},
+    )
+    submit = SubmitField("Retrain now")
+
+
+@training.get("/")
+@requires(READERS)
+def index() -> ResponseReturnValue:
+    """Show the runs and the form that asks for one."""
+    return _page(RunForm())
+
+
+@training.get("/now")
+@requires(READERS, polled=True)
+def current() -> ResponseReturnValue:
+    """Return the state of the newest run, and the part of the page that shows the runs."""
+    context = _context()
+    newest = context["runs"][0] if context["runs"] else None
+    unfinished = bool(context["unfinished"])
+    return {
+        # The form above the runs was drawn for another state of affairs.
+        "reload": ("unfinished" in request.args) != unfinished,
+        "newest": {"id": newest.id, "state": newest.state, "epochs_done": newest.epochs_done} if newest else None,
+        "parts": {"runs": render_template("training/_runs.html", **context)},
+    }
+
+
+@training.post("/")
+@requires(TRAINERS, audited="ask for a retraining")
+def retrain() -> ResponseReturnValue:
+    """Ask for a retraining run; an unfinished one is not doubled."""
+    form = RunForm()
+    if not form.validate_on_submit():
+        return _page(form, 400)
+    wish = Wish(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
+    run_id = retraining.ask(by=signed_in().name, wish=wish)
+    flash(f"Run {run_id} was asked for. The trainer takes it up as soon as it is free.", "success")
+    return redirect(url_for("training.index"), 303)
+
+
+@training.get("/<int(max=2147483647):run_id>")
+@requires(READERS)
+def show(run_id: int) -> ResponseReturnValue:
+    """Show one run: what it learned from, its log, the gate's verdict on its candidate."""
+    with reading() as session:
+        run = session.get(RetrainingRun, run_id, options=[joinedload(RetrainingRun.candidate)]) or abort(404)
+        verdict = promotion.latest(session, run.candidate_id) if run.candidate_id else None
+        return render_template("training/show.html", run=run, verdict=verdict, events=list(run.events))
+
+
+@training.post("/<int(max=2147483647):run_id>/cancel")
+@requires(TRAINERS, audited="cancel a retraining")
+def cancel(run_id: int) -> ResponseReturnValue:
+    """Ask the trainer to stop a run; its checkpoint is kept."""
+    if retraining.cancel(run_id, signed_in().name):
+        flash(f"Run {run_id} stops before its next batch.", "info")
+    else:
+        flash(f"Run {run_id} is over already.", "info")
+    return redirect(url_for("training.index"), 303)
+
+
+def _page(form: RunForm, status: int = 200) -> ResponseReturnValue:
+    return render_template("training/index.html", form=form, poll_seconds=POLL_SECONDS, **_context()), status
+
+
+def _context() -> dict[str, Any]:
+    nightly = select(RetrainingRun).where(RetrainingRun.night.is_not(None)).order_by(RetrainingRun.night.desc())
+    with reading() as session:
+        runs = retraining.recent(session)
+        for run in runs:
+            run.candidate  # noqa: B018 - loaded while the session is open
+        nights = list(session.scalars(nightly.options(joinedload(RetrainingRun.candidate)).limit(7)))
+    return {
+        "runs": runs,
+        "nights": nights,
+        "unfinished": [run for run in runs if run.state in UNFINISHED],
+        "nightly_at": settings().nightly_at,
+        "timezone": settings().timezone,
+        "trainers": TRAINERS,
+    }

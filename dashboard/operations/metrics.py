@@ -1,0 +1,121 @@
+"""`GET /metrics`: how the queue and the deployment stand, for Prometheus, from SQL. Workers measure their own work."""
+
+import hmac
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from flask import Blueprint, Response, abort, request
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from dashboard.accounts import sessions
+from dashboard.accounts.access import public
+from dashboard.operations import process_status as vital_signs
+from worker.database import reading
+from worker.models import registry
+from worker.models.records import ModelVersion
+from worker.monitoring import drift_by_day as watch
+from worker.monitoring.drift import Day, Kind
+
+metrics = Blueprint("metrics", __name__)
+
+#: Of this process's own measurements, the only ones that it makes.
+BELLS = "thoraq_bells_total"
+
+
+@metrics.get("/metrics")
+@public
+def scrape() -> ResponseReturnValue:
+    """Return the figures to whoever carries the token of `THORAQ_METRICS_TOKEN`; without one, there is no such page."""
+    _require_token()
+    with reading() as session:
+        figures = CollectorRegistry()
+        figures.register(Ledger(session))
+        text = generate_latest(figures) + generate_latest(REGISTRY.restricted_registry([BELLS]))
+    return Response(text, content_type=CONTENT_TYPE_LATEST)
+
+
+def _require_token() -> None:
+    token = sessions.settings().metrics_token
+    if token is None:
+        abort(404)
+    given = request.authorization
+    carried = given.token if given and given.type == "bearer" else None
+    if not hmac.compare_digest((carried or "").encode(), token.get_secret_value().encode()):
+        raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
+
+
+class Ledger(Collector):
+    """The figures of one scrape."""
+
+    def __init__(self, session: Session) -> None:
+        """Keep the session of the scrape."""
+        self._session = session
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every figure."""
+        yield from self._films()
+        yield from self._deployment()
+        yield from self._watch()
+
+    def _films(self) -> Iterator[Metric]:
+        session = self._session
+        yield _gauge("queue_films", "Films not finished.", ["state", "priority"], vital_signs.unfinished(session))
+        age = vital_signs.oldest_waiting_seconds(session)
+        yield GaugeMetricFamily("thoraq_oldest_waiting_seconds", "Age of the oldest waiting film, 0 for none.", age)
+        yield _gauge(
+            "finished_films_5m",
+            "Films finished in the last five minutes; a rejected one has its reason.",
+            ["state", "reason"],
+            vital_signs.finished_lately(session),
+        )
+
+    def _deployment(self) -> Iterator[Metric]:
+        session = self._session
+        yield _gauge("processes", "Processes by life.", ["kind", "life"], vital_signs.processes(session))
+        stalled = vital_signs.workers(session).stalled
+        yield GaugeMetricFamily("thoraq_stalled_workers", "Connected, finishing nothing though films wait.", stalled)
+        if (sweep := vital_signs.sweep_age_seconds(session)) is not None:
+            yield GaugeMetricFamily("thoraq_last_sweep_seconds", "Time since a sweep was finished.", sweep)
+        if (active := registry.active(session)) is not None:
+            info = {"version": active.version, "trained_on": str(active.card["trained_on"])}
+            yield InfoMetricFamily("thoraq_active_model", "The active model version.", info)
+
+    def _watch(self) -> Iterator[Metric]:
+        """Yield the figures of the newest day that is over, by source, each beside its reference where there is one."""
+        session = self._session
+        where = ["source", "version"]
+        films = GaugeMetricFamily("thoraq_watched_films", "Films of the last day.", labels=[*where, "state"])
+        means = GaugeMetricFamily("thoraq_watched_mean", "Means over a day's films.", labels=[*where, "figure", "of"])
+        shares = GaugeMetricFamily("thoraq_watched_share", "Films by top finding.", labels=[*where, "finding", "of"])
+        rows = watch.newest(session)
+        for row in rows:
+            place = [row.source, session.get_one(ModelVersion, row.model_version_id).version]
+            day = Day.model_validate(row.figures)
+            films.add_metric([*place, "scored"], day.scored)
+            films.add_metric([*place, "rejected"], day.rejected)
+            reference = watch.reference_of(session, row.source, row.model_version_id, before=row.day)
+            for of, figures in (("day", day), ("reference", reference or Day())):
+                for kind, moments in figures.moments.items():
+                    if moments.n:
+                        means.add_metric([*place, kind, of], moments.mean)
+                for finding, count in figures.labels.items():
+                    shares.add_metric([*place, finding, of], count / figures.scored)
+        yield from (films, means, shares)
+        raised = Counter(alarm.kind for alarm in (watch.recent_alarms(session, rows[0].day) if rows else ()))
+        alarms = GaugeMetricFamily("thoraq_drift_alarms", "Alarms over the last day.", labels=["kind"])
+        for kind in Kind:
+            alarms.add_metric([kind.value], raised[kind])
+        yield alarms
+
+
+def _gauge(name: str, text: str, labels: list[str], values: Mapping[tuple[str, str], int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"thoraq_{name}", text, labels=labels)
+    for label_values, value in sorted(values.items()):
+        family.add_metric(list(label_values), value)
+    return family

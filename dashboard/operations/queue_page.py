@@ -1,0 +1,135 @@
+"""The queue pages: how many films wait, for how long, who works, whether work stands still; what was rejected."""
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from dashboard.accounts.access import READERS, REVIEWERS, TRAINERS, requires, signed_in
+from dashboard.formatting import plural
+from dashboard.headers import FIGURE_POLICY
+from dashboard.operations import throughput
+from dashboard.operations.backlog import STANDSTILL_SECONDS, THROUGHPUT_SECONDS, Backlog, backlog
+from dashboard.row_ids import row_id
+from dashboard.studies.filters import PAGE_SIZE
+from worker import wakeups as doorbell
+from worker.database import now, reading, transaction
+from worker.errors import Reason
+from worker.settings import settings
+from worker.studies import rejected_films as dead_letters
+from worker.studies.records import Rejection
+from worker.studies.rejected_films import CHUNK, Selection
+
+queues = Blueprint("queues", __name__, url_prefix="/queue")
+
+#: How often the page asks again.
+POLL_SECONDS = 5
+#: Transactions of one request; what is left is asked for again.
+MAX_CHUNKS = 20
+
+
+@queues.get("/")
+@requires(READERS)
+def index() -> ResponseReturnValue:
+    """Show how the queue stands."""
+    return render_template("queues/index.html", poll_seconds=POLL_SECONDS, **_context())
+
+
+@queues.get("/now")
+@requires(READERS, polled=True)
+def current() -> ResponseReturnValue:
+    """Return how the queue stands: figures for programs, and the parts of the page that they change."""
+    context = _context()
+    state: Backlog = context["backlog"]  # type: ignore[assignment]
+    return {
+        "films": state.films,
+        "scorers_up": state.scorers_up,
+        "standstill": context["standstill"],
+        "parts": {name: render_template(f"queues/_{name}.html", **context) for name in ("alert", "board")},
+    }
+
+
+@queues.get("/chart.svg")
+@requires(READERS, polled=True)
+def chart() -> ResponseReturnValue:
+    """Return the picture of the last hours."""
+    return Response(
+        throughput.chart(), content_type="image/svg+xml", headers={"Content-Security-Policy": FIGURE_POLICY}
+    )
+
+
+@queues.get("/rejected")
+@requires(READERS)
+def rejected() -> ResponseReturnValue:
+    """Show the films whose rejection stands, newest first."""
+    reason = _reason(request.args.get("reason"))
+    with reading() as session:
+        found = _rejected(session, reason, row_id(request.args.get("before")))
+    return render_template(
+        "queues/rejected.html",
+        rejections=found[:PAGE_SIZE],
+        more=found[PAGE_SIZE - 1].id if len(found) > PAGE_SIZE else None,
+        reason=reason,
+        reasons=list(Reason),
+        reviewers=REVIEWERS,
+        trainers=TRAINERS,
+    )
+
+
+@queues.post("/rejected/<int(max=2147483647):image_id>/replay")
+@requires(REVIEWERS, audited="replay rejected film")
+def replay(image_id: int) -> ResponseReturnValue:
+    """Have one rejected film tried again."""
+    with transaction() as session:
+        count = dead_letters.replay(session, signed_in().name, Selection(image_id=image_id))
+    return _replayed(count)
+
+
+@queues.post("/rejected/replay")
+@requires(TRAINERS, audited="replay all rejected films")
+def replay_all() -> ResponseReturnValue:
+    """Have every rejected film tried again, or all of one reason."""
+    chosen = Selection(reason=_reason(request.form.get("reason")), until=now())
+    count = 0
+    for _ in range(MAX_CHUNKS):
+        with transaction() as session:
+            done = dead_letters.replay(session, signed_in().name, chosen)
+        count += done
+        if done < CHUNK:
+            break
+    return _replayed(count)
+
+
+def _replayed(count: int) -> ResponseReturnValue:
+    if count:
+        doorbell.ring_scorers(count, settings().batch_size)
+    flash(f"{plural(count, 'film')} will be tried again." if count else "There was nothing to try again.", "info")
+    return redirect(url_for("queues.rejected"), 303)
+
+
+def _rejected(session: Session, reason: Reason | None, before: int | None) -> list[Rejection]:
+    query = (
+        select(Rejection)
+        .where(Rejection.replayed_at.is_(None))
+        .options(joinedload(Rejection.image))
+        .order_by(Rejection.id.desc())
+        .limit(PAGE_SIZE + 1)
+    )
+    if reason is not None:
+        query = query.where(Rejection.reason == reason)
+    return list(session.scalars(query if before is None else query.where(Rejection.id < before)))
+
+
+def _reason(text: str | None) -> Reason | None:
+    return Reason(text) if text in set(Reason) else None
+
+
+def _context() -> dict[str, object]:
+    with reading() as session:
+        state = backlog(session)
+    return {
+        "backlog": state,
+        "standstill": state.standstill(),
+        "standstill_seconds": STANDSTILL_SECONDS,
+        "throughput_seconds": THROUGHPUT_SECONDS,
+    }

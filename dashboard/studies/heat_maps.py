@@ -1,0 +1,80 @@
+"""Heat maps of a study's films: asked for here, drawn by a worker, served here once they are there."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, abort, send_file, url_for
+from flask.typing import ResponseReturnValue
+
+from dashboard.accounts.access import READERS, requires
+from worker.database import reading
+from worker.scoring import heat_map_requests as explanations
+from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
+from worker.settings import settings
+from worker.studies.records import Image
+
+heat_maps = Blueprint("heat_maps", __name__)
+
+ROW_ID = "int(max=2147483647)"
+ADDRESS = f"/studies/<{ROW_ID}:study_id>/images/<{ROW_ID}:image_id>/heat-maps/<finding>"
+
+
+@heat_maps.post(ADDRESS)
+@requires(READERS, polled=True)
+def ask(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
+    """Ask for a heat map: 202 while it is not there, 200 with the address of its picture when it is."""
+    _require_film(study_id, image_id, finding)
+    row = explanations.ask(image_id, finding)
+    if row is None:
+        abort(404)
+    return _answer(row, study_id, image_id), HTTPStatus.OK if _is_there(row) else HTTPStatus.ACCEPTED
+
+
+@heat_maps.get(ADDRESS)
+@requires(READERS, polled=True)
+def state(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
+    """Tell how a heat map stands that was asked for."""
+    return _answer(_found(study_id, image_id, finding), study_id, image_id)
+
+
+@heat_maps.get(f"{ADDRESS}/picture.png")
+@requires(READERS, polled=True)
+def picture(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
+    """Return a heat map: grey and alpha both are the heat, over the whole film, in the film's proportions."""
+    row = _found(study_id, image_id, finding)
+    prediction = row.prediction
+    path = heat_map_path(
+        settings().heat_maps_dir, prediction.image_sha256, prediction.model_version.version, row.finding
+    )
+    if not _is_there(row) or not path.is_file():
+        abort(404)
+    return send_file(path, mimetype="image/png")
+
+
+def _require_film(study_id: int, image_id: int, finding: str) -> None:
+    """Refuse a film that is not this study's, and a finding that no card can name (PostgreSQL takes no NUL)."""
+    with reading() as session:
+        image = session.get(Image, image_id)
+    if image is None or image.study_id != study_id or not finding.isprintable():
+        abort(404)
+
+
+def _found(study_id: int, image_id: int, finding: str) -> HeatMap:
+    _require_film(study_id, image_id, finding)
+    with reading() as session:
+        row = explanations.find(session, image_id, finding)
+    return row or abort(404)
+
+
+def _is_there(row: HeatMap) -> bool:
+    return row.state == HeatMapState.DONE
+
+
+def _answer(row: HeatMap, study_id: int, image_id: int) -> dict[str, Any]:
+    address = url_for("heat_maps.picture", study_id=study_id, image_id=image_id, finding=row.finding)
+    return {
+        "finding": row.finding,
+        "state": row.state,
+        "detail": row.detail,
+        "picture": address if _is_there(row) else None,
+    }

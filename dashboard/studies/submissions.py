@@ -1,0 +1,99 @@
+"""One submission: how far it is, and what came of it. Only reads."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dashboard.studies.rows import rows
+from worker.studies import outcomes
+from worker.studies.records import Image, ImageState, Priority, Study, Submission
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A submission and its films by state."""
+
+    submission: Submission
+    films: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Return how many films were accepted."""
+        return sum(self.films.values())
+
+    @property
+    def finished(self) -> int:
+        """Return how many films are scored or rejected."""
+        return self.films[ImageState.SCORED] + self.films[ImageState.REJECTED]
+
+    @property
+    def state(self) -> str:
+        """Return `finished`, or `running` once a film was claimed, or `waiting`."""
+        if self.finished == self.total:
+            return "finished"
+        return "running" if self.films[ImageState.WAITING] < self.total else "waiting"
+
+
+def progress(session: Session, submission_id: str) -> Progress | None:
+    """Return how far a submission is; None when there is no such submission."""
+    submission = session.get(Submission, submission_id)
+    if submission is None:
+        return None
+    counted = session.execute(
+        select(Image.state, func.count())
+        .join(Image.study)
+        .where(Study.submission_id == submission_id)
+        .group_by(Image.state)
+    )
+    return Progress(submission, {state.value: 0 for state in ImageState} | dict(counted.all()))
+
+
+def refused(session: Session, source: str, request_id: str) -> dict[str, Any] | None:
+    """Return why the messages under a sender's key were refused, none of them accepted; None if there is none."""
+    found = outcomes.refusals(session, source, request_id)
+    if not found:
+        return None
+    refusals = [refusal.model_dump(mode="json") for refusal in found]
+    return {"state": "refused", "source": source, "request_id": request_id, "refusals": refusals}
+
+
+def answer(session: Session, current: Progress) -> dict[str, Any]:
+    """Return a submission as a system reads it: counts, what was refused, and every study with its films."""
+    submission = current.submission
+    ids = list(session.scalars(select(Study.id).where(Study.submission_id == submission.id).order_by(Study.id)))
+    studies = rows(session, ids)
+    decided: dict[int, dict[str, int]] = {}
+    for study_id, findings in session.execute(select(Study.id, Study.findings).where(Study.id.in_(ids))):
+        decided[study_id] = {finding: said["image_id"] for finding, said in findings.items()}
+    films: dict[int, list[dict[str, Any]]] = {}
+    for outcome in outcomes.outcomes(session, submission.id):
+        films.setdefault(outcome.study_id, []).append(outcome.model_dump(mode="json"))
+    return {
+        "submission_id": submission.id,
+        "source": submission.source,
+        "request_id": submission.request_id,
+        "priority": Priority(submission.priority).name.lower(),
+        "received_at": submission.received_at.isoformat(),
+        "state": current.state,
+        "counts": current.films,
+        "refused": submission.refused,
+        # Messages under the same key that were refused as a whole, such as a repeat with other content.
+        "refusals": [
+            refusal.model_dump(mode="json")
+            for refusal in outcomes.refusals(session, submission.source, submission.request_id)
+        ],
+        "studies": [
+            {
+                "study_id": row.study_id,
+                "state": row.state,
+                "label": row.findings[0][0] if row.findings else None,
+                "probabilities": dict(row.findings) or None,
+                "decided_by": decided.get(row.study_id) or None,
+                "images": films.get(row.study_id, []),
+            }
+            for row in studies
+        ],
+        "notice": "Research use. Not a medical device.",
+    }

@@ -1,0 +1,110 @@
+"""The upload page, and the page on which a submission's progress is followed."""
+
+import uuid
+from collections.abc import Iterator
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileRequired, MultipleFileField
+from werkzeug.datastructures import FileStorage
+from wtforms import HiddenField, SelectField, SubmitField
+from wtforms.fields import SelectChoice
+from wtforms.validators import InputRequired, Regexp
+
+from dashboard.accounts import sessions
+from dashboard.accounts.access import READERS, SENDERS, requires
+from dashboard.formatting import plural
+from dashboard.studies.filters import Filters, cursor, page
+from dashboard.studies.rows import rows
+from dashboard.studies.submissions import progress
+from worker.database import reading
+from worker.studies.records import Priority
+from worker.submissions import intake
+
+uploads = Blueprint("uploads", __name__)
+
+#: `Submission.source` of what came through this page.
+SOURCE = "dashboard"
+POLL_SECONDS = 2
+
+
+class UploadForm(FlaskForm):  # type: ignore[misc]
+    """Films and how urgent they are."""
+
+    films = MultipleFileField(
+        "Films",
+        [FileRequired("Choose at least one film.")],
+        render_kw={"accept": ".dcm,.dicom,.png,.jpg,.jpeg,.tif,.tiff,.bmp,.gif,.webp", "multiple": True},
+    )
+    priority = SelectField(
+        "Priority",
+        choices=[
+            SelectChoice("routine", "Routine"),
+            SelectChoice("urgent", "Urgent: scored before everything else"),
+            SelectChoice("offpeak", "Off-peak: scored when nothing else waits"),
+        ],
+    )
+    #: Made with the form, so that a second click on the button is recognised as the same submission.
+    request_id = HiddenField(validators=[InputRequired(), Regexp(r"^[0-9a-f]{32}$")])
+    submit = SubmitField("Hand over for scoring")
+
+
+@uploads.route("/upload", methods=["GET", "POST"])
+@requires(SENDERS, uploads=True, audited="upload")
+def upload() -> ResponseReturnValue:
+    """Show the form, and hand its films over."""
+    form = UploadForm()
+    if not form.validate_on_submit():
+        form.request_id.data = form.request_id.data or uuid.uuid4().hex
+        status = 400 if request.method == "POST" else 200
+        limit = sessions.settings().max_upload_bytes
+        return render_template("uploads/upload.html", form=form, limit=limit), status
+    acceptance = intake.submit_files(
+        files_of(form.films.data),
+        source=SOURCE,
+        request_id=form.request_id.data,
+        priority=Priority[form.priority.data.upper()],
+    )
+    if acceptance.repeated:
+        flash("These films were handed over before; this is their submission.", "info")
+    else:
+        flash(f"Accepted: {plural(acceptance.accepted, 'film')}.", "success")
+    return redirect(url_for("uploads.submission", submission_id=acceptance.submission_id), 303)
+
+
+@uploads.get("/submissions/<submission_id>")
+@requires(READERS)
+def submission(submission_id: str) -> ResponseReturnValue:
+    """Show how far a submission is and what came of it."""
+    with reading() as session:
+        current = progress(session, submission_id)
+        if current is None:
+            abort(404)
+        shown = page(session, Filters(submission_id=submission_id), cursor(request.args.get("after")))
+        found = rows(session, shown.ids)
+    return render_template(
+        "uploads/submission.html", progress=current, page=shown, rows=found, poll_seconds=POLL_SECONDS
+    )
+
+
+@uploads.get("/submissions/<submission_id>/now")
+@requires(READERS, polled=True)
+def submission_now(submission_id: str) -> ResponseReturnValue:
+    """Return how far a submission is, and the part of the page that shows it."""
+    with reading() as session:
+        current = progress(session, submission_id)
+    if current is None:
+        abort(404)
+    return {
+        "state": current.state,
+        "films": current.films,
+        "parts": {"progress": render_template("uploads/_progress.html", progress=current)},
+        "reload": current.state == "finished",
+    }
+
+
+def files_of(storages: list[FileStorage]) -> Iterator[tuple[str, bytes]]:
+    """Yield each file's name and bytes, so that one file at a time is in memory."""
+    for storage in storages:
+        yield storage.filename or "", storage.read()

@@ -1,0 +1,96 @@
+"""The bootstrap by patients: patients are drawn with replacement, each with all films; seeded, so it can be repeated.
+
+Knows neither classes nor probabilities: a statistic takes how often each film was drawn and returns its values.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.metrics.intervals import LEVEL, UNDEFINED, Interval
+
+#: Enough for the ends of a 95 % interval (Efron and Tibshirani 1993, section 13.3, ask for 1,000 and more).
+RESAMPLES = 2000
+SEED = 0
+#: Films times resamples that are weighed at once: 16 MB in doubles.
+BLOCK = 2_000_000
+#: An interval stands on at least this share of the resamples.
+LEAST_SHARE = 0.5
+
+Values = npt.NDArray[np.float64]
+#: Takes weights, shape (resamples, n): how often each film was drawn; returns shape (resamples, values), NaN undefined.
+Statistic = Callable[[Values], Values]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Which films are drawn together, how often, and from which seed."""
+
+    #: Index of the unit, a patient or a film without a known one, of each film, shape (n,).
+    unit_of: npt.NDArray[np.int64]
+    #: "patient" where any patient is known, else "film".
+    unit: str
+    resamples: int = RESAMPLES
+    seed: int = SEED
+
+    @property
+    def units(self) -> int:
+        """How many units there are to draw from."""
+        return int(self.unit_of.max()) + 1
+
+    def units_with(self, films: npt.NDArray[np.bool_]) -> int:
+        """Return how many units have at least one of these films."""
+        return len(np.unique(self.unit_of[films]))
+
+    def distribution(self, statistic: Statistic) -> Values:
+        """Return the values of the statistic in every resample, shape (resamples, values)."""
+        return np.concatenate([statistic(weights) for weights in self._blocks()])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a report says of it."""
+        return {"resamples": self.resamples, "seed": self.seed, "unit": self.unit, "units": self.units}
+
+    def _blocks(self) -> Iterator[Values]:
+        draws = np.random.default_rng(self.seed)
+        size = max(1, BLOCK // len(self.unit_of))
+        for start in range(0, self.resamples, size):
+            rows = min(size, self.resamples - start)
+            drawn = draws.integers(0, self.units, (rows, self.units)) + np.arange(rows)[:, None] * self.units
+            counts = np.bincount(drawn.ravel(), minlength=rows * self.units).reshape(rows, self.units)
+            yield counts[:, self.unit_of].astype(np.float64)
+
+
+def resampling(n: int, patients: Sequence[str | None] | None = None) -> Resampling:
+    """Return the resampling of n films.
+
+    Args:
+        n: at least 1.
+        patients: of each film; a film whose patient is not known (None or empty) stands for itself.
+
+    Raises:
+        ValueError: there are not as many patients as films.
+    """
+    if patients is None:
+        return Resampling(np.arange(n), "film")
+    if len(patients) != n:
+        raise ValueError(f"{len(patients)} patients for {n} films")
+    index: dict[str | int, int] = {}
+    unit_of = [index.setdefault(patient or film, len(index)) for film, patient in enumerate(patients)]
+    return Resampling(np.array(unit_of, np.int64), "patient" if any(patients) else "film")
+
+
+def percentile_interval(values: Values) -> Interval:
+    """Return the central 95 % of a statistic's values, shape (resamples,).
+
+    Undefined resamples are left out, which is to draw again until a resample is complete. Where they are more than
+    half, or the statistic is the same in all, nothing is known of its spread, and both ends are None.
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < LEAST_SHARE * len(values) or np.ptp(known) < np.finfo(float).eps:
+        return list(UNDEFINED)
+    tail = (1 - LEVEL) / 2
+    lower, upper = np.quantile(known, [tail, 1 - tail])
+    return [float(lower), float(upper)]

@@ -1,0 +1,167 @@
+"""Whether the probabilities can be taken at their word, and the temperature that brings them nearer to it.
+
+Takes probabilities, not logits: a softmax divided by a temperature T is p ** (1 / T), renormalised. Knows neither
+network nor files.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data.films import Labels
+
+Probabilities = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.floating[Any]]
+
+#: Of the top probability, equally wide (Guo et al. 2017, arXiv 1706.04599).
+BINS = 15
+#: Probabilities below it count as this one: Keras's own epsilon. A film that was ruled out stays a finite loss.
+LEAST_PROBABILITY = 1e-7
+#: Between these the temperature is sought. Where every validation film is right the loss falls on towards 0, and the
+#: answers to other films would be sharpened without end.
+TEMPERATURES = (0.25, 10.0)
+
+
+def calibration(probabilities: Probabilities, truth: Labels) -> dict[str, Any]:
+    """Return the calibration of the probabilities in its JSON form.
+
+    `ece` is the expected calibration error of the top probability; `brier` the mean over the films of the squared
+    distances summed over the classes, from 0 to 2 (Brier 1950); `log_loss` in nats. `reliability` has every bin, from
+    `lower`, exclusive, to `upper`; an empty one has neither confidence nor accuracy.
+
+    Args:
+        probabilities: shape (n, classes), n at least 1.
+        truth: index of each film's class, shape (n,).
+    """
+    exact = probabilities.astype(np.float64)
+    target = np.eye(exact.shape[1])[truth]
+    return {
+        "ece": calibration_error(probabilities, truth),
+        "bins": BINS,
+        "brier": float(((exact - target) ** 2).sum(axis=1).mean()),
+        "log_loss": log_loss(exact, truth, np.ones(len(truth))),
+        "reliability": _reliability(probabilities, truth),
+    }
+
+
+def calibration_error(probabilities: Probabilities, truth: Labels) -> float:
+    """Return the expected calibration error of the top probability: mean gap to the accuracy, over equal bins.
+
+    A probability on the edge of two bins belongs to the lower one, as in Guo et al. 2017.
+    """
+    top, right, bins = _binned(probabilities, truth)
+    gaps = np.bincount(bins, weights=right - top, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Return what the softmax would have said of logits divided by the temperature: p ** (1 / T), renormalised.
+
+    Above 1 it is less certain; the order of the classes stays. `tempered(p, 1 / T)` undoes `tempered(p, T)`.
+    """
+    logits = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny)) / temperature
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    tempered_shares: Probabilities = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    return tempered_shares
+
+
+def fit_temperature(probabilities: Probabilities, truth: Labels) -> float:
+    """Return the temperature that makes the log loss of these films least (Guo et al. 2017); fit it on validation.
+
+    The loss is convex in 1 / T, so there is one. It is sought between 0.25 and 10 and lies near an end of that range
+    where the loss falls on beyond it, or is as good as nothing.
+
+    Args:
+        probabilities: shape (n, classes), n at least 1.
+        truth: index of each film's class, shape (n,).
+
+    Raises:
+        ValueError: there is no film.
+    """
+    return _fitted(probabilities, truth, np.ones(len(truth)))[0]
+
+
+def loss_once_calibrated(probabilities: Probabilities, truth: Labels, weights: Weights) -> float:
+    """Return the mean log loss that is left once a temperature is fitted: how well the classes are told apart.
+
+    Args:
+        probabilities: shape (n, classes), n at least 1.
+        truth: index of each film's class, shape (n,).
+        weights: of each film, shape (n,).
+
+    Raises:
+        ValueError: there is no film.
+    """
+    return _fitted(probabilities, truth, weights)[1]
+
+
+def _fitted(probabilities: Probabilities, truth: Labels, weights: Weights) -> tuple[float, float]:
+    """Return the temperature and the loss at it."""
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - half a second of import
+    from scipy.special import log_softmax  # noqa: PLC0415 - likewise
+
+    if not len(truth):
+        raise ValueError("there is no film to fit a temperature on")
+    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY))
+    films = np.arange(len(truth))
+
+    def loss(log_temperature: float) -> float:
+        of_truth = log_softmax(logits / np.exp(log_temperature), axis=1)[films, truth]
+        return -float((weights * of_truth).mean())
+
+    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x)), float(found.fun)
+
+
+def before_and_after(
+    published: Mapping[str, tuple[Probabilities, Labels]], temperature: float, fitted_on: str = "validation"
+) -> dict[str, Any]:
+    """Return the calibration of every split before and after the temperature.
+
+    Args:
+        published: probabilities and truth by split; the temperature is in them already, and undone for `before`.
+        temperature: by which the published network's logits are divided.
+        fitted_on: the split on which it was fitted.
+    """
+    return {
+        "temperature": temperature,
+        "fitted_on": fitted_on,
+        "before": {
+            split: calibration(tempered(answers, 1 / temperature), truth)
+            for split, (answers, truth) in published.items()
+        },
+        "after": {split: calibration(answers, truth) for split, (answers, truth) in published.items()},
+    }
+
+
+def log_loss(probabilities: npt.NDArray[np.floating[Any]], truth: Labels, weights: Weights) -> float:
+    """Return the mean over the films of weight times cross-entropy, in nats; shapes as for `loss_once_calibrated`."""
+    of_truth = probabilities[np.arange(len(truth)), truth]
+    return -float((weights * np.log(np.maximum(of_truth, LEAST_PROBABILITY))).mean())
+
+
+def _binned(
+    probabilities: Probabilities, truth: Labels
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Return each film's top probability, whether its class is right, and the bin that it falls into."""
+    top = probabilities.max(axis=1).astype(np.float64)
+    bins = np.clip(np.ceil(top * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return top, probabilities.argmax(axis=1) == truth, bins
+
+
+def _reliability(probabilities: Probabilities, truth: Labels) -> list[dict[str, Any]]:
+    top, right, bins = _binned(probabilities, truth)
+    counts = np.bincount(bins, minlength=BINS)
+    confidence, accuracy = (np.bincount(bins, weights=values, minlength=BINS) for values in (top, right))
+    return [
+        {
+            "lower": index / BINS,
+            "upper": (index + 1) / BINS,
+            "n": int(n),
+            "confidence": float(confidence[index] / n) if n else None,
+            "accuracy": float(accuracy[index] / n) if n else None,
+        }
+        for index, n in enumerate(counts)
+    ]

@@ -1,0 +1,114 @@
+"""Two versions on the same films: McNemar's test on which is right, and the paired bootstrap of their differences.
+
+Takes the probabilities of both; knows neither networks nor files.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data.films import Labels
+from model_training.metrics.bootstrap import Resampling, Values, percentile_interval, resampling
+from model_training.metrics.calibration import Probabilities
+from model_training.metrics.evaluation import mean_recalls, recalls
+from model_training.metrics.intervals import UNDEFINED
+from model_training.metrics.roc import LEAST_UNITS, areas
+
+#: The two-sided binomial test of the films on which one alone is right; no correction for continuity is due.
+METHOD = "McNemar, exact"
+#: The figures of all classes together.
+OVERALL = ("macro_auroc", "accuracy", "balanced_accuracy")
+Right = npt.NDArray[np.bool_]
+
+
+def compare(  # noqa: PLR0913 - two versions, their films, and what is known of them
+    a: Probabilities,
+    b: Probabilities,
+    truth: Labels,
+    classes: Sequence[str],
+    *,
+    names: tuple[str, str] = ("a", "b"),
+    patients: Sequence[str | None] | None = None,
+) -> dict[str, Any]:
+    """Return how two versions differ on the same films; every difference is that of b minus a.
+
+    Intervals are the patient bootstrap's, both versions judged on the same drawn films; a resample that loses a class
+    is left out of macro AUROC and balanced accuracy.
+
+    Args:
+        a: probabilities of the one, shape (n, classes), n at least 1.
+        b: probabilities of the other, likewise.
+        truth: index of each film's class, shape (n,).
+        classes: names, in the order of the columns.
+        names: of the two versions.
+        patients: of each film, None or empty where not known.
+
+    Raises:
+        ValueError: the two do not answer to the same films and classes.
+    """
+    if a.shape != b.shape or a.shape != (len(truth), len(classes)):
+        raise ValueError(f"answers of {a.shape} and {b.shape} do not compare on {len(truth)} films")
+    drawn = resampling(len(truth), patients)
+
+    def difference(weights: Values) -> Values:
+        return _figures(b, truth, len(classes), weights) - _figures(a, truth, len(classes), weights)
+
+    once = np.ones((1, len(truth)))
+    of_a, of_b = (_figures(answers, truth, len(classes), once)[0] for answers in (a, b))
+    spread, firm = drawn.distribution(difference), _firm(truth, len(classes), drawn)
+    rows = [_row(*column) for column in zip(of_a, of_b, spread.T, firm, strict=True)]
+    return {
+        "n": len(truth),
+        "a": names[0],
+        "b": names[1],
+        "bootstrap": drawn.as_dict(),
+        "mcnemar": mcnemar(a.argmax(axis=1) == truth, b.argmax(axis=1) == truth),
+        "differences": {
+            **dict(zip(OVERALL, rows, strict=False)),
+            "sensitivity": dict(zip(classes, rows[len(OVERALL) :], strict=True)),
+        },
+    }
+
+
+def mcnemar(a_right: Right, b_right: Right) -> dict[str, Any]:
+    """Return McNemar's exact test.
+
+    Args:
+        a_right: whether the one is right, shape (n,).
+        b_right: whether the other is, likewise.
+    """
+    from scipy.stats import binomtest  # noqa: PLC0415 - half a second of import
+
+    gained, lost = int((b_right & ~a_right).sum()), int((a_right & ~b_right).sum())
+    # Without a film on which they differ nothing speaks against their being alike.
+    p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+    return {"b_right_a_wrong": gained, "a_right_b_wrong": lost, "p": p, "method": METHOD}
+
+
+def _figures(probabilities: Probabilities, truth: Labels, classes: int, weights: Values) -> Values:
+    """Return the overall figures and each class's sensitivity in every resample, shape (resamples, 3 + classes)."""
+    predicted, present = probabilities.argmax(axis=1), np.unique(truth)
+    # Where one class is all there is, nothing has a curve.
+    curves = [areas(probabilities[:, label], truth == label, weights)[0] for label in present]
+    accuracy = weights @ (predicted == truth) / weights.sum(axis=1)
+    overall = [np.mean(curves, axis=0), accuracy, mean_recalls(predicted, truth, weights)]
+    return np.column_stack([*overall, recalls(predicted, truth, np.arange(classes), weights)])
+
+
+def _firm(truth: Labels, classes: int, drawn: Resampling) -> list[bool]:
+    """Return for each of the figures whether there are patients enough for an interval."""
+    units = [drawn.units_with(truth == label) for label in range(classes)]
+    every_class = all(found >= LEAST_UNITS for found in units if found)
+    return [every_class, drawn.units >= LEAST_UNITS, every_class, *(found >= LEAST_UNITS for found in units)]
+
+
+def _row(a: float, b: float, spread: Values, firm: bool) -> dict[str, Any]:  # noqa: FBT001 - of a column of figures
+    defined = not (np.isnan(a) or np.isnan(b))
+    return {
+        "a": float(a) if defined else None,
+        "b": float(b) if defined else None,
+        "difference": float(b - a) if defined else None,
+        "interval": percentile_interval(spread) if firm else list(UNDEFINED),
+    }

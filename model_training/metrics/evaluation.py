@@ -1,0 +1,147 @@
+"""What a network is worth on labelled films: caret's figures, discrimination, calibration; undefined is None, never 0.
+
+Takes probabilities and returns plain values; knows neither network nor files.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from model_training.data.films import Labels
+from model_training.metrics import confusion_matrix as caret
+from model_training.metrics.bootstrap import Resampling, Values, percentile_interval, resampling
+from model_training.metrics.calibration import Probabilities, calibration
+from model_training.metrics.coverage import coverage
+from model_training.metrics.intervals import UNDEFINED, Interval
+from model_training.metrics.roc import LEAST_UNITS, discrimination
+
+
+def evaluate(
+    probabilities: Probabilities,
+    truth: Labels,
+    classes: Sequence[str],
+    rejected: Mapping[str, int] | None = None,
+    patients: Sequence[str | None] | None = None,
+) -> dict[str, Any]:
+    """Return every figure of an evaluation in its JSON form.
+
+    Args:
+        probabilities: float, shape (n, classes), n at least 1.
+        truth: index of each film's class, shape (n,).
+        classes: names, in the order of the columns.
+        rejected: how many files were no readable film, by reason; they are not among the n.
+        patients: of each film, None or empty where not known; intervals count a patient's films as one unit.
+    """
+    reasons = dict(rejected or {})
+    drawn = resampling(len(truth), patients)
+    told_apart = discrimination(probabilities, truth, classes, drawn)
+    calibrated = calibration(probabilities, truth)
+    predicted = probabilities.argmax(axis=1)
+    return {
+        "n": len(truth),
+        **caret.from_labels(truth, predicted, classes).as_dict(),
+        "auroc": {name: row["auroc"] for name, row in told_apart["discrimination"].items()}
+        | {"macro": told_apart["macro"]["auroc"]},
+        "balanced_accuracy": balanced_accuracy(predicted, truth),
+        "balanced_accuracy_interval": balanced_accuracy_interval(predicted, truth, drawn),
+        **told_apart,
+        "ece": calibrated["ece"],
+        "calibration": calibrated,
+        "coverage": coverage(probabilities, truth),
+        "rejected": {"count": sum(reasons.values()), "reasons": reasons},
+    }
+
+
+def evaluate_without(
+    left_out: str,
+    probabilities: Probabilities,
+    truth: Labels,
+    classes: Sequence[str],
+    patients: Sequence[str | None] | None = None,
+) -> dict[str, Any] | None:
+    """Evaluate the films of the other classes, as if the network knew only those: their probabilities renormalised.
+
+    Returns:
+        None where the class is not among the classes, or fewer than two classes or no film remain.
+    """
+    films = truth != classes.index(left_out) if left_out in classes else np.zeros(len(truth), np.bool_)
+    names = [name for name in classes if name != left_out]
+    if not films.any() or len(names) < 2:  # noqa: PLR2004
+        return None
+    columns = [classes.index(name) for name in names]
+    remaining = probabilities[films][:, columns].astype(np.float64)
+    totals = remaining.sum(axis=1, keepdims=True)
+    # Who is certain of the class that is left out says nothing of the others.
+    shares = np.divide(remaining, totals, out=np.full_like(remaining, 1 / len(names)), where=totals > 0)
+    labels = np.searchsorted(columns, truth[films])
+    known = None if patients is None else [patients[film] for film in np.flatnonzero(films).tolist()]
+    return evaluate(shares.astype(np.float32), labels, names, patients=known)
+
+
+def balanced_accuracy(predicted: Labels, truth: Labels) -> float:
+    """Return the mean sensitivity over the classes that have films; predicted and true indices, shape (n,) each."""
+    right = predicted == truth
+    return float(np.mean([right[truth == label].mean() for label in np.unique(truth)]))
+
+
+def balanced_accuracy_interval(predicted: Labels, truth: Labels, drawn: Resampling) -> Interval:
+    """Return the bootstrap's interval of the balanced accuracy.
+
+    Resamples that lose a class are left out; with a class of one patient it is undefined.
+    """
+    present = np.unique(truth)
+    if any(drawn.units_with(truth == label) < LEAST_UNITS for label in present):
+        return list(UNDEFINED)
+    return percentile_interval(drawn.distribution(lambda weights: mean_recalls(predicted, truth, weights)))
+
+
+def mean_recalls(predicted: Labels, truth: Labels, weights: Values) -> Values:
+    """Return the balanced accuracy in every resample, shape (resamples,); NaN where a class was lost."""
+    means: Values = recalls(predicted, truth, np.unique(truth), weights).mean(axis=1)
+    return means
+
+
+def recalls(predicted: Labels, truth: Labels, labels: Labels, weights: Values) -> Values:
+    """Return the sensitivity for each of the labels in every resample, NaN where it has no film.
+
+    Args:
+        predicted: index of the class, shape (n,).
+        truth: likewise.
+        labels: the classes asked for, shape (k,).
+        weights: how often each film was drawn, shape (resamples, n).
+
+    Returns:
+        Shape (resamples, k).
+    """
+    member = (truth[:, None] == labels).astype(np.float64)
+    films = weights @ member
+    right = weights @ (member * (predicted == truth)[:, None])
+    found: Values = np.divide(right, films, out=np.full_like(right, np.nan), where=films > 0)
+    return found
+
+
+def by_group(probabilities: Probabilities, truth: Labels, groups: Sequence[str]) -> list[dict[str, Any]]:
+    """Return n and accuracy, with its interval, within each group of films, the largest group first."""
+    right = probabilities.argmax(axis=1) == truth
+    names, inverse = np.unique(np.asarray(groups), return_inverse=True)
+    rows = []
+    for index, name in enumerate(names):
+        member = inverse == index
+        n = int(member.sum())
+        rows.append({"group": str(name), "n": n, **caret.accuracy_with_interval(int(right[member].sum()), n)})
+    return sorted(rows, key=lambda row: (-row["n"], row["group"]))
+
+
+def headline(evaluation: Mapping[str, Any]) -> dict[str, float | int | None]:
+    """Return the few figures of an evaluation that a model's card carries."""
+    overall = evaluation["overall"]
+    return {
+        "n": evaluation["n"],
+        "accuracy": overall["Accuracy"],
+        "accuracy_lower": overall["AccuracyLower"],
+        "accuracy_upper": overall["AccuracyUpper"],
+        "balanced_accuracy": evaluation["balanced_accuracy"],
+        "macro_auroc": evaluation["auroc"]["macro"],
+        "ece": evaluation["ece"],
+    }

@@ -1,0 +1,110 @@
+"""Thresholds at which a class raises an alert: chosen on validation films, and what they are worth on both splits.
+
+A film alerts when its probability reaches the threshold; the test films choose nothing. Knows no network and no files.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data.films import Labels
+from model_training.metrics.calibration import Probabilities
+from model_training.metrics.intervals import exact_interval, share
+
+#: For findings that must not be missed.
+LEAST_SENSITIVITY = 0.95
+#: Per how many films alerts are counted.
+ALERTS_PER = 100
+Scores = npt.NDArray[np.floating[Any]]
+Positive = npt.NDArray[np.bool_]
+#: Takes scores and positives; returns the threshold, None where a side has no film.
+Rule = Callable[[Scores, Positive], float | None]
+
+
+def operating_points(
+    *,
+    validation: tuple[Probabilities, Labels],
+    test: tuple[Probabilities, Labels],
+    classes: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Return, for each class and rule, the threshold and the alerts' figures on both splits with exact intervals.
+
+    Predictive values and alerts per 100 films hold at the share of the class in these films, not in a hospital's.
+
+    Args:
+        validation: probabilities, shape (n, classes), and truth, shape (n,); these choose.
+        test: likewise; these only show.
+        classes: names, in the order of the columns.
+    """
+    rows = []
+    for index, name in enumerate(classes):
+        for rule, choose in RULES.items():
+            threshold = choose(validation[0][:, index], validation[1] == index)
+            rows.append(
+                {
+                    "class": name,
+                    "rule": rule,
+                    "threshold": threshold,
+                    "chosen_on": "validation",
+                    "validation": _alerts(validation[0][:, index], validation[1] == index, threshold),
+                    "test": _alerts(test[0][:, index], test[1] == index, threshold),
+                }
+            )
+    return rows
+
+
+def sensitive_threshold(scores: Scores, positive: Positive) -> float | None:
+    """Return the highest threshold at which at least 95 % of the positives alert; None without a film on each side."""
+    if not 0 < positive.sum() < len(positive):
+        return None
+    descending = np.sort(scores[positive])[::-1]
+    # So many must alert; rounding apart, of 20 it is 19.
+    needed = int(np.ceil(LEAST_SENSITIVITY * len(descending) - 1e-9))
+    return float(descending[needed - 1])
+
+
+def youden_threshold(scores: Scores, positive: Positive) -> float | None:
+    """Return the threshold with the greatest sensitivity + specificity - 1 (Youden 1950), the highest of several.
+
+    None without a film on each side.
+    """
+    if not 0 < positive.sum() < len(positive):
+        return None
+    thresholds = np.unique(scores)[::-1]
+    positives, negatives = np.sort(scores[positive]), np.sort(scores[~positive])
+    hits = len(positives) - np.searchsorted(positives, thresholds)
+    false_alarms = len(negatives) - np.searchsorted(negatives, thresholds)
+    # In whole numbers, so that equal ones are equal.
+    return float(thresholds[np.argmax(hits * len(negatives) - false_alarms * len(positives))])
+
+
+#: By what is said of them.
+RULES: dict[str, Rule] = {
+    f"sensitivity at least {LEAST_SENSITIVITY}": sensitive_threshold,
+    "Youden": youden_threshold,
+}
+
+
+def _alerts(scores: Scores, positive: Positive, threshold: float | None) -> dict[str, Any]:
+    """Return the figures of the films' alerts; all undefined without a threshold."""
+    alert = scores >= threshold if threshold is not None else np.zeros(len(scores), np.bool_)
+    defined = threshold is not None
+    counts = {
+        "sensitivity": (alert & positive, positive),
+        "specificity": (~alert & ~positive, ~positive),
+        "ppv": (alert & positive, alert),
+        "npv": (~alert & ~positive, ~alert),
+    }
+    figures: dict[str, Any] = {
+        "n": len(scores),
+        "n_positive": int(positive.sum()),
+        "alerts": int(alert.sum()) if defined else None,
+        "alerts_per_100": ALERTS_PER * float(alert.mean()) if defined and len(alert) else None,
+    }
+    for name, (part, whole) in counts.items():
+        hits, films = (int(part.sum()), int(whole.sum())) if defined else (0, 0)
+        figures[name] = share(hits, films)
+        figures[f"{name}_interval"] = exact_interval(hits, films)
+    return figures

@@ -1,0 +1,130 @@
+"""Can a film's source be told from the network's own features? What tells the source can serve as a short cut.
+
+A logistic regression on the features, cross-validated by patient on films that the network was not trained on: on all
+of them, and on those without a finding alone, whose sources share one class. Knows neither network nor files.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data.films import Labels
+from model_training.metrics.bootstrap import Resampling, percentile_interval, resampling
+from model_training.metrics.evaluation import recalls
+from model_training.metrics.roc import macro_auroc
+
+#: A source with fewer films, or fewer patients than folds, is left out.
+LEAST_FILMS = 20
+FOLDS = 5
+#: Strength of the L2 penalty's inverse: features are many and films few.
+INVERSE_PENALTY = 0.01
+METHOD = f"logistic regression (L2, C = {INVERSE_PENALTY}) on standardised features, {FOLDS} folds by patient"
+
+Features = npt.NDArray[np.floating[Any]]
+
+
+def source_leak(  # noqa: PLR0913 - the films, and what is known of them
+    features: Features,
+    sources: Sequence[str],
+    truth: Labels,
+    classes: Sequence[str],
+    *,
+    patients: Sequence[str | None] | None = None,
+    within: str = "No-Findings",
+) -> dict[str, Any] | None:
+    """Return how well the features tell the sources apart, and again among the films of one class.
+
+    Of what is told, `chance` is always naming the largest source, `chance_given_class` naming the largest source of
+    the film's true class: what is told beyond that is not the class. Intervals are the patient bootstrap's, with the
+    out-of-fold answers as they are.
+
+    Args:
+        features: shape (n, features).
+        sources: of each film.
+        truth: index of each film's class, shape (n,).
+        classes: names.
+        patients: of each film, None or empty where not known.
+        within: the class within which it is asked again; `within` is None where it has not two large sources.
+
+    Returns:
+        None where fewer than two sources have enough films and patients.
+    """
+    everything = np.ones(len(truth), np.bool_)
+    found = _told_among(everything, features, np.asarray(sources), truth, resampling(len(truth), patients))
+    if found is None:
+        return None
+    inner = None
+    if within in classes:
+        members = truth == classes.index(within)
+        inner = _told_among(members, features, np.asarray(sources), truth, resampling(len(truth), patients))
+    return {**found, "method": METHOD, "within": None if inner is None else {"class": within, **inner}}
+
+
+def _told_among(
+    films: npt.NDArray[np.bool_], features: Features, sources: npt.NDArray[Any], truth: Labels, drawn: Resampling
+) -> dict[str, Any] | None:
+    """Return the figures among some of the films, None where they have not two large sources."""
+    names = [
+        name
+        for name in np.unique(sources[films])
+        if (films & (sources == name)).sum() >= LEAST_FILMS and drawn.units_with(films & (sources == name)) >= FOLDS
+    ]
+    if len(names) < 2:  # noqa: PLR2004
+        return None
+    kept = films & np.isin(sources, names)
+    labels = np.searchsorted(names, sources[kept])
+    units = np.unique(drawn.unit_of[kept], return_inverse=True)[1]
+    answers = _out_of_fold(features[kept].astype(np.float64), labels, units)
+    return {
+        "n": int(kept.sum()),
+        "left_out": int(films.sum() - kept.sum()),
+        "sources": {str(name): int((labels == index).sum()) for index, name in enumerate(names)},
+        "features": features.shape[1],
+        "chance": _largest(labels) / len(labels),
+        "chance_given_class": _chance_given_class(labels, truth[kept]),
+        **_figures(answers, labels, Resampling(units, drawn.unit)),
+    }
+
+
+def _out_of_fold(features: npt.NDArray[np.float64], labels: Labels, units: Labels) -> npt.NDArray[np.float32]:
+    """Return each film's probabilities by a regression that saw none of its patient's films, shape (n, sources)."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of import
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - likewise
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415 - likewise
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - likewise
+
+    answers = np.zeros((len(labels), labels.max() + 1), np.float32)
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    for train, held_out in folds.split(features, labels, units):
+        regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
+        model = make_pipeline(StandardScaler(), regression).fit(features[train], labels[train])
+        # A source whose films all fell into this fold has no column.
+        answers[np.ix_(held_out, model.classes_)] = model.predict_proba(features[held_out])
+    return answers
+
+
+def _figures(answers: npt.NDArray[np.float32], labels: Labels, drawn: Resampling) -> dict[str, Any]:
+    told = answers.argmax(axis=1)
+    right = (told == labels).astype(np.float64)
+    area, interval = macro_auroc(answers, labels, drawn)
+    present = np.unique(labels)
+    return {
+        "accuracy": float(right.mean()),
+        "accuracy_interval": percentile_interval(
+            drawn.distribution(lambda weights: (weights @ right) / weights.sum(axis=1))
+        ),
+        "balanced_accuracy": float(recalls(told, labels, present, np.ones((1, len(labels)))).mean()),
+        "macro_auroc": area,
+        "macro_auroc_interval": interval,
+        "bootstrap": drawn.as_dict(),
+    }
+
+
+def _chance_given_class(labels: Labels, truth: Labels) -> float:
+    return sum(_largest(labels[truth == label]) for label in np.unique(truth)) / len(labels)
+
+
+def _largest(labels: Labels) -> int:
+    return int(np.bincount(labels).max())

@@ -1,0 +1,106 @@
+"""Results within groups of films: by source, view, sex and age. Small groups are counted, not judged.
+
+Reads a manifest's rows as mappings and takes probabilities as arrays; knows neither network nor files.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data.films import Labels
+from model_training.metrics.bootstrap import resampling
+from model_training.metrics.calibration import Probabilities
+from model_training.metrics.evaluation import balanced_accuracy
+from model_training.metrics.intervals import UNDEFINED, exact_interval
+from model_training.metrics.roc import macro_auroc
+
+#: Below it a group's figures are withheld: the exact interval of an accuracy near a half is wider than 0.46 there.
+LEAST_FILMS = 20
+NOT_STATED = "not stated"
+#: Columns of a manifest by the name of the grouping; age has its own bands.
+COLUMNS = {"source": "source_repo", "view": "view", "sex": "sex"}
+AGE_COLUMN = "age_years"
+#: First year of each band and its name: children, and adults in four bands.
+AGE_BANDS = ((0, "under 16"), (16, "16 to 39"), (40, "40 to 59"), (60, "60 to 74"), (75, "75 and over"))
+
+
+def attributes(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return each film's group by source, view, sex and age, from its row of a manifest; `{}` where it has none."""
+    groups = {name: [row.get(column) or NOT_STATED for row in rows] for name, column in COLUMNS.items()}
+    return {**groups, "age": [age_band(row.get(AGE_COLUMN) or "") for row in rows]}
+
+
+def age_band(years: str) -> str:
+    """Return the band of an age in years, `not stated` of what is no such number."""
+    try:
+        age = float(years)
+    except ValueError:
+        return NOT_STATED
+    names = [name for first, name in AGE_BANDS if age >= first]
+    return names[-1] if names else NOT_STATED
+
+
+def subgroups(
+    probabilities: Probabilities,
+    truth: Labels,
+    classes: Sequence[str],
+    attributes: Mapping[str, Sequence[str]],
+    patients: Sequence[str | None] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the figures of every group, in the order of the groupings, the largest group first, age in its own order.
+
+    `gap` is the accuracy in the group minus that of all films. The macro AUROC is over the classes that the group has
+    (`classes_present` names them), so groups with other classes do not compare. A grouping that no film states is left
+    out.
+
+    Args:
+        probabilities: shape (n, classes), n at least 1.
+        truth: index of each film's class, shape (n,).
+        classes: names, in the order of the columns.
+        attributes: by the name of the grouping, each film's group.
+        patients: of each film, None or empty where not known.
+    """
+    overall = float((probabilities.argmax(axis=1) == truth).mean())
+    rows = []
+    for by, groups in attributes.items():
+        if set(groups) == {NOT_STATED}:
+            continue
+        names = np.asarray(groups)
+        found = [(str(name), names == name) for name in np.unique(names)]
+        for name, member in sorted(found, key=lambda group: _rank(by, *group)):
+            known = None if patients is None else [patients[film] for film in np.flatnonzero(member).tolist()]
+            figures = _figures(probabilities[member], truth[member], known, overall)
+            present = [classes[label] for label in np.unique(truth[member])]
+            rows.append({"by": by, "group": name, "n": int(member.sum()), **figures, "classes_present": present})
+    return rows
+
+
+def _rank(by: str, name: str, member: npt.NDArray[np.bool_]) -> tuple[int, int, str]:
+    """What is not stated comes last, ages come in their order, other groups by their size."""
+    bands = [band for _, band in AGE_BANDS]
+    order = bands.index(name) if by == "age" and name in bands else -int(member.sum())
+    return int(name == NOT_STATED), order, name
+
+
+def _figures(
+    probabilities: Probabilities, truth: Labels, patients: Sequence[str | None] | None, overall: float
+) -> dict[str, Any]:
+    n, predicted = len(truth), probabilities.argmax(axis=1)
+    if n < LEAST_FILMS:
+        names = ("accuracy", "lower", "upper", "gap", "balanced_accuracy", "macro_auroc")
+        return {"suppressed": True, **dict.fromkeys(names), "macro_auroc_interval": list(UNDEFINED)}
+    right = int((predicted == truth).sum())
+    lower, upper = exact_interval(right, n)
+    area, interval = macro_auroc(probabilities, truth, resampling(n, patients))
+    return {
+        "suppressed": False,
+        "accuracy": right / n,
+        "lower": lower,
+        "upper": upper,
+        "gap": right / n - overall,
+        "balanced_accuracy": balanced_accuracy(predicted, truth),
+        "macro_auroc": area,
+        "macro_auroc_interval": interval,
+    }

@@ -1,0 +1,188 @@
+"""The networks that can be trained: three of the paper, ours, and a small one for drawn phantoms.
+
+Layers, by Keras 3's own API, and how each is trained unless told otherwise; knows no films. Every network takes uint8
+films, shape (height, width, 3) with three equal channels, and divides by 255 itself, so that whoever calls it ships
+bytes; its last layer, `findings`, turns features into probabilities. The paper is Chowdhury & Zhang 2024, doi
+10.4236/jcc.2024.126012.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from model_training.networks import efficientnet, imagenet
+from model_training.networks.augmentation import Augmentation
+from model_training.networks.hyperparameters import Knobs
+from worker.models import backend
+
+#: The grey channel, three times: what the paper's networks expect.
+CHANNELS = 3
+#: The paper names dropout and no rate. Chosen on the validation split.
+DROPOUT_RATE = 0.25
+LITE_DROPOUT_RATE = 0.3
+#: Of grey values scaled to [0, 1]: nothing in a film, something in one that is a single grey.
+STANDARDISING_EPSILON = 1e-5
+#: Standard deviation of what EfficientNet sees; ImageNet's pictures, scaled to [-1, 1], have about this.
+STANDARDISED_SPREAD = 0.5
+FIRST_LEARNING_BLOCK = 5
+
+Build = Callable[["Network", int], Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One architecture and how it is trained unless told otherwise."""
+
+    name: str
+    description: str
+    #: Returns the uncompiled Keras model of this network for a number of classes.
+    build: Build
+    knobs: Knobs
+    #: Height and width in pixels.
+    input_size: tuple[int, int] = (64, 64)
+
+
+def _paper(network: Network, classes: int) -> Any:  # noqa: ANN401 - Keras has no types
+    return _three_convolutions(network, classes, filters=(32, 32, 32), dense=128)
+
+
+def _paper_with_dropout(network: Network, classes: int) -> Any:  # noqa: ANN401
+    return _three_convolutions(network, classes, filters=(32, 32, 32), dense=128, dropout=DROPOUT_RATE)
+
+
+def _small(network: Network, classes: int) -> Any:  # noqa: ANN401
+    return _three_convolutions(network, classes, filters=(8, 16, 24), dense=32)
+
+
+def _three_convolutions(
+    network: Network, classes: int, *, filters: tuple[int, ...], dense: int, dropout: float = 0.0
+) -> Any:  # noqa: ANN401
+    """Convolution 3x3 (valid, ReLU) and 2x2 pooling per entry of `filters`, then two dense layers."""
+    layers = backend.keras().layers
+    films, x = _films(network)
+    for number, width in enumerate(filters, start=1):
+        x = layers.Conv2D(width, 3, activation="relu", name=f"convolution_{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"pooling_{number}")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name=f"dropout_{number}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(dense, activation="relu", name="dense")(x)
+    return _model(network, films, x, classes)
+
+
+def _reconstruction(network: Network, classes: int) -> Any:  # noqa: ANN401
+    """Of the paper's second network only the parameter count and the kinds of layers are known."""
+    layers = backend.keras().layers
+    films, x = _films(network)
+    x = layers.Conv2D(32, 3, padding="same", activation="relu", name="convolution_1")(x)
+    x = layers.Conv2D(64, 3, padding="same", activation="relu", name="convolution_2")(x)
+    x = layers.BatchNormalization(name="normalization_2")(x)
+    x = layers.MaxPooling2D(2, name="pooling")(x)  # (32, 32, 64)
+    x = layers.Dropout(DROPOUT_RATE, name="dropout_2")(x)
+    x = layers.Conv2D(64, 3, padding="same", activation="relu", name="convolution_3")(x)
+    x = layers.BatchNormalization(name="normalization_3")(x)
+    x = layers.Dropout(DROPOUT_RATE, name="dropout_3")(x)
+    x = layers.Flatten(name="flatten")(x)  # (65536,)
+    x = layers.Dense(256, activation="relu", name="dense_1")(x)
+    x = layers.BatchNormalization(name="normalization_4")(x)
+    x = layers.Dropout(DROPOUT_RATE, name="dropout_4")(x)
+    x = layers.Dense(64, activation="relu", name="dense_2")(x)
+    return _model(network, films, x, classes)
+
+
+def _lite(network: Network, classes: int) -> Any:  # noqa: ANN401
+    """EfficientNet-Lite0 from ImageNet's weights, on films standardised one by one.
+
+    A film's mean and spread tell its collection, not its finding: they are taken out first. The first blocks see edges
+    and textures, which films share with photographs: they stay as they are, at half the cost of training.
+    """
+    layers = backend.keras().layers
+    films, x = _films(network)
+    x = layers.LayerNormalization(
+        axis=(1, 2, 3), center=False, scale=False, epsilon=STANDARDISING_EPSILON, name="standardise"
+    )(x)
+    x = layers.Rescaling(STANDARDISED_SPREAD, name="spread")(x)
+    x = efficientnet.features(x)
+    x = layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = layers.Dropout(LITE_DROPOUT_RATE, name="dropout")(x)
+    model = _model(network, films, x, classes)
+    efficientnet.start_from_imagenet(model, imagenet.efficientnet_lite0())
+    efficientnet.freeze_up_to(model, FIRST_LEARNING_BLOCK)
+    return model
+
+
+def _films(network: Network) -> tuple[Any, Any]:
+    """Return the input, uint8, and its values scaled to [0, 1]."""
+    keras = backend.keras()
+    films = keras.Input((*network.input_size, CHANNELS), dtype="uint8", name="films")
+    return films, keras.layers.Rescaling(1 / 255, name="scale")(films)
+
+
+def _model(network: Network, films: Any, x: Any, classes: int) -> Any:  # noqa: ANN401
+    """Return the model that ends in probabilities, float32 whatever the layers before compute in."""
+    keras = backend.keras()
+    findings = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="findings")(x)
+    return keras.Model(films, findings, name=network.name)
+
+
+#: After the paper's idea; chosen on the validation split among four.
+PAPER_AUGMENTATION = Augmentation(shear=0.1, zoom=0.1, shift=0.05)
+STRONG_AUGMENTATION = Augmentation(
+    shear=0.08,
+    zoom=0.15,
+    shift=0.07,
+    rotation_degrees=10,
+    gamma=0.4,
+    contrast=0.25,
+    brightness=0.12,
+    resampling=0.55,
+    noise_levels=8,
+)
+
+NETWORKS: dict[str, Network] = {
+    network.name: network
+    for network in (
+        Network(
+            "v1",
+            "the paper's first: three convolutions, no regularisation",
+            _paper,
+            Knobs(70, augmentation=PAPER_AUGMENTATION),
+        ),
+        Network(
+            "v2",
+            "the paper's second, a reconstruction from its parameter count: batch normalisation, dropout, SGD",
+            _reconstruction,
+            Knobs(70, optimizer="sgd", learning_rate=0.01, augmentation=PAPER_AUGMENTATION),
+        ),
+        Network(
+            "v3",
+            "the paper's final: as v1, with dropout after each pooling",
+            _paper_with_dropout,
+            Knobs(70, augmentation=PAPER_AUGMENTATION),
+        ),
+        Network(
+            "lite0",
+            "ours: EfficientNet-Lite0 from ImageNet's weights, films standardised, scanner and collection disguised",
+            _lite,
+            Knobs(
+                16,
+                optimizer="adamw",
+                learning_rate=3e-4,
+                schedule="cosine",
+                weight_decay=1e-4,
+                average_momentum=0.99,
+                further_findings_weight=1.0,
+                class_weight_power=1.0,
+                augmentation=STRONG_AUGMENTATION,
+            ),
+            input_size=(192, 192),
+        ),
+        Network("phantom", "a small one for drawn phantoms", _small, Knobs(30, augmentation=PAPER_AUGMENTATION)),
+    )
+}
+
+
+def trainable_parameters(model: Any) -> int:  # noqa: ANN401
+    """Return the number of a Keras model's trainable parameters."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)

@@ -1,0 +1,162 @@
+"""The report of a training run: where it came from, how it went, and what it is worth, as plain JSON.
+
+Assembles only; each figure is computed where it belongs, from the answers of one network to the films.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from model_training.data.dataset import SPLITS, Dataset, Manifest, patient_of
+from model_training.data.films import reasons_of
+from model_training.metrics import calibration, evaluation, operating_points, source_leak, subgroups
+from model_training.networks.hyperparameters import Knobs
+from model_training.report import worst_errors as gallery
+from model_training.report.limits import limits_of
+from model_training.report.provenance import provenance
+from model_training.training.fit import Fitted
+from model_training.training.predictions import Answers, ask
+
+#: The split of the answers that holds films of other hospitals.
+EXTERNAL = "external"
+#: Evaluated a second time without it: it comes from other hospitals than all other classes.
+CONFOUNDED_CLASS = "Covid-19"
+
+
+def assemble(
+    data: Dataset,
+    fitted: Fitted,
+    knobs: Knobs,
+    *,
+    answers: Mapping[str, Answers] | None = None,
+    temperature: float = 1.0,
+) -> dict[str, Any]:
+    """Return the report without the name of the version, which the file's content decides.
+
+    Every split is evaluated in full; the films of `test` are looked at here for the first time.
+
+    Args:
+        data: what was trained on.
+        fitted: the network as it is published, its last layer divided by the temperature already.
+        knobs: of the run.
+        answers: of that network to each split, and to `external` where there are films of other hospitals, never
+            trained on; when None, it is asked for those of the splits.
+        temperature: by which the last layer was divided; fitted on validation films.
+    """
+    if answers is None:
+        answers = {split: ask(fitted.network, films, knobs.batch_size) for split, films in data.splits.items()}
+    return {
+        "trained_on": data.kind,
+        "limits": list(limits_of(data)),
+        "data": _data(data),
+        "training": knobs.recorded(),
+        "seconds": round(fitted.seconds, 1),
+        "history": list(fitted.history),
+        "kept_epoch": fitted.kept_epoch,
+        "provenance": provenance(seed=knobs.seed, seconds=fitted.seconds, temperature=temperature),
+        **{split: evaluated(answers[split], data.classes, data.manifest) for split in data.splits},
+        EXTERNAL: evaluated(answers[EXTERNAL], data.classes, {}) if EXTERNAL in answers else None,
+        **_of_test(answers["test"], data),
+        "operating_points": operating_points.operating_points(
+            validation=_pair(answers["validation"]), test=_pair(answers["test"]), classes=data.classes
+        ),
+        "calibration": calibration.before_and_after(
+            {split: _pair(answers[split]) for split in ("validation", "test")}, temperature
+        ),
+    }
+
+
+def evaluated(answers: Answers, classes: Sequence[str], manifest: Manifest) -> dict[str, Any]:
+    """Return the evaluation of one set of films; intervals count patients where a manifest names them."""
+    return evaluation.evaluate(
+        answers.probabilities,
+        answers.labels,
+        classes,
+        reasons_of(answers.left_out),
+        patients=patients_of(answers.names, manifest) if manifest else None,
+    )
+
+
+def by_attribute(answers: Answers, classes: Sequence[str], manifest: Manifest) -> list[dict[str, Any]]:
+    """Return the results by source, view, sex and age, as far as a manifest states them."""
+    attributes = subgroups.attributes(_rows(answers.names, manifest))
+    return subgroups.subgroups(
+        answers.probabilities, answers.labels, classes, attributes, patients=patients_of(answers.names, manifest)
+    )
+
+
+def patients_of(names: Sequence[str], manifest: Manifest) -> list[str | None]:
+    """Return each film's patient, None where it is not known."""
+    return [patient_of(row) for row in _rows(names, manifest)]
+
+
+def worst_errors(answers: Answers, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the films that were named wrongly with the greatest confidence, by their names."""
+    return gallery.worst(answers.names, answers.probabilities, answers.labels, classes)
+
+
+def _of_test(answers: Answers, data: Dataset) -> dict[str, Any]:
+    """Return what is told of the test films alone."""
+    rows, patients = _rows(answers.names, data.manifest), patients_of(answers.names, data.manifest)
+    sources = [row.get("source_repo") or "not stated" for row in rows]
+    without = evaluation.evaluate_without(
+        CONFOUNDED_CLASS, answers.probabilities, answers.labels, data.classes, patients=patients
+    )
+    return {
+        "test_by_source": evaluation.by_group(answers.probabilities, answers.labels, sources) if data.manifest else [],
+        "subgroups": by_attribute(answers, data.classes, data.manifest) if data.manifest else [],
+        "without": {} if without is None else {CONFOUNDED_CLASS: without},
+        "source_leak": _source_leak(answers, data, sources, patients) if data.manifest else None,
+        "gallery": worst_errors(answers, data.classes),
+    }
+
+
+def _source_leak(
+    answers: Answers, data: Dataset, sources: Sequence[str], patients: Sequence[str | None]
+) -> dict[str, Any] | None:
+    if answers.features is None:
+        return None
+    return source_leak.source_leak(answers.features, sources, answers.labels, data.classes, patients=patients)
+
+
+def _data(data: Dataset) -> dict[str, Any]:
+    """Return which films there were, and where they and their labels came from, as counts."""
+    found = {
+        "fingerprint": data.fingerprint,
+        "counts": data.counts,
+        "left_out": [asdict(entry) for entry in data.left_out],
+        "samples": _samples(data),
+        "splitting": asdict(data.splitting) if data.splitting else None,
+    }
+    for key, column in (("sources", "source_repo"), ("label_sources", "label_provenance")):
+        if any(row.get(column) for row in data.manifest.values()):
+            found[key] = {split: _origins(data, split, column) for split in SPLITS}
+    return found
+
+
+def _origins(data: Dataset, split: str, column: str) -> dict[str, dict[str, int]]:
+    """Return {origin: {class: films}} of one split, by what a column of the manifest states."""
+    films = data.splits[split]
+    origins = [row.get(column) or "not stated" for row in _rows(films.names, data.manifest)]
+    counts = Counter(zip(origins, films.labels.tolist(), strict=True))
+    return {
+        origin: {name: counts[origin, index] for index, name in enumerate(data.classes)}
+        for origin in sorted(set(origins))
+    }
+
+
+def _samples(data: Dataset) -> list[dict[str, str]]:
+    """Return one training film of each class, by its name: the one with the lowest hash, so that nobody chose it."""
+    films = data.splits["train"]
+    by_digest = sorted(zip(films.sha256, films.names, films.labels.tolist(), strict=True), reverse=True)
+    first = {label: name for _, name, label in by_digest}
+    return [{"class": data.classes[label], "film": first[label]} for label in sorted(first)]
+
+
+def _rows(names: Sequence[str], manifest: Manifest) -> list[Mapping[str, str]]:
+    return [manifest.get(name, {}) for name in names]
+
+
+def _pair(answers: Answers) -> tuple[Any, Any]:
+    return answers.probabilities, answers.labels

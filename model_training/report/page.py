@@ -1,0 +1,121 @@
+"""A report as a page that needs nothing but the folder beside it: no script, no inline style, no address elsewhere.
+
+Writes what the report says; computes nothing that is not a sum or a share of its counts.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from model_training.data.dataset import SPLITS
+from model_training.report import figure_captions as report_words
+from model_training.report import figures
+from model_training.report import formatting as notation
+from model_training.report.thumbnails import THUMBNAILS_DIR, gallery_file, sample_files
+from model_training.training.predictions import Answers
+
+PAGE_FILE = "report.html"
+STYLE_FILE = "report.css"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def folder_of(path: Path) -> Path:
+    """Return the folder that belongs to a page."""
+    return path.with_name(f"{path.stem}_files")
+
+
+def write(
+    report: Mapping[str, Any],
+    path: Path,
+    *,
+    answers: Mapping[str, Answers],
+    card: Mapping[str, Any] | None = None,
+    thumbnails: Path | None = None,
+) -> None:
+    """Write a page, and beside it a folder with its style, its figures and, where there are any, its thumbnails.
+
+    Args:
+        report: of a run, or of an evaluation as its `test`.
+        path: of the page; the folder beside it is called after it.
+        answers: of the network to the split `test`, for the curves; may be empty.
+        card: of the model, where there is one.
+        thumbnails: the folder in which a run keeps them.
+    """
+    folder = folder_of(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = figures.draw_all(report, folder, answers)
+    pictures = folder / THUMBNAILS_DIR
+    if thumbnails is not None and thumbnails.is_dir() and thumbnails != pictures:
+        shutil.copytree(thumbnails, pictures, dirs_exist_ok=True)
+    shutil.copyfile(TEMPLATES / STYLE_FILE, folder / STYLE_FILE)
+    shown = {file.name for file in pictures.glob("*.png")} if thumbnails is not None else set()
+    path.write_text(_page(report, card, f"{folder.name}/", drawn, shown), encoding="utf-8")
+
+
+def publish(report: Mapping[str, Any], directory: Path, card: Mapping[str, Any] | None = None) -> None:
+    """Draw the figures and write the page into a run's own directory; it names films and shows none."""
+    drawn = figures.draw_all(report, directory)
+    shutil.copyfile(TEMPLATES / STYLE_FILE, directory / STYLE_FILE)
+    (directory / PAGE_FILE).write_text(_page(report, card, "", drawn, set()), encoding="utf-8")
+
+
+def _page(
+    report: Mapping[str, Any],
+    card: Mapping[str, Any] | None,
+    prefix: str,
+    drawn: Sequence[str],
+    shown: set[str],
+) -> str:
+    environment = Environment(
+        loader=PackageLoader("model_training.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    formats = ("share", "interval", "with_interval", "per_cent", "p_value", "count", "signed")
+    environment.filters |= {name: getattr(notation, name) for name in formats}
+    environment.filters |= {"of_rows": _of_rows, "of_columns": _of_columns}
+    return environment.get_template("report.html").render(
+        report=report,
+        card=card or {},
+        prefix=prefix,
+        splits=SPLITS,
+        described={file: (report_words.title(file), report_words.described(file, report)) for file in drawn},
+        origins={
+            key: _origins(report["data"][key]) for key in ("sources", "label_sources") if key in report.get("data", {})
+        },
+        pictures=shown,
+        thumbnails=f"{prefix}{THUMBNAILS_DIR}/",
+        gallery_file=gallery_file,
+        sample_files=sample_files,
+    )
+
+
+def _of_rows(table: Sequence[Sequence[int]]) -> list[list[float | None]]:
+    """Return each count's share of its row: of the films that were named so."""
+    return [[_ratio(cell, sum(row)) for cell in row] for row in table]
+
+
+def _of_columns(table: Sequence[Sequence[int]]) -> list[list[float | None]]:
+    """Return each count's share of its column: of the films of the reference class."""
+    totals = [sum(column) for column in zip(*table, strict=True)]
+    return [[_ratio(cell, total) for cell, total in zip(row, totals, strict=True)] for row in table]
+
+
+def _origins(counts: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[tuple[str, dict[str, list[int]], int]]:
+    """Return (origin, {class: films per split}, films in all) of every origin, the largest first."""
+    names = sorted({origin for of_split in counts.values() for origin in of_split})
+    rows = []
+    for origin in names:
+        classes = dict.fromkeys(name for of_split in counts.values() for name in of_split.get(origin, {}))
+        films = {name: [counts[split].get(origin, {}).get(name, 0) for split in SPLITS] for name in classes}
+        rows.append((origin, films, sum(map(sum, films.values()))))
+    return sorted(rows, key=lambda row: (-row[2], row[0]))
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

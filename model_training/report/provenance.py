@@ -1,0 +1,69 @@
+"""Where a run came from: the software, the machine's kind and the commit that made it. Knows no films."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from worker.decoding import PREPROCESSING
+from worker.models import backend
+from worker.models.classifier import device_name
+
+CHECKOUT = Path(__file__).parent.parent.parent
+GIT_TIMEOUT_SECONDS = 10
+
+
+def provenance(*, seed: int, seconds: float, temperature: float) -> dict[str, Any]:
+    """Return what must be known to repeat a run.
+
+    Args:
+        seed: of the run.
+        seconds: that the training took.
+        temperature: by which the last layer was divided; 1 leaves it as it was.
+    """
+    return {
+        "software": software(),
+        "platform": platform.machine(),
+        "processor": _processor(),
+        "device": device_name(),
+        "preprocessing": PREPROCESSING,
+        "git": commit(),
+        "seconds": round(seconds, 1),
+        "seed": seed,
+        "temperature": temperature,
+    }
+
+
+def software() -> dict[str, str]:
+    """Return the versions of Thoraq, Python, Keras and its backend."""
+    keras = backend.keras()
+    engine = keras.backend.backend()
+    return {
+        "thoraq": metadata.version("thoraq"),
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": f"{engine} {metadata.version(engine)}",
+    }
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout that runs, `-dirty` where files differ from it; None outside a checkout."""
+    if not (CHECKOUT / ".git").exists():
+        return None
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_TIMEOUT_SECONDS)  # noqa: S603 - constant words
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _processor() -> str | None:
+    """Return the processor's name; Python itself knows it on few systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, None) or platform.processor() or None

@@ -1,0 +1,73 @@
+"""Small pictures of a few films beside a run's report: its worst errors, and one film of each class before and after.
+
+They are real films: they stay in the run's directory, are never part of a repository, and no page that is published
+shows them. Written from the films' files by the worker's decoder; knows no network.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from model_training.data.films import Size
+from worker.decoding import Grey, Limits, decode, resize
+from worker.errors import RejectedImage
+from worker.settings import settings
+
+THUMBNAILS_DIR = "thumbnails"
+#: Longest side: enough to see what a film shows, too little to read it.
+SIDE_PIXELS = 256
+
+
+def gallery_file(index: int) -> str:
+    """Return the name of the picture of the gallery's film of this index, from 0."""
+    return f"error-{index + 1:02}.png"
+
+
+def sample_files(index: int) -> tuple[str, str]:
+    """Return the names of the pictures of the sample of this index, from 0: as found, and as the network sees it."""
+    return f"sample-{index + 1:02}-found.png", f"sample-{index + 1:02}-seen.png"
+
+
+def keep(report: Mapping[str, Any], folder: Path, size: Size, directory: Path) -> None:
+    """Write the pictures of a report's gallery and samples into the folder `thumbnails` of a directory.
+
+    A film that is not there any more, or no film any more, has no picture.
+
+    Args:
+        report: names the films, below `folder`, in `gallery` and in `data.samples`.
+        folder: the data, or the manifest in it.
+        size: height and width at which the network sees films.
+        directory: of the run.
+    """
+    root = folder.parent if folder.is_file() else folder
+    target = directory / THUMBNAILS_DIR
+    target.mkdir(parents=True, exist_ok=True)
+    for name, film in _pictures(report, root, size):
+        Image.fromarray(film).save(target / name, "PNG")
+
+
+def _pictures(report: Mapping[str, Any], root: Path, size: Size) -> Iterator[tuple[str, Grey]]:
+    for index, error in enumerate(report.get("gallery") or ()):
+        if (film := _film(root / error["film"])) is not None:
+            yield gallery_file(index), _small(film)
+    for index, sample in enumerate(report.get("data", {}).get("samples") or ()):
+        if (film := _film(root / sample["film"])) is not None:
+            found, seen = sample_files(index)
+            yield found, _small(film)
+            yield seen, resize(film, size)
+
+
+def _film(path: Path) -> Grey | None:
+    try:
+        return decode(path.read_bytes(), Limits(settings().max_file_bytes, settings().max_pixels))
+    except (OSError, RejectedImage):
+        return None
+
+
+def _small(film: Grey) -> Grey:
+    """Return a film whose longest side is at most `SIDE_PIXELS`, its aspect ratio kept."""
+    height, width = film.shape
+    scale = min(1.0, SIDE_PIXELS / max(height, width))
+    return resize(film, (max(1, round(height * scale)), max(1, round(width * scale))))

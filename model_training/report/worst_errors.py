@@ -1,0 +1,38 @@
+"""The worst errors of a network: films that it named wrongly with the most confidence. Knows their names only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from model_training.data.films import Labels
+from model_training.metrics.calibration import Probabilities
+
+MOST_ERRORS = 24
+
+
+def worst(
+    names: Sequence[str], probabilities: Probabilities, truth: Labels, classes: Sequence[str], most: int = MOST_ERRORS
+) -> list[dict[str, Any]]:
+    """Return the errors, the most confident first, of equal ones the first by name.
+
+    Args:
+        names: of the films, below the data folder.
+        probabilities: shape (n, classes).
+        truth: index of each film's class, shape (n,).
+        classes: names, in the order of the columns.
+        most: how many at most.
+    """
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != truth).tolist()
+    ranked = sorted(wrong, key=lambda film: (-probabilities[film, predicted[film]], names[film]))
+    return [
+        {
+            "film": names[film],
+            "truth": classes[truth[film]],
+            "predicted": classes[predicted[film]],
+            "probability": float(probabilities[film, predicted[film]]),
+            "truth_probability": float(probabilities[film, truth[film]]),
+        }
+        for film in ranked[:most]
+    ]

@@ -1,0 +1,144 @@
+"""Films that clinicians confirmed or corrected, as training films: whose patient judges a model teaches none.
+
+Opens the films where they were handed over. What may not be learned from, or cannot be read, is listed with its reason.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from model_training.data.dataset import Dataset, patient_of
+from model_training.data.films import OnFilm, Size, ignore, limits_in_force
+from model_training.retraining.gate_films import LOCKED, GateSplit
+from worker.decoding import Grey, Limits, decode, resize
+from worker.errors import RejectedImage, TryAgainLater
+from worker.films import archive
+from worker.settings import settings
+from worker.studies.reviews import ConfirmedLabel, LeftOutReview
+
+#: Why a confirmed film is not learned from; further reasons are those of `worker.studies.reviews` and `worker.errors`.
+LOCKED_FILM = "locked_film"  #: It lies in validation, test or gate.
+LOCKED_PATIENT = "locked_patient"  #: Another film of its patient does.
+UNKNOWN_CLASS = "unknown_class"  #: The training set has no such class.
+NOT_AVAILABLE = "not_available"  #: The place where it was handed over does not answer.
+
+
+@dataclass(frozen=True)
+class CorrectedFilm:
+    """One confirmed film, read."""
+
+    label: ConfirmedLabel
+    #: uint8, shape (height, width).
+    film: Grey = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its name among the training films."""
+        return f"corrected/{self.label.sha256}"
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What clinicians teach."""
+
+    #: Sorted by content.
+    films: tuple[CorrectedFilm, ...]
+    left_out: tuple[LeftOutReview, ...]
+
+    def told(self) -> dict[str, Any]:
+        """Return what a run's row tells of it."""
+        return {
+            "films": [[film.label.image_id, film.label.finding] for film in self.films],
+            "by_finding": dict(sorted(Counter(film.label.finding for film in self.films).items())),
+            "left_out": [[entry.image_id, entry.reason] for entry in self.left_out],
+            "left_out_reasons": dict(sorted(Counter(entry.reason for entry in self.left_out).items())),
+        }
+
+
+@dataclass(frozen=True)
+class _Locked:
+    """What judges models."""
+
+    contents: frozenset[str]
+    patients: frozenset[str]
+    #: Of their pixels at the network's size: the same film may come in another file.
+    pixels: frozenset[bytes]
+
+
+def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
+    labels: Sequence[ConfirmedLabel],
+    contents_by_patient: Mapping[str, set[str]],
+    *,
+    data: Dataset,
+    gate: GateSplit,
+    size: Size,
+    on_film: OnFilm = ignore,
+) -> Corrections:
+    """Return the confirmed films that a network may learn from.
+
+    Args:
+        labels: as `worker.studies.reviews.confirmed_labels` gives them.
+        contents_by_patient: likewise; a patient one of whose films is locked is locked.
+        data: the base set.
+        gate: set apart from it.
+        size: height and width in pixels to which every film is resized.
+        on_film: told how many of how many are read.
+    """
+    locked = _locked(data, gate, size)
+    films: list[CorrectedFilm] = []
+    left_out: list[LeftOutReview] = []
+    limits, roots = limits_in_force(), settings().roots
+    for done, label in enumerate(sorted(labels, key=lambda label: label.sha256), start=1):
+        reason = _reason_against(label, contents_by_patient.get(label.patient, set()), data, locked)
+        film = _opened(label, roots, limits, size) if reason is None else reason
+        if not isinstance(film, str) and _digest(film) in locked.pixels:
+            film = LOCKED_FILM
+        if isinstance(film, str):
+            left_out.append(LeftOutReview(label.image_id, film))
+        else:
+            films.append(CorrectedFilm(label, film))
+        on_film(done, len(labels))
+    return Corrections(tuple(films), tuple(left_out))
+
+
+def _locked(data: Dataset, gate: GateSplit, size: Size) -> _Locked:
+    splits = [data.splits[split] for split in LOCKED]
+    rows = [data.manifest.get(name, {}) for films in splits for name in films.names]
+    return _Locked(
+        frozenset(digest for films in splits for digest in films.sha256) | frozenset(gate.sha256),
+        frozenset(patient for patient in (*map(patient_of, rows), *gate.patients) if patient),
+        frozenset(_digests(part for films in splits for part in films.pixels)) | frozenset(_digests(gate.pixels(size))),
+    )
+
+
+def _digests(films: Iterable[Grey]) -> Iterable[bytes]:
+    return (_digest(film) for film in films)
+
+
+def _digest(film: Grey) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(film).data).digest()
+
+
+def _reason_against(label: ConfirmedLabel, of_patient: set[str], data: Dataset, locked: _Locked) -> str | None:
+    if label.finding not in data.classes:
+        return UNKNOWN_CLASS
+    if label.sha256 in locked.contents:
+        return LOCKED_FILM
+    # A base set may name a patient as the sender does, or with the sender before it.
+    names = {label.patient, label.patient.partition("/")[2]}
+    return LOCKED_PATIENT if names & locked.patients or of_patient & locked.contents else None
+
+
+def _opened(label: ConfirmedLabel, roots: Mapping[str, Any], limits: Limits, size: Size) -> Grey | str:
+    """Return the film at the network's size, or why it cannot be read."""
+    try:
+        data = archive.read_again(label.root, label.path, label.sha256, roots, limits.max_bytes)
+        return resize(decode(data, limits), size)
+    except RejectedImage as rejection:
+        return rejection.reason.value
+    except TryAgainLater:
+        return NOT_AVAILABLE

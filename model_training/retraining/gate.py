@@ -1,0 +1,229 @@
+"""The gate: whether a candidate may take the active version's place, judged on the same locked films, with reasons.
+
+It refuses what is worse, and what too few films allow nobody to call no worse. Takes probabilities; knows neither
+networks nor files.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from model_training.data.films import Labels
+from model_training.metrics.bootstrap import resampling
+from model_training.metrics.calibration import Probabilities, calibration_error
+from model_training.metrics.comparison import compare
+from model_training.report.formatting import share
+
+#: Films of as many patients of each class the gate needs before it says anything.
+LEAST_PATIENTS_PER_CLASS = 10
+#: Macro AUROC may be lower by so much at the worst end of its 95 % interval.
+AUROC_MARGIN = 0.02
+#: Of all classes together (Bonferroni): how often chance alone refuses a candidate that is as sensitive.
+SIGNIFICANCE = 0.05
+#: Expected calibration error that is good enough, and by how much it may else exceed the active version's.
+GOOD_CALIBRATION, CALIBRATION_MARGIN = 0.10, 0.02
+#: At which a class's sensitivity is compared: chosen by each version on its own validation films.
+RULE = "Youden"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One version and what it answered to the gate's films."""
+
+    version: str
+    #: Of the network, in the order of the columns.
+    classes: tuple[str, ...]
+    #: Shape (n, classes).
+    probabilities: Probabilities
+    #: By class; of the operating point.
+    thresholds: Mapping[str, float]
+    trained_on: str
+    #: Figures on films that decide nothing, by split.
+    shown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Films:
+    """The films of the gate."""
+
+    #: Index of each film's class, shape (n,).
+    truth: Labels
+    classes: tuple[str, ...]
+    #: Of each film, None where not known.
+    patients: Sequence[str | None]
+    #: SHA-256 of each locked split.
+    fingerprints: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Candidate and active version on the same films, their answers in the films' classes."""
+
+    films: Films
+    candidate: Contestant
+    active: Contestant
+
+
+#: Returns figures for the verdict and the reasons that speak against the candidate.
+Criterion = Callable[[Pair], tuple[dict[str, Any], list[str]]]
+
+
+def judge(
+    films: Films,
+    candidate: Contestant,
+    active: Contestant | None,
+    *,
+    known_fingerprints: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the verdict: `passed`, the `reasons` against the candidate, and the figures behind them.
+
+    Args:
+        films: of the gate.
+        candidate: to be judged.
+        active: whose place it would take.
+        known_fingerprints: of the last verdict on the same data: locked splits that changed are told.
+        notes: what a reader must know beside the figures.
+    """
+    verdict: dict[str, Any] = {
+        "candidate": candidate.version,
+        "active": active.version if active else None,
+        "n": len(films.truth),
+        "films": {name: int((films.truth == index).sum()) for index, name in enumerate(films.classes)},
+        "fingerprints": dict(films.fingerprints),
+        "shown": {"candidate": dict(candidate.shown), "active": dict(active.shown) if active else {}},
+        "notes": list(notes),
+    }
+    reasons = [*_changed(films.fingerprints, known_fingerprints or {}), *_too_few(films)]
+    reasons += _unequal(films, candidate, active)
+    if not reasons and active is not None:
+        pair = Pair(films, _aligned(candidate, films.classes), _aligned(active, films.classes))
+        for criterion in (_discrimination, _sensitivity, _calibration, _missing):
+            figures, against = criterion(pair)
+            verdict |= figures
+            reasons += against
+    return {**verdict, "passed": not reasons, "reasons": reasons}
+
+
+def _changed(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    return [
+        f"the films of {split} are not those of the last verdict ({before[split][:12]}, now {print_[:12]})"
+        for split, print_ in now.items()
+        if before.get(split, print_) != print_
+    ]
+
+
+def _too_few(films: Films) -> list[str]:
+    """Patients count; a film whose patient is not known stands for itself."""
+    if not len(films.truth):
+        return ["the gate has no film"]
+    drawn = resampling(len(films.truth), films.patients)
+    found = {name: drawn.units_with(films.truth == index) for index, name in enumerate(films.classes)}
+    return [
+        f"the gate has films of {count} patient{'s' * (count != 1)} with {name}, too few to judge: "
+        f"{LEAST_PATIENTS_PER_CLASS} are needed"
+        for name, count in found.items()
+        if count < LEAST_PATIENTS_PER_CLASS
+    ]
+
+
+def _unequal(films: Films, candidate: Contestant, active: Contestant | None) -> list[str]:
+    if active is None:
+        return ["there is no active version to compare with"]
+    missing = sorted((set(active.classes) | set(films.classes)) - set(candidate.classes))
+    reasons = [f"the candidate does not know {name}" for name in missing]
+    if candidate.trained_on != active.trained_on:
+        reasons.append(f"the candidate learned from {candidate.trained_on}, the active version {active.trained_on}")
+    return reasons
+
+
+def _aligned(contestant: Contestant, classes: tuple[str, ...]) -> Contestant:
+    """Return a contestant whose columns are the films' classes; a class that it does not know has probability 0."""
+    columns = np.zeros((len(contestant.probabilities), len(classes)), np.float32)
+    for index, name in enumerate(classes):
+        if name in contestant.classes:
+            columns[:, index] = contestant.probabilities[:, contestant.classes.index(name)]
+    return Contestant(contestant.version, classes, columns, contestant.thresholds, contestant.trained_on)
+
+
+def _discrimination(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+    """Macro AUROC is not worse, by the paired bootstrap over patients."""
+    found = compare(
+        pair.active.probabilities,
+        pair.candidate.probabilities,
+        pair.films.truth,
+        pair.films.classes,
+        names=(pair.active.version, pair.candidate.version),
+        patients=pair.films.patients,
+    )
+    macro = found["differences"]["macro_auroc"]
+    figures = {"macro_auroc": macro, "accuracy": found["differences"]["accuracy"], "bootstrap": found["bootstrap"]}
+    return {**figures, "auroc_margin": AUROC_MARGIN}, _auroc_reasons(macro)
+
+
+def _auroc_reasons(macro: Mapping[str, Any]) -> list[str]:
+    lower, upper = macro["interval"]
+    told = f"macro AUROC {share(macro['b'])}, the active version's {share(macro['a'])}"
+    if lower is None:  # The same in every resample: nothing is known of the spread, or there is none.
+        return [] if macro["difference"] >= 0 else [f"{told}: worse"]
+    told += f" (difference {macro['difference']:+.3f}, 95 % interval {lower:+.3f} to {upper:+.3f})"
+    if upper < 0:
+        return [f"{told}: worse"]
+    return [] if lower >= -AUROC_MARGIN else [f"{told}: too few films to say that it is not worse by {AUROC_MARGIN}"]
+
+
+def _sensitivity(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+    """No class's sensitivity at its operating point is significantly worse: McNemar's exact test, one-sided."""
+    rows, reasons = {}, []
+    for index, name in enumerate(pair.films.classes):
+        positive = pair.films.truth == index
+        alerts = [
+            one.probabilities[positive, index] >= one.thresholds.get(name, np.inf)
+            for one in (pair.candidate, pair.active)
+        ]
+        row = _paired(*alerts)
+        rows[name] = {**row, "threshold": pair.candidate.thresholds.get(name)}
+        if name not in pair.candidate.thresholds:
+            reasons.append(f"the candidate has no operating point for {name}")
+        elif row["p"] < SIGNIFICANCE / len(pair.films.classes):
+            reasons.append(
+                f"sensitivity for {name} {share(row['candidate'])}, the active version's {share(row['active'])}: worse "
+                f"(P = {row['p']:.2g}, {row['n']} films)"
+            )
+    return {"sensitivity": rows, "rule": RULE, "significance": SIGNIFICANCE}, reasons
+
+
+def _paired(candidate: Any, active: Any) -> dict[str, Any]:  # noqa: ANN401 - of booleans
+    from scipy.stats import binomtest  # noqa: PLC0415 - half a second of import
+
+    lost, gained = int((active & ~candidate).sum()), int((candidate & ~active).sum())
+    p = float(binomtest(lost, lost + gained, alternative="greater").pvalue) if lost + gained else 1.0
+    return {
+        "n": len(candidate),
+        "candidate": float(candidate.mean()),
+        "active": float(active.mean()),
+        "lost": lost,
+        "gained": gained,
+        "p": p,
+    }
+
+
+def _calibration(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+    of_candidate, of_active = (
+        calibration_error(one.probabilities, pair.films.truth) for one in (pair.candidate, pair.active)
+    )
+    bound = max(GOOD_CALIBRATION, of_active + CALIBRATION_MARGIN)
+    figures = {"calibration": {"candidate": of_candidate, "active": of_active, "bound": bound}}
+    if of_candidate <= bound:
+        return figures, []
+    return figures, [
+        f"calibration error {share(of_candidate)}, the active version's {share(of_active)}: beyond {bound:.3f}"
+    ]
+
+
+def _missing(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+    predicted = set(pair.candidate.probabilities.argmax(axis=1).tolist())
+    never = [name for index, name in enumerate(pair.films.classes) if index not in predicted]
+    return {"never_predicted": never}, [f"the candidate never predicts {name}" for name in never]

@@ -1,0 +1,170 @@
+"""The films that judge candidates and nothing else: set apart from `train` by patient, or a folder `gate` beside it.
+
+A film's place follows from its own group and the seed alone: films that are added later move no other.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data import film_cache, manifest, splitting
+from model_training.data.class_folders import DatasetError, FilmFile, listed
+from model_training.data.dataset import MANIFEST_FILE, Dataset, patient_of
+from model_training.data.films import Labels, OnFilm, Size, ignore
+from model_training.data.formats import some
+from model_training.data.splitting import Member
+from worker.decoding import Grey
+
+GATE = "gate"
+#: Of the films of `train`, where the data bring no gate of their own.
+SHARE = 0.15
+#: Splits that no film may enter or leave unnoticed.
+LOCKED = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class GateSplit:
+    """The gate's films, unread: each version is asked at its own size."""
+
+    #: Sorted by name.
+    files: tuple[FilmFile, ...]
+    sha256: tuple[str, ...]
+    classes: tuple[str, ...]
+    #: Of each film; None where not known.
+    patients: tuple[str | None, ...]
+    #: A folder of its own, which no training ever reads.
+    brought: bool
+
+    @property
+    def labels(self) -> Labels:
+        """Index of each film's class, shape (n,)."""
+        return np.array([file.label for file in self.files], np.int64)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every class and content."""
+        return fingerprint(
+            (self.classes[file.label], digest) for file, digest in zip(self.files, self.sha256, strict=True)
+        )
+
+    def pixels(self, size: Size, on_film: OnFilm = ignore) -> Grey:
+        """Return the films, uint8, shape (n, height, width), mapped and read-only.
+
+        Raises:
+            DatasetError: a file is not the one that was set apart.
+        """
+        found = film_cache.decoded([(file.name, file.path) for file in self.files], size, on_film)
+        if tuple(reading.sha256 for reading in found.readings) != self.sha256:
+            raise DatasetError("films of the gate changed while a candidate was trained")
+        return found.pixels
+
+
+def fingerprint(films: Iterable[tuple[str, str]]) -> str:
+    """Return the SHA-256 over the (class, content) of films, in whatever order."""
+    return hashlib.sha256("".join(sorted(f"{name}\t{digest}\n" for name, digest in films)).encode()).hexdigest()
+
+
+def fingerprints(data: Dataset, gate: GateSplit) -> dict[str, str]:
+    """Return the fingerprint of every split that must not change unnoticed."""
+    of_split = {
+        split: fingerprint(
+            (data.classes[label], digest)
+            for label, digest in zip(data.splits[split].labels, data.splits[split].sha256, strict=True)
+        )
+        for split in LOCKED
+    }
+    return {**of_split, GATE: gate.fingerprint}
+
+
+def set_apart(data: Dataset, folder: Path, size: Size, seed: int) -> tuple[GateSplit, npt.NDArray[np.bool_]]:
+    """Return the gate and which films of `train` remain for training, shape (n,).
+
+    Args:
+        data: as read.
+        folder: below which its films are named.
+        size: of the films as they were read, so that a gate's folder is decoded once.
+        seed: of a gate that is drawn.
+
+    Raises:
+        DatasetError: the folder `gate` shares a film or a patient with another split.
+    """
+    if (folder / GATE).is_dir():
+        return _brought(data, folder, size), np.ones(len(data.splits["train"]), np.bool_)
+    train = data.splits["train"]
+    chosen = _drawn(data, seed)
+    files = [FilmFile(folder / name, name, int(label)) for name, label in zip(train.names, train.labels, strict=True)]
+    part = sorted(np.flatnonzero(chosen), key=lambda row: train.names[row])
+    split = GateSplit(
+        tuple(files[row] for row in part),
+        tuple(train.sha256[row] for row in part),
+        data.classes,
+        tuple(patient_of(data.manifest.get(train.names[row], {})) for row in part),
+        brought=False,
+    )
+    return split, ~chosen
+
+
+def _drawn(data: Dataset, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which films of `train` are the gate's: those whose group's hash falls into the first part."""
+    train = data.splits["train"]
+    members = [
+        Member(digest, data.classes[label], ties=_ties(data, name))
+        for name, label, digest in zip(train.names, train.labels, train.sha256, strict=True)
+    ]
+    of_group: dict[int, list[str]] = defaultdict(list)
+    numbers = splitting.tied_together(members).tolist()
+    for member, group in zip(members, numbers, strict=True):
+        of_group[group] += sorted(member.ties) or [f"content {member.content}"]
+    first = {group: min(names) for group, names in of_group.items()}
+    return np.array([_share_of(first[group], seed) < SHARE for group in numbers], np.bool_)
+
+
+def _ties(data: Dataset, name: str) -> frozenset[str]:
+    row = data.manifest.get(name, {})
+    patient, group = patient_of(row), row.get("group_id")
+    return frozenset(({f"patient {patient}"} if patient else set()) | ({f"group {group}"} if group else set()))
+
+
+def _share_of(name: str, seed: int) -> float:
+    """Return a number in [0, 1) that the name and the seed decide, evenly spread."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]) / 2**64
+
+
+def _brought(data: Dataset, folder: Path, size: Size) -> GateSplit:
+    found = listed(folder, folder / GATE, data.classes)
+    readings = film_cache.decoded([(file.name, file.path) for file in found.files], size).readings
+    rows = manifest.read(folder / MANIFEST_FILE) if (folder / MANIFEST_FILE).is_file() else {}
+    kept: dict[str, FilmFile] = {}
+    for file, reading in zip(found.files, readings, strict=True):
+        if reading.reason is None:
+            kept.setdefault(reading.sha256, file)
+    pairs = sorted(kept.items(), key=lambda pair: pair[1].name)
+    split = GateSplit(
+        tuple(file for _, file in pairs),
+        tuple(digest for digest, _ in pairs),
+        data.classes,
+        tuple(patient_of(rows.get(file.name, {})) for _, file in pairs),
+        brought=True,
+    )
+    _refuse_shared(data, split)
+    return split
+
+
+def _refuse_shared(data: Dataset, gate: GateSplit) -> None:
+    names = [name for films in data.splits.values() for name in films.names]
+    contents = {digest for films in data.splits.values() for digest in films.sha256}
+    patients = {patient_of(data.manifest.get(name, {})) for name in names} - {None}
+    shared = _names(gate, gate.sha256, contents) or _names(gate, gate.patients, patients)
+    if shared:
+        raise DatasetError(f"films of the gate, or their patients, lie in another split: {some(shared)}")
+
+
+def _names(gate: GateSplit, of_film: Sequence[str | None], elsewhere: set[str] | set[str | None]) -> list[str]:
+    return [
+        file.name for file, known in zip(gate.files, of_film, strict=True) if known is not None and known in elsewhere
+    ]

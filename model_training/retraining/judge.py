@@ -1,0 +1,81 @@
+"""Asks candidate and active version for the gate's films, as a worker would load them, and has the gate judge."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from model_training.data.films import OnFilm
+from model_training.metrics import evaluation
+from model_training.report.assemble import EXTERNAL
+from model_training.retraining import gate
+from model_training.retraining.gate import Contestant
+from model_training.retraining.gate_films import GATE, GateSplit
+from worker.database import reading, through_outages
+from worker.models import promotion, registry
+from worker.models.classifier import Classifier
+from worker.models.records import ModelVersion
+
+#: Of the splits that decide nothing.
+SHOWN = ("test", EXTERNAL)
+BATCH_SIZE = 32
+
+
+def verdict_on(
+    candidate: ModelVersion, split: GateSplit, fingerprints: Mapping[str, str], models_dir: Path, on_film: OnFilm
+) -> tuple[int | None, dict[str, Any]]:
+    """Return the id of the version that is active now and the gate's verdict on a candidate beside it.
+
+    Args:
+        candidate: registered and published.
+        split: the gate's films.
+        fingerprints: of the locked splits.
+        models_dir: where versions are published.
+        on_film: told that it moves.
+
+    Raises:
+        ModelUnavailable: one of the two is not the file that was published.
+        DatasetError: films of the gate changed.
+    """
+    active, known = _standing()
+    of_candidate = _asked(candidate, split, models_dir, on_film)
+    of_active = _asked(active, split, models_dir, on_film) if active and active.id != candidate.id else None
+    films = gate.Films(split.labels, split.classes, split.patients, fingerprints)
+    notes = _notes(active, split)
+    if active and active.id == candidate.id:
+        notes = (*notes, "the candidate is the active version: the same training gave the same bytes")
+    return active.id if active else None, gate.judge(
+        films, of_candidate, of_active or (of_candidate if active else None), known_fingerprints=known, notes=notes
+    )
+
+
+@through_outages
+def _standing() -> tuple[ModelVersion | None, Mapping[str, str]]:
+    with reading() as session:
+        last = promotion.latest(session)
+        return registry.active(session), last.verdict["fingerprints"] if last else {}
+
+
+def _asked(row: ModelVersion, split: GateSplit, models_dir: Path, on_film: OnFilm) -> Contestant:
+    classifier = Classifier.load(models_dir / row.version, sha256=row.sha256, batch_size=BATCH_SIZE)
+    probabilities = classifier.predict(split.pixels(classifier.card.input_size, on_film))
+    return Contestant(
+        row.version,
+        classifier.card.classes,
+        probabilities,
+        _thresholds(row.report),
+        classifier.card.trained_on,
+        {name: evaluation.headline(row.report[name]) for name in SHOWN if row.report.get(name)},
+    )
+
+
+def _thresholds(report: Mapping[str, Any]) -> dict[str, float]:
+    rows: Sequence[Mapping[str, Any]] = report.get("operating_points") or ()
+    return {row["class"]: row["threshold"] for row in rows if row["rule"] == gate.RULE and row["threshold"] is not None}
+
+
+def _notes(active: ModelVersion | None, split: GateSplit) -> tuple[str, ...]:
+    """A version that learned from the gate's films has an advantage that the candidate cannot have."""
+    if active is None or split.brought or active.card["training"].get(GATE) == split.fingerprint:
+        return ()
+    told = f"{active.version} was not trained without the gate's films and may know them: the comparison favours it"
+    return (f"{told}; a folder `gate` beside the training data would be fair",)

@@ -1,0 +1,164 @@
+"""A retraining run from its row to a judged candidate; promotes nothing unless a setting says so. Knows no Celery."""
+
+import logging
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_training import candidate
+from model_training.candidate import Recipe
+from model_training.data.class_folders import DatasetError
+from model_training.networks.catalogue import NETWORKS
+from model_training.retraining import judge as judging
+from model_training.retraining import training_set as lesson
+from model_training.retraining.gate_films import GATE
+from model_training.retraining.heartbeat import Pulse, RunLost, RunStopped
+from model_training.retraining.training_set import Lesson
+from model_training.settings import TrainingSettings, settings
+from worker.database import through_outages, transaction
+from worker.errors import ModelUnavailable
+from worker.models import directory as model_directory
+from worker.models import promotion, registry
+from worker.models import retraining_runs as retraining
+from worker.models.records import ModelVersion, RetrainingRun
+from worker.settings import settings as worker_settings
+
+logger = logging.getLogger(__name__)
+
+#: By whom a candidate was promoted that passed the gate, where the setting allows it.
+AUTOMATIC = "the gate, automatically"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What this process needs to know of the run that it has."""
+
+    id: int
+    owner: str
+    recipe: Recipe
+    #: What an earlier process told that it learned from; None for a run that begins.
+    told: Mapping[str, Any] | None
+
+
+def retrain(run_id: int) -> None:
+    """Carry out an asked run and record how it ended; a run that another took is left alone.
+
+    Raises:
+        Exception: whatever was not foreseen, after the run is recorded as failed.
+    """
+    owner = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    row = retraining.start(run_id, owner)
+    if row is None:
+        logger.info("run %d is taken or over", run_id)
+        return
+    try:
+        message, candidate_id = _carried_out(row, owner)
+    except (DatasetError, FloatingPointError, ModelUnavailable) as error:
+        retraining.fail(run_id, owner, str(error))
+    except RunStopped:
+        retraining.stopped(run_id, owner)
+    except RunLost:
+        logger.warning("run %d is not this trainer's any more", run_id)
+        return
+    except Exception as error:  # The process's edge: no run may stay "running" because of what nobody foresaw.
+        retraining.fail(run_id, owner, f"stopped by {type(error).__name__}; the trainer's log says more")
+        raise
+    else:
+        retraining.finish(run_id, owner, candidate_id=candidate_id, message=message)
+    shutil.rmtree(_made_at(run_id), ignore_errors=True)
+
+
+def _carried_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
+    """Return a sentence about the candidate and its id."""
+    run = _Run(row.id, owner, _recipe(row.request, settings()), row.learned_from)
+    with Pulse(run.id, owner, run.recipe.knobs.epochs, worker_settings().heartbeat_seconds) as pulse:
+        learned = lesson.prepare(
+            run.recipe.data,
+            run.recipe.architecture.input_size,
+            seed=0,
+            told=run.told,
+            on_film=pulse.on_film,
+        )
+        retraining.note(run.id, _in_words(learned), learned.told)
+        made = _made(run, learned, pulse)
+        published = _registered(model_directory.publish(made, worker_settings().models_dir))
+        retraining.note(run.id, f"registered {published.version}")
+        active_id, verdict = judging.verdict_on(
+            published, learned.gate, learned.told["fingerprints"], worker_settings().models_dir, pulse.on_film
+        )
+        promoted = _judged(published, active_id, verdict)
+    return _message(published, verdict, promoted=promoted), published.id
+
+
+def _in_words(learned: Lesson) -> str:
+    told = learned.told["corrections"]
+    return (
+        f"learns from {len(learned.data.splits['train'])} films, {len(told['films'])} of them confirmed by clinicians; "
+        f"{len(told['left_out'])} reviewed films are left out; {len(learned.gate.files)} films judge"
+    )
+
+
+def _made_at(run_id: int) -> Path:
+    return worker_settings().data_dir / "candidates" / f"run-{run_id}"
+
+
+def _made(run: _Run, learned: Lesson, pulse: Pulse) -> Path:
+    """Return the directory of the candidate, which has its name when it is whole: a killed run finds it finished."""
+    target = _made_at(run.id)
+    if target.is_dir():
+        return target
+    for left in (*target.parent.glob("run-*"), *target.parent.glob(".run-*")):  # Of runs that were killed or failed.
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = target.with_name(f".{target.name}")
+    scratch.mkdir(parents=True)
+    noted = {GATE: learned.gate.fingerprint, "corrected_films": len(learned.told["corrections"]["films"])}
+    candidate.make(run.recipe, scratch, pulse, learned.data, noted)
+    scratch.rename(target)
+    return target
+
+
+@through_outages
+def _registered(published: Path) -> ModelVersion:
+    with transaction() as session:
+        return registry.register(session, published)
+
+
+@through_outages
+def _judged(row: ModelVersion, active_id: int | None, verdict: Mapping[str, Any]) -> bool:
+    """Store the verdict and tell whether the candidate was promoted on it, which only a setting allows."""
+    with transaction() as session:
+        promotion.record(session, row.id, active_id, verdict)
+        if not settings().automatic_promotion or promotion.reasons_against(session, row):
+            return False
+        promotion.promote(session, row.version, AUTOMATIC)
+        return True
+
+
+def _message(row: ModelVersion, verdict: Mapping[str, Any], *, promoted: bool) -> str:
+    test = row.card["metrics"]["test"]
+    told = f"registered {row.version}: accuracy {test['accuracy']:.3f} on {test['n']} test films; "
+    if not verdict["passed"]:
+        return f"{told}the gate refuses it: {'; '.join(verdict['reasons'])}"
+    return told + ("it passed the gate and is active" if promoted else "it passed the gate; not promoted")
+
+
+def _recipe(request: Mapping[str, Any], wanted: TrainingSettings) -> Recipe:
+    """Return what the run, or else the settings, ask to train.
+
+    Raises:
+        DatasetError: no data are configured, or a network that does not exist.
+    """
+    data, network = request.get("data") or wanted.data, request.get("network") or wanted.network
+    if data is None:
+        raise DatasetError(
+            "no training data are configured: set THORAQ_TRAINING_DATA to a folder of train, validation and test"
+        )
+    if network not in NETWORKS:
+        raise DatasetError(f"THORAQ_TRAINING_NETWORK is {network}; there are {', '.join(NETWORKS)}")
+    epochs, seed = request.get("epochs") or wanted.epochs, request.get("seed", wanted.seed)
+    return Recipe(Path(data), network, epochs, seed, wanted.external)

@@ -1,0 +1,129 @@
+"""What a retraining run learns from: the base set without the gate's films, and the films that clinicians confirmed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data import film_cache
+from model_training.data.class_folders import DatasetError
+from model_training.data.dataset import Dataset, read
+from model_training.data.films import Films, OnFilm, Size, ignore
+from model_training.retraining import corrections
+from model_training.retraining import gate_films as gate_split
+from model_training.retraining.corrections import CorrectedFilm, Corrections
+from model_training.retraining.gate_films import GateSplit
+from worker.database import reading, through_outages
+from worker.decoding import Grey
+from worker.studies import reviews
+from worker.studies.reviews import ConfirmedLabel, LeftOutReview
+
+#: What a manifest says of the source of a film that was handed over here.
+SOURCE = "reviews"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A training set for one run."""
+
+    data: Dataset
+    gate: GateSplit
+    #: Counts, fingerprints, corrected films taken and left out: what the run's row and the verdict tell.
+    told: Mapping[str, Any]
+
+
+def prepare(data: Path, size: Size, *, seed: int, told: Mapping[str, Any] | None, on_film: OnFilm = ignore) -> Lesson:
+    """Read the base set, set the gate apart and take in what clinicians confirmed.
+
+    Args:
+        data: as for `model_training.data.dataset.read`.
+        size: height and width in pixels.
+        seed: of splits that are made, and of a gate that is drawn.
+        told: what an interrupted run told when it began: it goes on with the films that it had, as far as their
+            reviews still stand. None: a run that begins.
+        on_film: told how many of how many files are read.
+
+    Raises:
+        DatasetError: the data cannot be trained on.
+    """
+    base = read(data, size, on_film, split_seed=seed)
+    gate, remaining = gate_split.set_apart(base, data if data.is_dir() else data.parent, size, seed)
+    _require_every_class(base, remaining)
+    labels, left_out, contents = _confirmed()
+    if told is not None:
+        had = {(image_id, finding) for image_id, finding in told["corrections"]["films"]}
+        labels = [label for label in labels if (label.image_id, label.finding) in had]
+    found = corrections.read(labels, contents, data=base, gate=gate, size=size, on_film=on_film)
+    found = replace(found, left_out=(*left_out, *found.left_out))
+    lesson = _with(base, remaining, found.films, size)
+    return Lesson(lesson, gate, _told(lesson, gate, found))
+
+
+@through_outages
+def _confirmed() -> tuple[list[ConfirmedLabel], list[LeftOutReview], Mapping[str, set[str]]]:
+    with reading() as session:
+        return *reviews.confirmed_labels(session), reviews.contents_by_patient(session)
+
+
+def _require_every_class(data: Dataset, remaining: npt.NDArray[np.bool_]) -> None:
+    left = set(data.splits["train"].labels[remaining].tolist())
+    if missing := [name for index, name in enumerate(data.classes) if index not in left]:
+        raise DatasetError(f"without the gate's films train has none of {', '.join(missing)}; bring a folder gate")
+
+
+def _with(base: Dataset, remaining: npt.NDArray[np.bool_], taught: Sequence[CorrectedFilm], size: Size) -> Dataset:
+    """Return the base set with `train` less the gate's films and plus the corrected ones.
+
+    A film of `train` that was corrected is learned as corrected.
+    """
+    train, contents = base.splits["train"], {film.label.sha256 for film in taught}
+    kept = [row for row in np.flatnonzero(remaining).tolist() if train.sha256[row] not in contents]
+    if not taught and len(kept) == len(train):
+        return base
+    sha256 = (*(train.sha256[row] for row in kept), *(film.label.sha256 for film in taught))
+
+    def films() -> Iterator[Grey]:
+        yield from (train.pixels[row] for row in kept)
+        yield from (film.film for film in taught)
+
+    learned = Films(
+        pixels=film_cache.kept_together(films(), sha256, size),
+        labels=np.concatenate(
+            [train.labels[kept], np.array([base.classes.index(film.label.finding) for film in taught], np.int64)]
+        ),
+        names=(*(train.names[row] for row in kept), *(film.name for film in taught)),
+        left_out=train.left_out,
+        sha256=sha256,
+    )
+    rows = {film.name: {"patient_id": film.label.patient, "source_repo": SOURCE} for film in taught}
+    splits = {**base.splits, "train": learned}
+    return replace(
+        base,
+        splits=splits,
+        manifest={**base.manifest, **rows} if base.manifest else {},
+        fingerprint=_fingerprint(splits, base.classes),
+    )
+
+
+def _fingerprint(splits: Mapping[str, Films], classes: Sequence[str]) -> str:
+    return gate_split.fingerprint(
+        (f"{split}\t{classes[label]}", digest)
+        for split, films in splits.items()
+        for label, digest in zip(films.labels, films.sha256, strict=True)
+    )
+
+
+def _told(data: Dataset, gate: GateSplit, found: Corrections) -> dict[str, Any]:
+    return {
+        "counts": {**data.counts, gate_split.GATE: _per_class(gate)},
+        "fingerprints": gate_split.fingerprints(data, gate),
+        "gate": "a folder of its own" if gate.brought else "set apart from train by patient",
+        "corrections": found.told(),
+    }
+
+
+def _per_class(gate: GateSplit) -> dict[str, int]:
+    return {name: int((gate.labels == index).sum()) for index, name in enumerate(gate.classes)}

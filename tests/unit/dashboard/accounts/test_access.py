@@ -1,0 +1,202 @@
+"""Every endpoint declares who may call it, and the answer is the declared one for every role."""
+
+import base64
+from collections import defaultdict
+
+import pytest
+from flask import Flask
+
+from dashboard.accounts import access
+from dashboard.accounts.accounts import Role
+
+EVERYBODY = set(Role) | {None}
+PEOPLE = {Role.VIEWER, Role.CLINICIAN, Role.SCIENTIST, Role.ADMIN}
+SENDERS = {Role.CLINICIAN, Role.SCIENTIST, Role.ADMIN}
+TRAINERS = {Role.SCIENTIST, Role.ADMIN}
+ADMINS = {Role.ADMIN}
+SYSTEMS = SENDERS | {Role.UPSTREAM}
+
+#: Written out once more: whoever adds an endpoint, or opens one, says so here too.
+EXPECTED = {
+    "static": EVERYBODY,
+    "bootstrap.static": EVERYBODY,
+    "auth.index": EVERYBODY,
+    "auth.log_in": EVERYBODY,
+    "auth.log_out": PEOPLE,
+    "lists.index": PEOPLE,
+    "lists.current": PEOPLE,
+    "lists.find": PEOPLE,
+    "lists.export": PEOPLE,
+    "studies.show": PEOPLE,
+    "studies.current": PEOPLE,
+    "films.preview": PEOPLE,
+    "films.ask": PEOPLE,
+    "films.state": PEOPLE,
+    "films.detail": PEOPLE,
+    "heat_maps.ask": PEOPLE,
+    "heat_maps.state": PEOPLE,
+    "heat_maps.picture": PEOPLE,
+    "reviewing.review": SENDERS,
+    "reviewing.seen": SENDERS,
+    "reviewing.replay": SENDERS,
+    "uploads.upload": SENDERS,
+    "uploads.submission": PEOPLE,
+    "uploads.submission_now": PEOPLE,
+    "queues.index": PEOPLE,
+    "queues.current": PEOPLE,
+    "queues.chart": PEOPLE,
+    "queues.rejected": PEOPLE,
+    "queues.replay": SENDERS,
+    "queues.replay_all": TRAINERS,
+    "models.index": PEOPLE,
+    "models.compare": PEOPLE,
+    "promotions.ask": TRAINERS,
+    "promotions.promote": TRAINERS,
+    "promotions.ask_back": TRAINERS,
+    "promotions.roll_back": TRAINERS,
+    "models.show": PEOPLE,
+    "models.figure": PEOPLE,
+    "models.report": PEOPLE,
+    "training.index": PEOPLE,
+    "watching.index": PEOPLE,
+    "training.current": PEOPLE,
+    "training.retrain": TRAINERS,
+    "training.show": PEOPLE,
+    "training.cancel": TRAINERS,
+    "administration.index": ADMINS,
+    "administration.add": ADMINS,
+    "administration.change_role": ADMINS,
+    "administration.change_password": ADMINS,
+    "administration.set_open": ADMINS,
+    "administration.make_token": ADMINS,
+    "administration.revoke_token": ADMINS,
+    "administration.trail": ADMINS,
+    "api.submit": SYSTEMS,
+    "api.cancel": SYSTEMS,
+    "readings.studies": SYSTEMS,
+    "readings.study": SYSTEMS,
+    "readings.models": SYSTEMS,
+    "readings.document": EVERYBODY,
+    "schemas.score_request": EVERYBODY,
+    "api.submission": SYSTEMS,
+    "api.submission_by_key": SYSTEMS,
+    "health.live": EVERYBODY,
+    "health.ready": EVERYBODY,
+    # By a token of its own, which no account has.
+    "metrics.scrape": EVERYBODY,
+}
+PARTS = {
+    "form": "csv",
+    "run_id": 1,
+    "user_id": 99,
+    "token_id": 1,
+    "finding": "Effusions",
+    "study_id": 1,
+    "image_id": 1,
+    "submission_id": "1",
+    "version": "v3-1",
+    "name": "curves.svg",
+    "filename": "x",
+}
+
+
+def calls(app: Flask) -> list[tuple[str, str, str]]:
+    """Return (endpoint, method, path) of everything that can be asked, log-out last."""
+    found = []
+    with app.test_request_context():
+        adapter = app.create_url_adapter(None) or app.url_map.bind("localhost")
+        for rule in app.url_map.iter_rules():
+            path = adapter.build(rule.endpoint, {name: PARTS[name] for name in rule.arguments})
+            found += [(rule.endpoint, method, path) for method in sorted(rule.methods - {"OPTIONS", "HEAD"})]
+    return sorted(found, key=lambda call: call[0] == "auth.log_out")
+
+
+def test_every_endpoint_has_declared_who_may_call_it(app):
+    """The table above names exactly the endpoints that there are."""
+    assert set(EXPECTED) == set(app.view_functions)
+
+
+def test_an_endpoint_without_a_declaration_keeps_the_application_from_starting(app):
+    """Forgetting the decorator is found at the start, by name."""
+    app.view_functions["studies.forgotten"] = lambda: "open to all"
+
+    with pytest.raises(RuntimeError, match=r"studies\.forgotten"):
+        access.check_declarations(app)
+
+
+def test_an_endpoint_without_a_declaration_is_refused_even_to_an_administrator(app, client, auth):
+    """Should one slip through, nobody gets in."""
+    app._got_first_request = False
+    app.add_url_rule("/forgotten", "forgotten", lambda: "open to all")
+    auth.login(Role.ADMIN)
+
+    assert 403 == client.get("/forgotten").status_code
+
+
+@pytest.mark.parametrize("role", [*Role, None])
+def test_every_endpoint_answers_each_role_as_declared(app, client, auth, role, monkeypatch):
+    """Allowed: any answer but a refusal. Not allowed: 403, or the way to the log-in page."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    monkeypatch.setattr("worker.models.retraining_runs.ask", lambda by, wish: 1)
+    basic = {}
+    if role:
+        name = auth.account(role)
+        basic = {"Authorization": "Basic " + base64.b64encode(f"{name}:correct horse battery".encode()).decode()}
+        client.post("/login", data={"name": name, "password": "correct horse battery"})
+
+    wrong = []
+    for endpoint, method, path in calls(app):
+        answer = client.open(path, method=method, headers=basic if endpoint.startswith(("api.", "readings.")) else {})
+        # A log-out that was done leads to the log-in page too, but with a new cookie.
+        led_away = answer.status_code == 303 and answer.location.startswith("/login")
+        done = endpoint == "auth.log_out" and "Set-Cookie" in answer.headers
+        refused = answer.status_code in {401, 403} or (led_away and not done)
+        if refused == (role in EXPECTED[endpoint]):
+            wrong.append((endpoint, method, answer.status_code))
+
+    assert [] == wrong
+
+
+@pytest.mark.parametrize("role", [*Role, None])
+def test_a_method_that_an_address_does_not_have_is_refused_to_every_role(app, client, auth, role):
+    """405 for all that nobody declared; HEAD answers as GET does, and OPTIONS shows nothing but the methods."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    if role:
+        client.post("/login", data={"name": auth.account(role), "password": "correct horse battery"})
+    declared = defaultdict(set)
+    for _, method, path in calls(app):
+        declared[path].add(method)
+
+    wrong = []
+    for path, methods in declared.items():
+        expected = dict.fromkeys({"POST", "PUT", "PATCH", "DELETE", "TRACE"} - methods, 405)
+        expected["HEAD"] = client.get(path).status_code
+        for method, status in expected.items():
+            answer = client.open(path, method=method)
+            if status != answer.status_code or (method == "HEAD" and answer.data):
+                wrong.append((path, method, answer.status_code))
+        options = client.options(path)
+        if options.status_code == 200 and (options.data or methods - set(options.allow)):
+            wrong.append((path, "OPTIONS", options.data))
+    assert [] == wrong
+
+
+def test_an_unknown_address_is_not_found_for_anybody(client):
+    """Routing answers before access does."""
+    assert 404 == client.get("/nothing-here").status_code
+
+
+def test_a_person_without_a_session_is_led_to_the_log_in_page_and_back(client):
+    """The page that was asked for comes after logging in."""
+    answer = client.get("/studies?state=rejected")
+
+    assert 303 == answer.status_code
+    assert "/login?next=/studies?state%3Drejected" == answer.location
+
+
+def test_a_page_that_refreshes_itself_is_told_401_and_not_a_page(client):
+    """The script understands a status, not a log-in form."""
+    answer = client.get("/queue/now")
+
+    assert 401 == answer.status_code
+    assert "application/problem+json" == answer.content_type

@@ -1,0 +1,330 @@
+"""The HTTP door: acceptance, repeats, conflicts, refusals, and what came of a submission."""
+
+import base64
+import io
+import json
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from dashboard.accounts.accounts import Role
+from worker.database import reading
+from worker.settings import settings
+from worker.studies.records import Image, Study, Submission
+from worker.submissions import intake
+
+
+def envelope(**changed: object) -> dict[str, object]:
+    """Return a valid request for one image under the root `images`."""
+    return {
+        "schema": "cxr.score.request",
+        "schema_version": "1.0",
+        "source": "pacs-north",
+        "request_id": "r-1",
+        "items": [{"image": {"root": "images", "path": "a.png"}, "study_instance_uid": "1.2.3", "reference": "A"}],
+        **changed,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _roots(database, tmp_path, monkeypatch):
+    """A configured root `images`."""
+    monkeypatch.setenv("THORAQ_IMAGE_ROOTS", f'{{"images": "{tmp_path}"}}')
+    settings.cache_clear()
+
+
+def submissions() -> int:
+    """Return how many submissions there are."""
+    with reading() as session:
+        return session.query(Submission).count()
+
+
+def test_a_submission_is_accepted_and_found_again(client, basic):
+    """202, where to ask, and what was accepted; then its state."""
+    answer = client.post("/api/v1/submissions", json=envelope(), headers=basic)
+    found = client.get(answer.location, headers=basic).json
+
+    assert 202 == answer.status_code
+    assert f"/api/v1/submissions/{answer.json['submission_id']}" == answer.location
+    assert (1, [], False) == (answer.json["accepted"], answer.json["refused"], answer.json["repeated"])
+    assert ("waiting", {"waiting": 1, "scoring": 0, "scored": 0, "rejected": 0}) == (found["state"], found["counts"])
+    assert "A" == found["studies"][0]["images"][0]["reference"]
+
+
+def test_a_repeat_gets_the_first_answer(client, basic):
+    """Sending twice is safe."""
+    first, second = (client.post("/api/v1/submissions", json=envelope(), headers=basic).json for _ in range(2))
+
+    assert first["submission_id"] == second["submission_id"]
+    assert second["repeated"] is True
+    assert 1 == submissions()
+
+
+def test_the_same_key_with_other_content_is_a_conflict(client, basic):
+    """409, with a code for programs."""
+    client.post("/api/v1/submissions", json=envelope(), headers=basic)
+
+    answer = client.post("/api/v1/submissions", json=envelope(priority="urgent"), headers=basic)
+
+    assert_problem(answer, 409, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "code"),
+    [
+        ({"schema_version": "2.0"}, 422, "unsupported_schema"),
+        ({"request_id": ""}, 400, "invalid"),
+        ({"items": []}, 400, "invalid"),
+        ({"priority": 0}, 400, "invalid"),
+    ],
+)
+def test_an_envelope_that_cannot_be_read_is_refused_with_its_code(client, basic, changed, status, code):
+    """And nothing is stored."""
+    answer = client.post("/api/v1/submissions", json=envelope(**changed), headers=basic)
+
+    assert_problem(answer, status, code)
+    assert 0 == submissions()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"{", None), (b"\xff", None), (b"[]", "invalid"), (b'"x"', "invalid"), (b"null", "invalid")]
+)
+def test_a_body_that_is_no_envelope_is_400(client, basic, body, code):
+    """Whether it is no JSON, or JSON of another kind."""
+    headers = {**basic, "Content-Type": "application/json"}
+
+    assert_problem(client.post("/api/v1/submissions", data=body, headers=headers), 400, code)
+
+
+def test_another_kind_of_content_is_415(client, basic):
+    """Only JSON and files."""
+    headers = {**basic, "Content-Type": "text/csv"}
+
+    assert_problem(client.post("/api/v1/submissions", data=b"a,b", headers=headers), 415)
+
+
+def test_films_are_accepted_as_multipart(client, basic):
+    """For senders without a shared folder; the source is the account unless it says otherwise."""
+    films = [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")]
+
+    answer = client.post("/api/v1/submissions", data={"films": films, "priority": "urgent"}, headers=basic)
+
+    assert 202 == answer.status_code
+    assert (2, "pacs-north") == (answer.json["accepted"], answer.json["source"])
+    assert "urgent" == client.get(answer.location, headers=basic).json["priority"]
+
+
+@pytest.mark.parametrize("data", [{}, {"priority": "now", "films": (io.BytesIO(b"x"), "a.png")}])
+def test_multipart_without_films_or_with_a_wrong_priority_is_400(client, basic, data):
+    """Told with the code `invalid`."""
+    answer = client.post("/api/v1/submissions", data=data, headers=basic, content_type="multipart/form-data")
+
+    assert_problem(answer, 400, "invalid")
+
+
+def test_too_much_is_413(app, client, basic):
+    """Before it is looked at."""
+    too_much = b"x" * (app.extensions["thoraq_settings"].max_upload_bytes + 1)
+    headers = {**basic, "Content-Type": "application/json"}
+
+    assert_problem(client.post("/api/v1/submissions", data=too_much, headers=headers), 413)
+
+
+@pytest.mark.parametrize("credentials", [None, "nobody:nothing", "pacs:wrong password", "nocolon"])
+def test_without_an_account_it_is_401_and_says_how(client, basic, credentials):
+    """The challenge is the standard's."""
+    given = {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()} if credentials else {}
+
+    answer = client.post("/api/v1/submissions", json=envelope(), headers=given)
+
+    assert_problem(answer, 401)
+    assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert 0 == submissions()
+
+
+def test_a_session_cookie_opens_no_api(client, auth):
+    """So a foreign page's form can do nothing with it."""
+    auth.login()
+
+    assert 401 == client.post("/api/v1/submissions", json=envelope()).status_code
+
+
+def test_a_foreign_page_cannot_use_a_password_that_the_browser_remembers(client, basic):
+    """Browsers say where a request comes from."""
+    headers = {**basic, "Sec-Fetch-Site": "cross-site"}
+
+    assert_problem(client.post("/api/v1/submissions", json=envelope(), headers=headers), 403)
+    assert 0 == submissions()
+
+
+def test_a_submission_is_found_by_the_senders_own_key(client, basic):
+    """For a sender that lost the answer."""
+    accepted = client.post("/api/v1/submissions", json=envelope(), headers=basic).json
+
+    found = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic)
+
+    assert accepted["submission_id"] == found.json["submission_id"]
+    assert_problem(client.get("/api/v1/submissions?source=pacs-north&request_id=r-2", headers=basic), 404)
+
+
+def test_results_and_rejections_are_told(client, basic, rows, scores):
+    """Six probabilities with their model version, or the reason."""
+    rows.study(scores(Pneumonia=0.9), "corrupt", model=rows.model("v3-aaaaaaaaaaaa"))
+
+    study = client.get(f"/api/v1/submissions/{1:032x}", headers=basic).json["studies"][0]
+
+    assert ("scored", "Pneumonia", 0.9) == (study["state"], study["label"], study["probabilities"]["Pneumonia"])
+    scored, rejected = study["images"]
+    assert (6, "v3-aaaaaaaaaaaa") == (len(scored["probabilities"]), scored["model_version"])
+    assert ("corrupt", None) == (rejected["reason"], rejected["probabilities"])
+
+
+def test_an_outage_of_the_database_is_503_with_a_time_to_come_back(client, basic, monkeypatch):
+    """Not accepted, and the sender knows it may try again."""
+
+    def out(message):
+        raise OperationalError("insert", {}, ConnectionError("gone"))
+
+    monkeypatch.setattr("worker.submissions.intake.accept", out)
+
+    answer = client.post("/api/v1/submissions", json=envelope(), headers=basic)
+
+    assert_problem(answer, 503)
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(("method", "status"), [("DELETE", 405), ("GET", 404)])
+def test_errors_under_api_are_problems_too(client, basic, method, status):
+    """Also those that the routing finds."""
+    path = "/api/v1/submissions/1" if status == 405 else "/api/v1/nothing"
+
+    assert_problem(client.open(path, method=method, headers=basic), status)
+
+
+def assert_problem(answer, status: int, code: str | None = None) -> None:
+    """Check problem details as RFC 9457 has them."""
+    assert (status, "application/problem+json") == (answer.status_code, answer.content_type), answer.text
+    assert status == answer.json["status"]
+    assert answer.json["title"]
+    assert code == answer.json.get("code")
+    assert ("about:blank" if code is None else f"urn:thoraq:problem:{code}") == answer.json["type"]
+
+
+def test_a_system_cannot_speak_or_ask_for_another(client, basic, auth):
+    """Its keys could be burnt and its results read."""
+    mine = client.post("/api/v1/submissions", json=envelope(), headers=basic).json["submission_id"]
+    other = auth.account(Role.UPSTREAM, "pacs-south")
+    theirs = {"Authorization": "Basic " + base64.b64encode(f"{other}:correct horse battery".encode()).decode()}
+
+    assert 403 == client.post("/api/v1/submissions", json=envelope(request_id="r-2"), headers=theirs).status_code
+    assert 403 == client.get(f"/api/v1/submissions/{mine}", headers=theirs).status_code
+    assert 403 == client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=theirs).status_code
+    assert 200 == client.get(f"/api/v1/submissions/{mine}", headers=basic).status_code
+
+
+def test_films_carry_the_identifiers_of_the_form_and_those_of_their_own(client, basic):
+    """Two views of one study, each with its own UID."""
+    own = [{"sop_instance_uid": "1.2.3.1", "reference": "PA"}, {"sop_instance_uid": "1.2.3.2"}]
+    data = {
+        "films": [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")],
+        "study_instance_uid": "1.2.3",
+        "accession_number": "A123",
+        "accession_issuer": "NORTH",
+        "patient_key": "h:9c1f",
+        "items": json.dumps(own),
+    }
+
+    answer = client.post("/api/v1/submissions", data=data, headers=basic)
+    images = client.get(answer.location, headers=basic).json["studies"][0]["images"]
+
+    assert ["1.2.3.1", "1.2.3.2"] == [image["sop_instance_uid"] for image in images]
+    assert [("PA", "A123"), ("b.png", "A123")] == [(image["reference"], image["accession_number"]) for image in images]
+    with reading() as session:
+        study = session.scalars(select(Study)).one()
+    assert ("1.2.3", "NORTH", "h:9c1f") == (study.study_instance_uid, study.accession_issuer, study.patient_key)
+
+
+@pytest.mark.parametrize("items", ["{", "{}", "[1]", "[{}, {}]"])
+def test_identifiers_that_fit_no_film_are_400(client, basic, items):
+    """Nothing is guessed."""
+    data = {"films": (io.BytesIO(b"x"), "a.png"), "items": items}
+
+    assert_problem(client.post("/api/v1/submissions", data=data, headers=basic), 400, "invalid")
+    assert 0 == submissions()
+
+
+def test_an_uploaded_film_cannot_name_another_file(client, basic):
+    """The entry in `items` says what a film is, never where it lies."""
+    items = json.dumps([{"image": {"root": "archive", "path": "secret"}}])
+
+    client.post("/api/v1/submissions", data={"films": (io.BytesIO(b"x"), "a.png"), "items": items}, headers=basic)
+
+    with reading() as session:
+        assert "secret" != session.scalars(select(Image)).one().path
+
+
+def test_a_malformed_identifier_refuses_its_film_alone(client, basic):
+    """Partial acceptance, as for an envelope."""
+    data = {
+        "films": [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")],
+        "items": json.dumps([{"study_instance_uid": "no uid"}, {}]),
+    }
+
+    answer = client.post("/api/v1/submissions", data=data, headers=basic).json
+
+    assert (1, [("a.png", "invalid")]) == (
+        answer["accepted"],
+        [(refused["reference"], refused["reason"]) for refused in answer["refused"]],
+    )
+
+
+def test_a_refused_message_can_be_asked_for_by_its_key(client, basic):
+    """Whoever sent it by Celery learns why; and so does nobody else."""
+    intake.receive(envelope(priority="whenever"))
+
+    found = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic).json
+    client.post("/api/v1/submissions", json=envelope(), headers=basic)
+    accepted = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic).json
+
+    assert ("refused", ["invalid"]) == (found["state"], [refusal["code"] for refusal in found["refusals"]])
+    assert ("waiting", ["invalid"]) == (accepted["state"], [refusal["code"] for refusal in accepted["refusals"]])
+
+
+def test_a_submission_is_withdrawn_by_its_own_source_only(client, basic, auth):
+    """Its waiting films end as `cancelled`."""
+    address = client.post("/api/v1/submissions", json=envelope(), headers=basic).location
+    other = auth.account(Role.UPSTREAM, "pacs-south")
+    theirs = {"Authorization": "Basic " + base64.b64encode(f"{other}:correct horse battery".encode()).decode()}
+
+    assert_problem(client.post(f"{address}/cancel", headers=theirs), 403)
+    assert_problem(client.post("/api/v1/submissions/0/cancel", headers=basic), 404)
+    answer = client.post(f"{address}/cancel", headers=basic).json
+
+    assert ("finished", 1) == (answer["state"], answer["counts"]["rejected"])
+    assert "cancelled" == answer["studies"][0]["images"][0]["reason"]
+
+
+def test_an_endpoint_that_is_not_configured_is_422(client, basic):
+    """A name that the operator never gave."""
+    message = envelope(callback={"endpoint": "nowhere"})
+
+    assert_problem(client.post("/api/v1/submissions", json=message, headers=basic), 422, "unknown_callback")
+
+
+def test_the_result_names_the_film_that_decided(client, basic, rows, scores):
+    """Per finding."""
+    rows.study(scores(Pneumonia=0.2), scores(Pneumonia=0.9), model=rows.model())
+
+    study = client.get(f"/api/v1/submissions/{1:032x}", headers=basic).json["studies"][0]
+
+    assert study["images"][1]["image_id"] == study["decided_by"]["Pneumonia"]
+
+
+def test_the_schema_is_published_for_everybody(client):
+    """Without an account, at the address that its own name gives."""
+    answer = client.get("/schemas/score-request/1.json")
+
+    assert (200, "application/schema+json") == (answer.status_code, answer.content_type)
+    assert "/schemas/score-request/1.json" == answer.json["$id"]
+    assert_problem(client.get("/schemas/score-request/2.json"), 404)

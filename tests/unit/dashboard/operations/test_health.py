@@ -1,0 +1,116 @@
+"""Liveness and readiness, with each dependency gone once."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text, update
+
+from worker.database import engine, now, transaction
+from worker.monitoring.heartbeats import Process
+from worker.settings import settings
+from worker.studies.records import Image
+
+
+def test_alive_is_said_without_asking_anybody(client, monkeypatch):
+    """Even when the database is gone."""
+    monkeypatch.setattr("dashboard.operations.health.reading", None)
+
+    assert (200, {"status": "alive"}) == ((answer := client.get("/health/live")).status_code, answer.json)
+
+
+def test_ready_names_every_dependency(client, rows):
+    """Database and schema are there, a worker is up, no broker is configured."""
+    rows.process()
+
+    answer = client.get("/health/ready")
+
+    assert 200 == answer.status_code
+    found = answer.json["dependencies"]
+    states = {name: entry["state"] for name, entry in found.items()}
+    assert {
+        "database": "up", "schema": "up", "worker": "up", "sweeper": "unknown", "queue": "up", "broker": "down",
+    } == states  # fmt: skip
+    assert {name: state == "up" for name, state in states.items()} == {name: e["ok"] for name, e in found.items()}
+    assert "degraded" == answer.json["status"]
+
+
+def test_a_missing_column_is_a_schema_that_is_not_up_to_date(client, database):
+    """503, and the command that helps."""
+    with transaction() as session:
+        session.execute(text("ALTER TABLE processes DROP COLUMN device"))
+
+    answer = client.get("/health/ready")
+
+    assert 503 == answer.status_code
+    assert "thoraq db upgrade" in answer.json["dependencies"]["schema"]["detail"]
+
+
+def test_a_database_that_is_gone_is_503(client, tmp_path, monkeypatch):
+    """And the rest is unknown, not fine."""
+    monkeypatch.setenv("THORAQ_DATABASE_URL", f"sqlite:///{tmp_path}")
+    settings.cache_clear()
+    engine().dispose()
+    engine.cache_clear()
+
+    answer = client.get("/health/ready")
+
+    assert 503 == answer.status_code
+    assert not any(entry["ok"] for entry in answer.json["dependencies"].values())
+
+
+@pytest.mark.parametrize("silent_seconds", [30, 3600])
+def test_a_silent_worker_is_not_up(client, rows, silent_seconds):
+    """Studies are accepted all the same, so it is no 503."""
+    rows.process(seen_seconds_ago=silent_seconds)
+
+    answer = client.get("/health/ready")
+
+    assert (200, False) == (answer.status_code, answer.json["dependencies"]["worker"]["ok"])
+
+
+def test_a_dead_broker_is_told_and_costs_no_study(client, monkeypatch):
+    """The sweeper rings later."""
+    monkeypatch.setenv("THORAQ_BROKER_URL", "redis://127.0.0.1:1/0")
+    settings.cache_clear()
+
+    answer = client.get("/health/ready")
+
+    assert (200, False) == (answer.status_code, answer.json["dependencies"]["broker"]["ok"])
+
+
+def test_a_worker_that_finishes_nothing_though_films_wait_is_told(client, rows, database):
+    """It is connected and gives signs of life; only its work tells."""
+    rows.process()
+    with transaction() as session:
+        session.execute(update(Process).values(work_waits_since=now() - timedelta(seconds=61)))
+
+    worker = client.get("/health/ready").json["dependencies"]["worker"]
+
+    assert (False, "down") == (worker["ok"], worker["state"])
+    assert "1 finishing nothing though films wait" in worker["detail"]
+
+
+@pytest.mark.parametrize(("silent_seconds", "state"), [(0, "up"), (30, "unknown"), (3600, "down")])
+def test_up_unknown_and_down_are_three_things(client, rows, silent_seconds, state):
+    """Of a silence that may pass nothing is known yet."""
+    rows.process(seen_seconds_ago=silent_seconds)
+
+    assert state == client.get("/health/ready").json["dependencies"]["worker"]["state"]
+
+
+@pytest.mark.parametrize(("age_seconds", "state"), [(100, "up"), (130, "down")])
+def test_the_oldest_waiting_film_is_an_alarm(client, rows, age_seconds, state):
+    """Whatever is up or silent: a film that waits for two minutes is for somebody to look at."""
+    rows.study(None)
+    with transaction() as session:
+        session.execute(update(Image).values(received_at=now() - timedelta(seconds=age_seconds)))
+
+    assert state == client.get("/health/ready").json["dependencies"]["queue"]["state"]
+
+
+@pytest.mark.parametrize(("age_seconds", "state"), [(40, "up"), (100, "down")])
+def test_a_sweeper_that_stopped_is_told(client, rows, age_seconds, state):
+    """Without it, what a lost bell left lying waits on."""
+    rows.process(seen_seconds_ago=age_seconds, kind="intake", name="intake-1@host")
+
+    assert state == client.get("/health/ready").json["dependencies"]["sweeper"]["state"]

@@ -1,0 +1,127 @@
+"""`/metrics`: behind its own token, from SQL, without reading what is finished."""
+
+from datetime import timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event, update
+
+from dashboard.app import create_app
+from dashboard.settings import DashboardSettings
+from worker import wakeups as doorbell
+from worker.database import engine, now, transaction
+from worker.monitoring.heartbeats import Process
+from worker.studies.records import Image
+
+TOKEN = {"Authorization": "Bearer let me see"}
+
+
+@pytest.fixture
+def monitor(database):
+    """A client of a dashboard that has a token for monitors."""
+    return create_app(DashboardSettings(mode="test", secure_cookies=False, metrics_token="let me see")).test_client()
+
+
+def figures(monitor) -> dict:
+    """Return every sample: (name, then its labels' values in the order of their names) -> value."""
+    answer = monitor.get("/metrics", headers=TOKEN)
+    assert 200 == answer.status_code
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_without_a_token_configured_there_are_no_metrics(client):
+    """Off until somebody wants them."""
+    assert 404 == client.get("/metrics").status_code
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic bGV0IG1lIHNlZTo="}]
+)
+def test_who_carries_another_token_sees_nothing(monitor, headers):
+    """And is told which kind is wanted."""
+    answer = monitor.get("/metrics", headers=headers)
+
+    assert 401 == answer.status_code
+    assert "Bearer" in answer.headers["WWW-Authenticate"]
+    assert "thoraq_" not in answer.text
+
+
+def test_the_queue_is_told_by_state_and_priority_and_age(monitor, rows, scores):
+    """What waits, and for how long the oldest has; what ended lately, and why it was rejected."""
+    model = rows.model()
+    rows.study(None, None, scores(Effusions=0.9), "corrupt", model=model)
+    with transaction() as session:
+        session.execute(update(Image).where(Image.state == "waiting").values(received_at=now() - timedelta(seconds=90)))
+
+    found = figures(monitor)
+
+    assert 2 == found["thoraq_queue_films", "routine", "waiting"]
+    assert 0 == found["thoraq_queue_films", "urgent", "waiting"]
+    assert 0 == found["thoraq_queue_films", "routine", "scoring"]
+    assert 90 <= found["thoraq_oldest_waiting_seconds",] < 100
+    assert 1 == found["thoraq_finished_films_5m", "", "scored"]
+    assert 1 == found["thoraq_finished_films_5m", "corrupt", "rejected"]
+    assert 1 == found["thoraq_active_model_info", "films", "v3-0123456789ab"]
+
+
+def test_the_deployment_is_told_by_kind_and_life(monitor, rows):
+    """Stalled workers and the last sweep have figures of their own."""
+    rows.process()
+    rows.process(seen_seconds_ago=40, kind="intake", name="intake-1@host")
+    with transaction() as session:
+        stalled = now() - timedelta(seconds=500)
+        session.execute(update(Process).where(Process.kind == "worker").values(work_waits_since=stalled))
+
+    found = figures(monitor)
+
+    assert 1 == found["thoraq_processes", "worker", "up"]
+    assert 1 == found["thoraq_processes", "intake", "unknown"]
+    assert 1 == found["thoraq_stalled_workers",]
+    assert 40 <= found["thoraq_last_sweep_seconds",] < 50
+
+
+def test_bells_that_this_process_rang_are_counted(monitor, monkeypatch):
+    """Heard or not."""
+    monkeypatch.setattr("celery.canvas.Signature.apply_async", lambda *_a, **_k: None)
+    before = figures(monitor).get(("thoraq_bells_total", "true", "thoraq.score"), 0)
+
+    doorbell.ring_scorers(1, 32)
+
+    assert before + 1 == figures(monitor)["thoraq_bells_total", "true", "thoraq.score"]
+
+
+def test_no_question_reads_the_films_that_are_finished(monitor, rows, scores):
+    """Every query on images goes through an index; a scan of a million rows would block the scrape."""
+    asked = []
+
+    @event.listens_for(engine(), "before_cursor_execute")
+    def note(_connection, _cursor, statement, parameters, *_rest):
+        asked.append((statement, parameters))
+
+    figures(monitor)
+    event.remove(engine(), "before_cursor_execute", note)
+
+    questions = [(s, p) for s, p in asked if "FROM images" in s]
+    assert len(questions) >= 5
+    if engine().dialect.name == "sqlite":
+        with engine().connect() as connection:
+            for statement, parameters in questions:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                assert not [row for row in plan if row[3].startswith("SCAN images")], statement
+
+
+def test_the_last_day_is_told_beside_the_reference_by_source(monitor, watched):
+    """With an alarm where it drifted."""
+    found = figures(monitor)
+
+    version = "v3-0123456789ab"
+    assert 40 == found["thoraq_watched_films", "pacs-north", "scored", version]
+    # Labels come in the order of their names: figure, of, source, version.
+    assert 150.0 == found["thoraq_watched_mean", "grey_mean", "day", "pacs-north", version]
+    assert 100.0 == found["thoraq_watched_mean", "grey_mean", "reference", "pacs-north", version]
+    assert 1.0 == found["thoraq_watched_share", "Effusions", "day", "pacs-north", version]
+    assert {"grey_mean"} == {name for name in ("grey_mean", "classes") if found["thoraq_drift_alarms", name]}

@@ -1,0 +1,105 @@
+"""The queue page: figures from SQL, processes by their last sign of life, and standstill in words."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from dashboard.accounts.accounts import Role
+from dashboard.operations.backlog import Life, backlog, life
+from worker.database import now, reading, transaction
+from worker.monitoring.heartbeats import Process
+from worker.studies.records import Image
+
+
+@pytest.fixture(autouse=True)
+def _person(auth):
+    """Somebody who may read."""
+    auth.login(Role.VIEWER)
+
+
+def age_films(seconds: float) -> None:
+    """Make every film as old as this."""
+    moment = now() - timedelta(seconds=seconds)
+    with transaction() as session:
+        session.execute(update(Image).values(received_at=moment))
+        session.execute(update(Image).where(Image.finished_at.is_not(None)).values(finished_at=moment))
+
+
+def standstill() -> str | None:
+    """Return what is said of the queue now."""
+    with reading() as session:
+        return backlog(session).standstill()
+
+
+@pytest.mark.parametrize(
+    ("silent_seconds", "expected"),
+    [(0, Life.UP), (19, Life.UP), (21, Life.UNKNOWN), (59, Life.UNKNOWN), (61, Life.DOWN)],
+)
+def test_two_missed_heartbeats_make_a_process_unknown_and_six_down(database, silent_seconds, expected):
+    """At ten seconds a heartbeat."""
+    moment = now() - timedelta(seconds=silent_seconds)
+
+    assert expected == life(Process(name="w", kind="worker", started_at=moment, seen_at=moment))
+
+
+def test_the_page_shows_counts_reasons_and_processes(client, rows, scores):
+    """All of it without asking the broker."""
+    model = rows.model()
+    rows.study(scores(Pneumonia=0.9), model=model)
+    rows.study("blank", "blank", "corrupt")
+    rows.study(None)
+    rows.process(name="worker-7@reading-room")
+
+    text = client.get("/queue/").text
+
+    for part in ("Blank", "Corrupt", "worker-7@reading-room", "tensorflow cpu", "v3-0123456789ab"):
+        assert part in text
+    assert {"waiting": 1, "scoring": 0} == client.get("/queue/now").json["films"]
+
+
+def test_films_that_wait_without_a_worker_are_a_standstill(client, rows):
+    """Said at once, with the command that helps."""
+    rows.study(None, None)
+    rows.process(seen_seconds_ago=3600)
+
+    assert "2 films wait and no scoring worker is up. Start one with `thoraq worker`." == standstill()
+    assert "<code>thoraq worker</code>" in client.get("/queue/").text
+    assert "Work stands still." in client.get("/queue/now").json["parts"]["alert"]
+
+
+def test_films_that_wait_while_nothing_is_finished_are_a_standstill_although_workers_are_up(rows):
+    """A process that runs is not work that is done."""
+    rows.study(None)
+    rows.process()
+    age_films(125)
+
+    assert (
+        "1 film waits and none was finished for 2 min 5 s, though 1 worker is up. Look at the worker's log."
+        == standstill()
+    )
+
+
+def test_films_that_have_only_just_come_are_no_standstill(rows):
+    """A worker needs a moment."""
+    rows.study(None)
+    rows.process()
+
+    assert standstill() is None
+
+
+def test_a_queue_whose_films_get_finished_is_no_standstill_however_long(rows, scores):
+    """The oldest may be old."""
+    rows.study(None)
+    age_films(3600)
+    rows.study(scores(Pneumonia=0.9), model=rows.model())
+    rows.process()
+
+    assert standstill() is None
+
+
+def test_an_idle_system_is_no_standstill_but_a_missing_worker_is_said(client):
+    """Nothing waits; what is handed over now will."""
+    assert standstill() is None
+    assert "No scoring worker is up" in client.get("/queue/").text
+    assert "No process has reported yet" in client.get("/queue/").text

@@ -1,0 +1,99 @@
+"""How figures and moments are written."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dashboard import formatting as display
+from worker.database import now
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, f"0.0{SPACE}%"),
+        (0.0004, f"< 0.1{SPACE}%"),
+        (0.5, f"50.0{SPACE}%"),
+        (0.9995, f"> 99.9{SPACE}%"),
+        (1.0, f"100.0{SPACE}%"),
+        (None, display.UNDEFINED),
+    ],
+)
+def test_a_probability_is_never_rounded_to_nothing_or_to_certainty(value, text):
+    """99.95 % is not 100 %."""
+    assert text == display.percent(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.76923, "0.7692"),
+        (0.00001, "< 0.0001"),
+        (0.0, "0.0000"),
+        (819, "819"),
+        (167750, "167\N{NARROW NO-BREAK SPACE}750"),
+    ],
+)
+def test_a_figure_has_four_digits_and_a_count_has_groups(value, text):
+    """As the report prints them."""
+    assert text == display.figure(value)
+
+
+@pytest.mark.parametrize("value", [None, True, "x", [1]])
+def test_what_is_no_number_is_undefined(value):
+    """An em dash."""
+    assert display.UNDEFINED == display.figure(value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (125, "2 min 5 s"),
+        (3599, "59 min"),
+        (3660, "1 h 1 min"),
+        (172800, "2 d"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(seconds, text):
+    """And no more."""
+    assert text == display.duration(seconds)
+
+
+def test_a_moment_is_utc_with_its_offset_for_people_and_machines():
+    """ISO 8601 in the attribute."""
+    html = display.moment(datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC))
+
+    assert html.startswith('<time datetime="2026-11-23T04:05:06+00:00" title="2026-11-23 04:05:06 +00:00">')
+    assert "2026-11-23 04:05</time>" in html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1, "just now"), (42, "42 s ago"), (125, "2 min ago"), (90000, "1 d ago")]
+)
+def test_an_age_has_one_unit(seconds, text):
+    """Enough to know whether it is fresh."""
+    assert text == display.age(now() - timedelta(seconds=seconds + 0.2))
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"), [(1, "film", "1 film"), (2, "film", "2 films"), (2, "study", "2 studies")]
+)
+def test_a_noun_follows_its_number(number, noun, text):
+    """In the plural where it is one."""
+    assert text == display.plural(number, noun)
+
+
+def test_commands_are_marked_and_the_rest_is_escaped():
+    """Text from elsewhere stays text."""
+    assert "&lt;b&gt; <code>thoraq worker</code>" == str(display.commands("<b> `thoraq worker`"))
+
+
+def test_a_stored_moment_without_a_zone_is_utc():
+    """Old cards have none."""
+    assert datetime(2026, 11, 23, tzinfo=UTC) == display.parsed("2026-11-23T00:00:00")
+    assert display.parsed(None) is None

@@ -1,0 +1,184 @@
+"""What is read from folders, and what is refused."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_training.data.class_folders import DatasetError
+from model_training.data.dataset import read
+from model_training.data.films import read_labelled
+from worker.decoding import decode, resize
+
+SIZE = (64, 64)
+
+
+def write_manifest(folder, rows):
+    """Write a manifest with the columns that are used."""
+    lines = ["file,patient_id,patient_known", *(",".join(row) for row in rows)]
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_training_set_is_read_whole(drawn):
+    """Every film, with its class and its name."""
+    told = []
+
+    data = read(drawn, SIZE, lambda done, total: told.append((done, total)))
+
+    assert ("Left", "Right") == data.classes
+    assert {"Left": 12, "Right": 12} == data.counts["train"]
+    assert {"Left": 4, "Right": 4} == data.counts["test"]
+    assert "films" == data.kind
+    assert [(done, 40) for done in range(1, 41)] == told
+    assert "train/Left/01.png" == data.splits["train"].names[0]
+    assert (24, 64, 64) == data.splits["train"].pixels.shape
+
+
+def test_a_film_is_read_as_the_worker_reads_it(drawn):
+    """The same decoder and the same resizing: no skew between training and scoring."""
+    path = drawn / "test" / "Left" / "deep.png"
+    slopes = (
+        np.linspace(0, 3000, 96)[:, None]
+        + np.linspace(0, 1000, 128)
+        + np.random.default_rng(1).uniform(0, 90, (96, 128))
+    )
+    Image.fromarray(slopes.astype(np.uint16)).save(path)
+
+    films = read(drawn, (48, 40)).splits["test"]
+
+    expected = resize(decode(path.read_bytes()), (48, 40))
+    assert np.array_equal(expected, films.pixels[films.names.index("test/Left/deep.png")])
+
+
+def test_a_folder_may_say_that_its_films_are_drawn(drawn):
+    """Phantoms are never taken for patients."""
+    (drawn / "KIND").write_text("phantoms\n")
+
+    assert "phantoms" == read(drawn, SIZE).kind
+
+
+def test_unreadable_files_are_named_and_left_out(drawn):
+    """Never silently: the name and the reason stay."""
+    (drawn / "train" / "Left" / "note.png").write_text("no image")
+    (drawn / "train" / "Left" / ".DS_Store").write_text("not even looked at")
+
+    data = read(drawn, SIZE)
+
+    assert [("train/Left/note.png", "unsupported_format")] == [(entry.name, entry.reason) for entry in data.left_out]
+    assert 24 == len(data.splits["train"])
+
+
+def test_a_missing_split_is_refused(drawn):
+    """Without a test split there is nothing to report."""
+    shutil.rmtree(drawn / "test")
+
+    with pytest.raises(DatasetError, match="no folder test"):
+        read(drawn, SIZE)
+
+
+def test_a_class_that_a_split_lacks_is_refused(drawn):
+    """A class without a test film would have no figure."""
+    shutil.rmtree(drawn / "validation" / "Right")
+
+    with pytest.raises(DatasetError, match="validation has no readable film of Right"):
+        read(drawn, SIZE)
+
+
+def test_a_class_that_training_lacks_is_refused(drawn):
+    """The network could never name it."""
+    shutil.copytree(drawn / "test" / "Left", drawn / "test" / "Middle")
+
+    with pytest.raises(DatasetError, match="Middle"):
+        read(drawn, SIZE)
+
+
+@pytest.mark.parametrize("place", ["test/Left", "train/Right"])
+def test_one_film_in_two_splits_or_classes_is_refused_by_name(drawn, place):
+    """The first leaks, the second contradicts."""
+    shutil.copy(drawn / "train" / "Left" / "01.png", drawn / place / "copy.png")
+
+    with pytest.raises(DatasetError, match=rf"{place}/copy.png.*train/Left/01.png|train/Left/01.png.*{place}/copy.png"):
+        read(drawn, SIZE)
+
+
+def test_a_known_patient_in_two_splits_is_refused(drawn):
+    """The manifest tells whose film it is; the message names films, never the patient."""
+    write_manifest(drawn, [("train/Left/01.png", "p1", "yes"), ("test/Left/01.png", "p1", "yes")])
+
+    with pytest.raises(DatasetError, match=r"test/Left/01.png and train/Left/01.png") as refusal:
+        read(drawn, SIZE)
+
+    assert "p1" not in str(refusal.value)
+
+
+def test_a_number_for_an_unknown_patient_may_recur(drawn):
+    """It groups look-alikes and names nobody."""
+    write_manifest(drawn, [("train/Left/01.png", "u1", "no"), ("test/Left/01.png", "u1", "no")])
+
+    assert 40 == sum(map(len, read(drawn, SIZE).splits.values()))
+
+
+def test_the_fingerprint_follows_content_and_place_and_nothing_else(drawn):
+    """A renamed file is the same film; a film in another split is another data set."""
+    before = read(drawn, SIZE).fingerprint
+
+    (drawn / "train" / "Left" / "01.png").rename(drawn / "train" / "Left" / "renamed.png")
+    assert before == read(drawn, SIZE).fingerprint
+
+    (drawn / "train" / "Left" / "renamed.png").rename(drawn / "test" / "Left" / "moved.png")
+    assert before != read(drawn, SIZE).fingerprint
+
+
+def test_an_evaluation_takes_the_test_split_where_there_is_one(drawn):
+    """The other splits were learned from."""
+    films = read_labelled(drawn, ("Left", "Right"), SIZE)
+
+    assert 8 == len(films)
+    assert all(name.startswith("test/") for name in films.names)
+
+
+def test_an_evaluation_takes_plain_class_folders_and_fewer_classes(drawn):
+    """The labels count in the model's classes, not in the folder's."""
+    shutil.rmtree(drawn / "test" / "Left")
+
+    films = read_labelled(drawn / "test", ("Before", "Left", "Right"), SIZE)
+
+    assert {2} == set(films.labels.tolist())
+
+
+def test_an_evaluation_lists_what_is_no_film_and_leaves_nothing_behind(drawn, data_dir):
+    """The films after it keep their place, and no copy of them stays on the disk."""
+    whole = read_labelled(drawn, ("Left", "Right"), SIZE)
+    (drawn / "test" / "Left" / "02.png").write_text("no image")
+    (drawn / "test" / "Left" / "03.png").unlink()
+
+    films = read_labelled(drawn, ("Left", "Right"), SIZE)
+
+    kept = [index for index, name in enumerate(whole.names) if name != "test/Left/03.png"]
+    assert [("test/Left/02.png", "unsupported_format")] == [(entry.name, entry.reason) for entry in films.left_out]
+    assert np.array_equal(whole.pixels[kept], films.pixels)
+    assert [whole.names[index] for index in kept] == list(films.names)
+    assert not data_dir.exists()
+
+
+def test_an_evaluation_refuses_a_class_that_the_model_does_not_know(drawn):
+    """Leaving the films out would flatter."""
+    with pytest.raises(DatasetError, match="Right"):
+        read_labelled(drawn, ("Left", "Middle"), SIZE)
+
+
+def test_an_evaluation_refuses_a_folder_without_films(tmp_path):
+    """There is nothing to evaluate."""
+    with pytest.raises(DatasetError, match="no readable film"):
+        read_labelled(tmp_path, ("Left", "Right"), SIZE)
+
+
+def test_a_data_set_is_a_value(drawn):
+    """It can be changed by copying only."""
+    data = read(drawn, SIZE)
+
+    assert "phantoms" == replace(data, kind="phantoms").kind
+    with pytest.raises(AttributeError):
+        data.kind = "phantoms"

@@ -1,0 +1,327 @@
+"""The forms in which a training set may come, and what is said of those that are none."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from model_training.commands.train import train
+from model_training.data.class_folders import DatasetError
+from model_training.data.dataset import SPLITS, read, write_manifest
+
+SIZE = (64, 64)
+COLUMNS = ("file", "class", "split", "patient_id", "patient_known", "group_id")
+
+
+def write_table(path, rows, columns=COLUMNS):
+    """Write rows, which may be shorter than the columns, as CSV."""
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+@pytest.fixture
+def unsplit(drawn):
+    """Forty films of two classes in class folders without splits."""
+    folder = drawn.parent / "unsplit"
+    for path in sorted(drawn.rglob("*.png")):
+        target = folder / path.parent.name / f"{path.parent.parent.name}-{path.name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return folder
+
+
+def names_of(folder):
+    """Return the films below a folder, by their names."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+
+
+def split_of(data):
+    """Return the split of each film."""
+    return {name: split for split, films in data.splits.items() for name in films.names}
+
+
+def test_class_folders_alone_are_shared_out(unsplit):
+    """Into 70, 15 and 15 of a hundred, each class alike; the data say so."""
+    data = read(unsplit, SIZE)
+
+    assert {"Left": 14, "Right": 14} == data.counts["train"]
+    assert {"Left": 3, "Right": 3} == data.counts["validation"] == data.counts["test"]
+    assert (0, 40) == (data.splitting.seed, data.splitting.groups)
+    assert {} == data.manifest
+    assert split_of(data) == split_of(read(unsplit, SIZE))
+    assert split_of(data) != split_of(read(unsplit, SIZE, split_seed=1))
+
+
+def test_pixels_names_and_labels_of_made_splits_belong_together(unsplit, drawn):
+    """The films lie elsewhere in the array than their files in the folder."""
+    whole, data = read(drawn, SIZE), read(unsplit, SIZE)
+
+    expected = {
+        digest: (films.pixels[index].tolist(), whole.classes[films.labels[index]])
+        for films in whole.splits.values()
+        for index, digest in enumerate(films.sha256)
+    }
+    found = {
+        digest: (films.pixels[index].tolist(), data.classes[films.labels[index]])
+        for films in data.splits.values()
+        for index, digest in enumerate(films.sha256)
+    }
+    assert expected == found
+
+
+def test_a_manifest_keeps_patients_and_groups_together(unsplit):
+    """Over both: a group of look-alikes may join two patients."""
+    names = names_of(unsplit)
+    rows = [
+        (name, name.split("/")[0], "", f"p{index // 4}", "yes", "g" if index in {0, 20} else "")
+        for index, name in enumerate(names)
+    ]
+    write_table(unsplit / "manifest.csv", rows)
+
+    data = read(unsplit, SIZE)
+
+    split = split_of(data)
+    assert 9 == data.splitting.groups
+    assert all(len({split[name] for name in names[start : start + 4]}) == 1 for start in range(0, 40, 4))
+    assert split[names[0]] == split[names[20]]
+    assert rows[0][3] == data.manifest[names[0]]["patient_id"]
+
+
+def test_a_manifest_alone_names_the_films_and_their_splits(drawn, tmp_path):
+    """The same set as that of the folders, to the fingerprint; the file's own name is free."""
+    folders = read(drawn, SIZE)
+    rows = [(name, name.split("/")[1], name.split("/")[0]) for name in names_of(drawn)]
+    path = write_table(drawn / "mine.csv", reversed(rows))
+
+    data = read(path, SIZE)
+
+    assert folders.fingerprint == data.fingerprint
+    assert folders.splits["test"].names == data.splits["test"].names
+    assert data.splitting is None
+
+
+def test_made_splits_can_be_written_and_read_again(unsplit):
+    """The table repeats them, with all that the first one told."""
+    rows = [(name, name.split("/")[0], "", f"p{index // 3}") for index, name in enumerate(names_of(unsplit))]
+    write_table(unsplit / "manifest.csv", rows)
+    made = read(unsplit, SIZE, split_seed=7)
+
+    write_manifest(made, unsplit / "splits.csv")
+    again = read(unsplit / "splits.csv", SIZE)
+
+    assert made.fingerprint == again.fingerprint
+    assert split_of(made) == split_of(again)
+    assert {name: row["patient_id"] for name, row in made.manifest.items()} == {
+        name: row["patient_id"] for name, row in again.manifest.items()
+    }
+
+
+def test_files_of_unsplit_data_that_are_no_films_are_listed(unsplit):
+    """They lie in no split, and are told all the same."""
+    (unsplit / "Left" / "note.png").write_text("no image")
+    (unsplit / "Left" / "nothing.png").touch()
+    shutil.copy(unsplit / "Left" / "train-01.png", unsplit / "Left" / "zwin.png")
+
+    data = read(unsplit, SIZE)
+
+    assert {("Left/note.png", "unsupported_format"), ("Left/nothing.png", "empty"), ("Left/zwin.png", "duplicate")} == {
+        (entry.name, entry.reason) for entry in data.left_out
+    }
+    assert 40 == sum(map(len, data.splits.values()))
+
+
+def test_what_ties_a_copy_ties_the_film_that_stands_for_it(unsplit):
+    """Two patients of one content: all their films stay together."""
+    shutil.copy(unsplit / "Left" / "train-01.png", unsplit / "Left" / "zwin.png")
+    names = names_of(unsplit)
+    patients = dict.fromkeys(names, "")
+    patients |= {"Left/train-01.png": "p1", "Left/train-03.png": "p1", "Left/zwin.png": "p2", "Left/test-01.png": "p2"}
+    write_table(unsplit / "manifest.csv", [(name, name.split("/")[0], "", patients[name]) for name in names])
+
+    split = split_of(read(unsplit, SIZE))
+
+    assert 1 == len({split[name] for name in ("Left/train-01.png", "Left/train-03.png", "Left/test-01.png")})
+
+
+def test_what_is_no_film_is_listed_with_its_reason(drawn):
+    """Folders, links into nothing and round in a circle, odd names, what lies beside the classes, copies."""
+    left = drawn / "train" / "Left"
+    (left / "deeper").mkdir()
+    (left / "circle.png").symlink_to("circle.png")
+    (left / "upward").symlink_to("..")
+    (left / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(left / "pipe.png")
+    (left / "empty.png").touch()
+    shutil.copy(left / "01.png", os.fsencode(left) + b"/\xff.png")
+    shutil.copy(left / "01.png", left / "copy.png")
+    (drawn / "train" / "film.png").touch()
+
+    data = read(drawn, SIZE)
+
+    assert {
+        "train/Left/deeper": "not_readable",
+        "train/Left/circle.png": "not_readable",
+        "train/Left/upward": "not_readable",
+        "train/Left/gone.png": "not_readable",
+        "train/Left/pipe.png": "not_readable",
+        "train/Left/empty.png": "empty",
+        "train/Left/\\xff.png": "name_not_utf8",
+        "train/Left/copy.png": "duplicate",
+        "train/film.png": "no_class",
+    } == {entry.name: entry.reason for entry in data.left_out}
+    assert 24 == len(data.splits["train"])
+    assert data.left_out == data.splits["train"].left_out
+
+
+def unlisted(folder):
+    """A class in test that nobody can list."""
+    shutil.rmtree(folder / "test" / "Left")
+    (folder / "test" / "Left").symlink_to("Left")
+
+
+def file_for_class(folder):
+    """A file where a class folder is due."""
+    shutil.rmtree(folder / "validation" / "Right")
+    (folder / "validation" / "Right").write_text("films follow")
+
+
+def emptied(folder):
+    """A split that is there, without anything in it."""
+    shutil.rmtree(folder / "test")
+    (folder / "test").mkdir()
+
+
+def five_twins(folder):
+    """Five films of train in test, too."""
+    for path in sorted((folder / "train" / "Left").iterdir())[:5]:
+        shutil.copy(path, folder / "test" / "Left" / f"twin-{path.name}")
+
+
+def odd_class(folder):
+    """A class whose name is no text."""
+    Path(os.fsdecode(os.fsencode(folder / "train") + b"/\xff")).mkdir()
+
+
+def no_films(folder):
+    """A class whose only files are none."""
+    for path in (folder / "test" / "Left").iterdir():
+        path.write_text("no film")
+
+
+def one_class(folder):
+    """Nothing to tell apart."""
+    for split in SPLITS:
+        shutil.rmtree(folder / split / "Left")
+
+
+def tabled(*rows, columns=COLUMNS):
+    """Return what turns a folder into films with a manifest of these rows and no split folders."""
+
+    def spoil(folder):
+        (folder / "films").mkdir()
+        for split in SPLITS:
+            (folder / split).rename(folder / "films" / split)
+        write_table(folder / "manifest.csv", rows, columns)
+
+    return spoil
+
+
+def beside(*rows, columns=COLUMNS):
+    """Return what puts a manifest of these rows beside the split folders."""
+    return lambda folder: write_table(folder / "manifest.csv", rows, columns)
+
+
+LEFT, RIGHT = "films/train/Left/01.png", "films/train/Right/00.png"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (unlisted, "Left is no folder, though a class has that name"),
+        (file_for_class, "Right is no folder, though a class has that name"),
+        (emptied, "test has no readable film of Left"),
+        (no_films, "test has no readable film of Left"),
+        (one_class, "train needs at least two class folders"),
+        (five_twins, "the same film lies in two splits or classes: test/Left/twin-01.png = train/Left/01.png; "),
+        (five_twins, "; and 2 others"),
+        (odd_class, r"a folder whose name is not UTF-8: \xff"),
+        (lambda folder: shutil.rmtree(folder / "train"), "has no folder train"),
+        (beside(("train/Left/01.png", "Right")), "01.png lies in Left, but manifest.csv says Right"),
+        (beside(("train/Left/01.png", "Left", "test")), "01.png lies in train, but manifest.csv says test"),
+        (beside(("train/Left/01.png",), ("train/Left/01.png",)), "line 3: train/Left/01.png has a row already"),
+        (beside(("",)), "line 2 names no file"),
+        (beside(("x",), columns=("name",)), "has no column file"),
+        (lambda folder: (folder / "manifest.csv").write_bytes(b"file\n\xff\n"), "is no CSV in UTF-8"),
+        (lambda folder: (folder / "manifest.csv").write_bytes(b"file\n" + b"x" * 200_000), "is no CSV in UTF-8"),
+        (lambda folder: (folder / "manifest.csv").touch(), "has no column file"),
+        (tabled((LEFT, "Left"), (RIGHT, "Left")), "needs films of at least two classes"),
+        (tabled((LEFT, "Left"), (RIGHT, "")), f"gives no class for {RIGHT}"),
+        (tabled((LEFT, "Left"), ("films/none.png", "Right")), "names files that are not there: films/none.png"),
+        (tabled(("films", "Left"), (RIGHT, "Right")), "names files that are not there: films"),
+        (tabled(("../drawn/x.png", "Left"), (RIGHT, "Right")), "does not lie below the manifest's folder"),
+        (tabled(("/etc/passwd", "Left"), (RIGHT, "Right")), "does not lie below the manifest's folder"),
+        (tabled((LEFT, "Left", "train"), (RIGHT, "Right", "dev")), "has the splits dev; there are train, validation"),
+        (tabled((LEFT, "Left", "train"), (RIGHT, "Right")), f"for some films and none for {RIGHT}"),
+        (tabled((LEFT, "Left", "train"), (RIGHT, "Right", "train")), "validation has no readable film of Left"),
+        (tabled((LEFT, "Left"), (RIGHT, "Right")), "Left has films of 1 patients; three splits need three at least"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_one_clear_line_of_the_command(database, drawn, tmp_path, spoil, complaint):
+    """Exit code 2, the sentence on stderr, no traceback, and nothing is left behind."""
+    spoil(drawn)
+
+    result = CliRunner().invoke(
+        train, ["--data", str(drawn), "--network", "phantom", "--epochs", "1", "--out", str(tmp_path / "out")]
+    )
+
+    assert 2 == result.exit_code, result.exception
+    assert complaint in " ".join(result.stderr.split("Error: ")[1].split())
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "folder"])
+def test_a_place_without_films_says_what_is_missing(tmp_path, name):
+    """A path that is not there, and a folder that is empty."""
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(DatasetError, match=r"neither a folder nor a manifest|no folder train, no class folders and no"):
+        read(tmp_path / name, SIZE)
+
+
+def test_a_table_of_a_spreadsheet_is_read(drawn):
+    """With the mark that it puts at the beginning, blanks around values, and short rows."""
+    (drawn / "manifest.csv").write_text("file,patient_id\n train/Left/01.png , p1 \ntrain/Left/03.png\n", "utf-8-sig")
+
+    data = read(drawn, SIZE)
+
+    assert "p1" == data.manifest["train/Left/01.png"]["patient_id"]
+    assert "" == data.manifest["train/Left/03.png"]["patient_id"]
+
+
+@pytest.mark.parametrize(("known", "refused"), [("yes", True), ("True", True), ("", True), ("No", False), ("0", False)])
+def test_a_patient_counts_as_known_unless_the_table_denies_it(drawn, known, refused):
+    """A word that we do not know must not hide a leak."""
+    write_table(
+        drawn / "manifest.csv",
+        [(name, "", "", "p1", known) for name in ("train/Left/01.png", "test/Left/01.png")],
+    )
+
+    if refused:
+        with pytest.raises(DatasetError, match="one patient"):
+            read(drawn, SIZE)
+    else:
+        assert 40 == sum(map(len, read(drawn, SIZE).splits.values()))
+
+
+def test_the_films_of_the_six_classes_are_read_as_before(real_films):
+    """The counts of the README beside them, and the fingerprint that results were recorded under."""
+    data = read(real_films, SIZE)
+
+    assert [3378, 621, 810] == [len(data.splits[split]) for split in SPLITS]
+    assert () == data.left_out
+    assert "2de177b8500a5b31cabe5bb6d6f54b732608418ef8c4d2c1751a9070758ab60d" == data.fingerprint

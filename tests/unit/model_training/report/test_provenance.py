@@ -1,0 +1,45 @@
+"""Where a run came from."""
+
+import subprocess
+
+import pytest
+
+from model_training.report import provenance
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder that the package believes to be its checkout."""
+    monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
+    return tmp_path
+
+
+def git(folder, *arguments):
+    subprocess.run(
+        ["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True, capture_output=True
+    )
+
+
+def test_outside_a_checkout_there_is_no_commit(checkout):
+    """An installed package has none; the folder around it may be somebody else's."""
+    assert provenance.commit() is None
+
+
+def test_a_changed_file_makes_the_commit_dirty(checkout):
+    """The commit alone would not bring the run back."""
+    git(checkout, "init")
+    (checkout / "file").write_text("a")
+    git(checkout, "add", "file")
+    git(checkout, "commit", "-m", "first")
+    clean = provenance.commit()
+    (checkout / "file").write_text("b")
+
+    assert 40 == len(clean)
+    assert f"{clean}-dirty" == provenance.commit()
+
+
+def test_a_checkout_without_a_commit_has_none(checkout):
+    """Git fails; the run does not."""
+    (checkout / ".git").mkdir()
+
+    assert provenance.commit() is None

@@ -1,0 +1,213 @@
+"""Training on films that any network can learn."""
+
+import os
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model_training.data.dataset import read
+from model_training.networks.catalogue import NETWORKS
+from model_training.training import checkpoint, optimization
+from model_training.training import fit as training
+from model_training.training.predictions import ask
+
+PHANTOM = NETWORKS["phantom"]
+
+
+@pytest.fixture(scope="module")
+def data(shared_data):
+    """The drawn films."""
+    return read(shared_data, PHANTOM.input_size)
+
+
+@pytest.fixture(scope="module")
+def fitted(data, watcher):
+    """A network that was trained on them."""
+    return training.fit(PHANTOM, data, replace(PHANTOM.knobs, epochs=8, seed=7), watcher)
+
+
+def test_it_learns_what_can_be_learned(fitted, data):
+    """Bright left and bright right are told apart on films that were not trained on."""
+    test = data.splits["test"]
+
+    answers = ask(fitted.network, test, batch_size=3).probabilities
+
+    assert test.labels.tolist() == answers.argmax(axis=1).tolist()
+
+
+def test_a_mirror_image_is_not_taken_for_the_same(fitted, data):
+    """The augmentation keeps left and right apart: the side on which the heart lies matters."""
+    test = data.splits["test"]
+
+    answers = ask(fitted.network, replace(test, pixels=test.pixels[:, :, ::-1]), 8).probabilities
+
+    assert (1 - test.labels).tolist() == answers.argmax(axis=1).tolist()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, watcher):
+    """A run can be repeated on the same machine."""
+    knobs = replace(PHANTOM.knobs, epochs=2, seed=11)
+
+    first, again, other = (
+        training.fit(PHANTOM, data, replace(knobs, seed=seed), watcher).network.get_weights() for seed in (11, 11, 12)
+    )
+
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_the_weights_of_the_best_epoch_on_validation_are_kept(fitted, data):
+    """The last epoch has no privilege, and the kept network gives the kept loss."""
+    losses = [entry["val_calibrated_loss"] for entry in fitted.history]
+    kept = fitted.history[fitted.kept_epoch - 1]
+    validation = data.splits["validation"]
+
+    answers = ask(fitted.network, validation, batch_size=8).probabilities
+
+    right = answers[np.arange(len(validation)), validation.labels]
+    assert list(range(1, 9)) == [entry["epoch"] for entry in fitted.history]
+    assert losses.index(min(losses)) + 1 == fitted.kept_epoch
+    assert kept["val_loss"] == pytest.approx(-np.log(right).mean(), abs=1e-4)
+    assert kept["val_accuracy"] == pytest.approx((answers.argmax(axis=1) == validation.labels).mean())
+
+
+def test_a_training_that_diverged_says_so(data, watcher):
+    """A loss that is no number chooses nothing."""
+    knobs = replace(PHANTOM.knobs, epochs=2, optimizer="sgd", learning_rate=1e38)
+
+    with pytest.raises(FloatingPointError, match="diverged"):
+        training.fit(PHANTOM, data, knobs, watcher)
+
+
+class Killed(BaseException):
+    """The end of a process, as far as a test can bear it."""
+
+
+class Killer:
+    """A progress that ends the run after an epoch."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.told = after, []
+
+    def on_film(self, done, total):
+        """Go on."""
+
+    def on_step(self):
+        """Go on."""
+
+    def on_epoch(self, done, planned, logs):
+        self.told.append(done)
+        if done > self.after:
+            raise Killed
+
+
+AVERAGED = {"average_momentum": 0.9, "optimizer": "adamw", "schedule": "cosine", "weight_decay": 0.001}
+
+
+@pytest.mark.parametrize("changes", [{}, AVERAGED])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(data, watcher, tmp_path, changes):
+    """Weights, curves and the kept epoch are those of a run that was left alone."""
+    knobs, path = replace(PHANTOM.knobs, epochs=4, seed=3, **changes), tmp_path / "state.npz"
+    with pytest.raises(Killed):
+        training.fit(PHANTOM, data, knobs, Killer(after=2), path)
+    second = Killer(after=9)
+
+    resumed = training.fit(PHANTOM, data, knobs, second, path)
+    whole = training.fit(PHANTOM, data, knobs, watcher)
+
+    assert [2, 3, 4] == second.told
+    assert whole.history == resumed.history
+    assert whole.kept_epoch == resumed.kept_epoch
+    for a, b in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_damaged_state_is_no_state(data, watcher, tmp_path):
+    """The run begins anew; half a file decides nothing."""
+    knobs, path = replace(PHANTOM.knobs, epochs=1), tmp_path / "state.npz"
+    path.write_bytes(b"PK half a file")
+
+    assert 1 == len(training.fit(PHANTOM, data, knobs, watcher, path).history)
+
+
+def test_a_state_that_nobody_took_up_is_forgotten(tmp_path):
+    """A killed run of weeks ago holds its disk no longer; a fresh one stays."""
+    for name, age_seconds in (("old.npz", checkpoint.KEPT_SECONDS + 60), ("new.npz", 60)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age_seconds,) * 2)
+
+    checkpoint.forget_old(tmp_path)
+
+    assert ["new.npz"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_it_stops_when_validation_gets_no_better(data, watcher):
+    """A rate of nothing gives the same loss in every epoch: the first is the best, and patience ends."""
+    knobs = replace(PHANTOM.knobs, epochs=9, learning_rate=0.0, patience=2)
+
+    fitted = training.fit(PHANTOM, data, knobs, watcher)
+
+    assert 3 == len(fitted.history)
+    assert 1 == fitted.kept_epoch
+
+
+def test_the_cosine_warms_up_and_ends_near_nothing(data, watcher):
+    """The curve of the rate is recorded with the others."""
+    knobs = replace(PHANTOM.knobs, epochs=5, learning_rate=0.01, schedule="cosine")
+
+    rates = [entry["learning_rate"] for entry in training.fit(PHANTOM, data, knobs, watcher).history]
+
+    assert max(rates) <= 0.01
+    assert rates[0] > rates[-1]
+    assert rates[-1] == pytest.approx(0.0001, rel=0.2)
+
+
+def test_mixed_precision_gives_a_network_that_computes_in_float32(data, watcher):
+    """What is published runs on any device."""
+    knobs = replace(PHANTOM.knobs, epochs=1, precision="mixed_bfloat16")
+
+    network = training.fit(PHANTOM, data, knobs, watcher).network
+
+    assert {"float32"} == {layer.compute_dtype for layer in network.layers if layer.name != "films"}
+    assert "float32" == training.backend.keras().config.dtype_policy().name
+
+
+def test_further_findings_are_learned_where_they_are_stated(data, watcher):
+    """The second head changes the features; the published network has one head."""
+    films = data.splits["train"]
+    manifest = {
+        name: {"original_labels": "Effusion" if label else "No Finding"}
+        for name, label in zip(films.names * 2, films.labels.tolist() * 2, strict=True)
+    }
+    many = replace(
+        films, names=films.names * 2, labels=np.tile(films.labels, 2), pixels=np.tile(films.pixels, (2, 1, 1))
+    )
+    told = replace(data, splits={**data.splits, "train": many}, manifest=manifest)
+    knobs = replace(PHANTOM.knobs, epochs=2, seed=1, further_findings_weight=1.0)
+
+    with_both = training.fit(PHANTOM, told, knobs, watcher)
+    with_one = training.fit(PHANTOM, told, replace(knobs, further_findings_weight=0.0), watcher)
+
+    assert len(with_one.network.outputs) == len(with_both.network.outputs) == 1
+    assert with_both.history[0].keys() == with_one.history[0].keys()
+    assert with_both.history != with_one.history
+
+
+def test_a_finding_that_is_not_known_costs_nothing():
+    """Only what the data state is learned."""
+    targets = np.array([[1, 0, -1], [-1, -1, -1]], np.float32)
+    probabilities = np.array([[0.5, 0.5, 0.001], [0.9, 0.9, 0.9]], np.float32)
+
+    loss = np.asarray(
+        optimization.known_crossentropy(training.backend.keras().ops.convert_to_tensor(targets), probabilities)
+    )
+
+    assert loss == pytest.approx([np.log(2), 0])
+
+
+@pytest.mark.parametrize(("power", "expected"), [(1.0, [2 / 3, 2 / 3, 2 / 3, 2]), (0.0, [1, 1, 1, 1])])
+def test_weights_make_classes_count_alike_or_films(power, expected):
+    """Three films of one class weigh as much as one of the other."""
+    assert expected == pytest.approx(training.sample_weights(np.array([0, 0, 0, 1]), power))

@@ -1,0 +1,87 @@
+"""Every file of the shared folders of DICOM and awkward files has the outcome that its manifest expects."""
+
+import csv
+import json
+import os
+import threading
+
+import psutil
+import pytest
+from click.testing import CliRunner
+from deployment import CXR6
+
+from worker import cli
+from worker.decoding import decode
+from worker.errors import RejectedImage
+from worker.models import directory as model_directory
+from worker.models.classifier import Classifier
+
+FOLDERS = ("dicom", "awkward")
+#: Where the manifest leaves it to us and we decide otherwise; docs/decisions/0020-films-and-formats.md says why.
+DECIDED = {"dicom/broken_png_named_dcm.dcm": "scorable"}
+MEMORY_GROWTH_BYTES = 300 * 2**20
+SAMPLING_SECONDS = 0.005
+
+
+@pytest.fixture
+def shared():
+    """Return the folder above; absent on most machines, never in CI."""
+    folder = CXR6.parent
+    if not all((folder / name / "manifest.csv").is_file() for name in FOLDERS):
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have {folder}")
+        pytest.skip("the shared files are not on this machine")
+    return folder
+
+
+def expectations(shared):
+    found = {}
+    for folder in FOLDERS:
+        with (shared / folder / "manifest.csv").open(encoding="utf-8") as file:
+            found |= {f"{folder}/{row['file']}": row["expected"] for row in csv.DictReader(file)}
+    return found | DECIDED
+
+
+def test_every_shared_file_has_the_outcome_that_is_expected(shared, data_dir):
+    """`thoraq score` of both folders, with the model for real films."""
+    files = expectations(shared)
+    arguments = [
+        "score",
+        *(str(shared / name) for name in files),
+        "--model",
+        str(model_directory.SHIPPED_FILMS),
+        "--json",
+    ]
+
+    told = json.loads(CliRunner().invoke(cli.InstalledCommands(), arguments).stdout)
+
+    outcomes = {"scored": "scorable", "rejected": "reject"}
+    found = {str(row["file"]).removeprefix(f"{shared}/"): (outcomes[row["outcome"]], row["reason"]) for row in told}
+    wrong = {name: found[name] for name, expected in files.items() if found[name][0] != expected}
+    assert {} == wrong
+    assert len(files) > 100
+
+
+def test_reading_them_all_takes_little_memory(shared):
+    """At most 300 MB above what the process had with its network loaded."""
+    classifier, process = Classifier.load(model_directory.SHIPPED_PAPER), psutil.Process()
+    done, peak = threading.Event(), [0]
+
+    def watch():
+        while not done.wait(SAMPLING_SECONDS):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    idle = process.memory_info().rss
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for name in expectations(shared):
+        try:
+            classifier.prepare(decode((shared / name).read_bytes()))
+        except RejectedImage:
+            continue
+    done.set()
+    watcher.join()
+
+    print(f"{(peak[0] - idle) / 2**20:.0f} MB above {idle / 2**20:.0f} MB")  # noqa: T201 - shown when it fails
+    assert peak[0] - idle < MEMORY_GROWTH_BYTES
+    assert peak[0] > 0

@@ -1,0 +1,91 @@
+"""The archive and the named roots."""
+
+import os
+
+import pytest
+
+from worker.errors import Reason, RejectedImage, TryAgainLater
+from worker.films import archive
+
+
+@pytest.fixture
+def roots(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "film.png").write_bytes(b"film")
+    (tmp_path / "secret.txt").write_bytes(b"secret")
+    return {"images": tmp_path / "images"}
+
+
+def read(roots, path, root="images", max_bytes=100):
+    return archive.read(root, path, roots, max_bytes)
+
+
+def test_a_file_below_its_root_is_read(roots):
+    """The plain case."""
+    assert read(roots, "film.png") == b"film"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../secret.txt", "/etc/passwd", "a/../../secret.txt", "", "film.png\0.txt", "..\\secret.txt", "x" * 2000, ".."],
+)
+def test_no_reference_leaves_its_root(roots, path):
+    """Traversal, absolute paths and odd characters are refused before the disk is asked."""
+    with pytest.raises(RejectedImage) as rejected:
+        read(roots, path)
+
+    assert Reason.OUTSIDE_ROOT == rejected.value.reason
+
+
+def test_a_link_out_of_the_root_is_refused(roots):
+    """A link may point about inside its root, not out of it."""
+    (roots["images"] / "out").symlink_to("../secret.txt")
+    (roots["images"] / "in").symlink_to("film.png")
+
+    with pytest.raises(RejectedImage) as rejected:
+        read(roots, "out")
+
+    assert Reason.OUTSIDE_ROOT == rejected.value.reason
+    assert read(roots, "in") == b"film"
+
+
+@pytest.mark.parametrize(
+    ("reason", "path"),
+    [(Reason.NOT_FOUND, "gone.png"), (Reason.NOT_FOUND, "film.png/x"), (Reason.NOT_READABLE, "pipe")],
+)
+def test_what_is_no_file_is_rejected(roots, reason, path):
+    """A pipe would hang whoever opened it."""
+    os.mkfifo(roots["images"] / "pipe")
+    (roots["images"] / "loop").symlink_to("loop")
+
+    with pytest.raises(RejectedImage) as rejected:
+        read(roots, path)
+
+    assert reason == rejected.value.reason
+
+
+def test_size_is_checked_before_reading(roots):
+    """A file over the limit is not read into memory."""
+    with pytest.raises(RejectedImage) as rejected:
+        read(roots, "film.png", max_bytes=3)
+
+    assert Reason.TOO_MANY_BYTES == rejected.value.reason
+
+
+def test_a_root_that_is_not_mounted_is_trouble_outside(roots, tmp_path):
+    """The film is not to blame for a missing mount."""
+    (tmp_path / "mount-point").mkdir()
+
+    with pytest.raises(TryAgainLater):
+        read({"images": tmp_path / "unmounted"}, "film.png")
+    with pytest.raises(TryAgainLater, match="is it mounted"):
+        read({"images": tmp_path / "mount-point"}, "film.png")
+
+
+def test_equal_bytes_are_stored_once(tmp_path):
+    """The archive is addressed by content and leaves no temporary files."""
+    first = archive.put(b"film", tmp_path)
+    second = archive.put(b"film", tmp_path)
+
+    assert first == second
+    assert [tmp_path / first[0]] == [path for path in tmp_path.rglob("*") if path.is_file()]

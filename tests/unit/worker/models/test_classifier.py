@@ -1,0 +1,78 @@
+"""A network that meets a device with too little memory."""
+
+import numpy as np
+import pytest
+
+from worker.models import directory as model_directory
+from worker.models.backend import gradient, keras, memory_errors
+from worker.models.classifier import Classifier
+
+
+class SmallDevice:
+    """A network on a device whose memory holds so many films at once, and what it was asked for."""
+
+    def __init__(self, network, films: int) -> None:
+        self.network, self.films, self.asked = network, films, []
+
+    def predict_on_batch(self, batch):
+        self.asked.append(len(batch))
+        if len(batch) > self.films:
+            (error,) = memory_errors()
+            raise error(None, None, "OOM when allocating tensor")
+        return self.network.predict_on_batch(batch)
+
+
+@pytest.fixture
+def classifier():
+    return Classifier.load(model_directory.SHIPPED_PHANTOMS, batch_size=32)
+
+
+@pytest.fixture
+def films(classifier):
+    return np.random.default_rng(1).integers(0, 256, (40, *classifier.card.input_size), np.uint8)
+
+
+def test_a_batch_that_is_too_big_is_halved_until_it_fits_and_every_film_is_scored(classifier, films):
+    """In order, with the same probabilities, and the size that worked is remembered."""
+    expected = classifier.predict(films)
+    classifier._network = device = SmallDevice(classifier._network, 10)
+
+    found = classifier.predict(films)
+    first, device.asked = device.asked, []
+    classifier.predict(films)
+
+    assert np.allclose(expected, found, atol=1e-6)
+    assert [32, 16, 8] == first[:3]
+    assert {8} == set(device.asked)
+
+
+def test_a_device_too_small_for_one_film_ends_the_process_and_not_the_queue(classifier, films):
+    """MemoryError is what the task answers by ending its child."""
+    classifier._network = SmallDevice(classifier._network, 0)
+
+    with pytest.raises(MemoryError, match="one film"):
+        classifier.predict(films)
+
+
+def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory(classifier, films):
+    """They are faults, and halving would hide them."""
+    with pytest.raises(ValueError, match="shape"):
+        classifier.predict(films[:, :10])
+
+
+def test_gradients_are_those_of_calculus():
+    """d(sum of squares)/dx is 2x."""
+    ops = keras().ops
+
+    found = gradient(lambda x: ops.sum(x * x), ops.convert_to_tensor([1.0, -2.0, 3.0]))
+
+    assert [2, -4, 6] == ops.convert_to_numpy(found).tolist()
+
+
+def test_float32_is_multiplied_as_float32_whatever_the_device():
+    """Rounded to TF32, a GPU's probabilities differ from the processor's by up to 0.003."""
+    import tensorflow as tf
+
+    keras()
+
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

@@ -1,0 +1,195 @@
+"""Heat maps: asked for once, drawn by a worker with the model that made the prediction, stored for later."""
+
+import hashlib
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from sqlalchemy import func, select, update
+
+from worker.database import now, reading, transaction
+from worker.films.phantoms import draw, save
+from worker.models import directory as model_directory
+from worker.models import registry
+from worker.scoring import heat_map_requests as explanations
+from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
+from worker.scoring.heat_maps import picture
+from worker.settings import settings
+from worker.studies.records import Image, Priority
+from worker.submissions import intake
+from worker.tasks import explainer
+
+
+@pytest.fixture
+def film(eager, phantom_model, tmp_path):
+    """A scored phantom with an effusion."""
+    save(draw("Effusions", 90_001), tmp_path / "film.png")
+    data = (tmp_path / "film.png").read_bytes()
+    intake.submit_files([("film", data)], source="test", request_id=None, priority=Priority.ROUTINE)
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def unanswered(monkeypatch):
+    """Bells ring where nobody is."""
+    monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: True)
+
+
+def row() -> HeatMap:
+    with reading() as session:
+        return session.scalars(select(HeatMap)).one()
+
+
+def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
+    """A small picture of grey and alpha, in the film's proportions, named by content, version and finding."""
+    explanations.ask(1, "Effusions")
+
+    assert HeatMapState.DONE == row().state
+    path = heat_map_path(settings().heat_maps_dir, film, phantom_model, "Effusions")
+    with Picture.open(path) as image:
+        assert ("LA", (256, 256)) == (image.mode, image.size)
+        grey, alpha = (np.asarray(band) for band in image.split())
+    assert (grey == alpha).all()
+    assert grey.max() > 200
+    assert path.stat().st_size < 100_000
+
+
+def test_asking_again_asks_for_nothing_new(film, monkeypatch):
+    """However many look at it, a film is explained once."""
+    explanations.ask(1, "Effusions")
+    monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: pytest.fail("there is a heat map already"))
+
+    again = explanations.ask(1, "Effusions")
+
+    assert HeatMapState.DONE == again.state
+    with reading() as session:
+        assert 1 == session.scalar(select(func.count()).select_from(HeatMap))
+
+
+@pytest.mark.parametrize(("image_id", "finding"), [(2, "Effusions"), (1, "Covid-19"), (1, "")])
+def test_what_no_model_said_of_no_film_is_not_explained(film, image_id, finding):
+    """No film, or no such finding: nothing is written."""
+    assert explanations.ask(image_id, finding) is None
+
+
+def test_a_film_that_waits_has_no_heat_map(eager):
+    """Without a prediction there is nothing to explain."""
+    intake.submit_files([("film", b"x")], source="test", request_id=None, priority=Priority.ROUTINE)
+
+    assert explanations.ask(1, "Effusions") is None
+
+
+def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(film, phantom_model):
+    """A promotion in between changes no explanation."""
+    with transaction() as session:
+        other = registry.import_model(session, model_directory.SHIPPED_PAPER, settings().models_dir)
+        registry.promote(session, other.version, by="test")
+
+    explanations.ask(1, "Opacity")
+
+    assert phantom_model == explainer()._classifier.card.version
+    assert HeatMapState.DONE == row().state
+
+
+def test_an_altered_model_explains_nothing_and_can_be_asked_again(film, phantom_model):
+    """The hash is checked before the file is loaded."""
+    path = settings().models_dir / phantom_model / model_directory.MODEL_FILE
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+
+    explanations.ask(1, "Effusions")
+    failed = row()
+    path.write_bytes(whole)
+    explanations.ask(1, "Effusions")
+
+    assert HeatMapState.FAILED == failed.state
+    assert "not the file that was published" in failed.detail
+    assert HeatMapState.DONE == row().state
+
+
+def test_a_film_that_is_another_one_by_now_is_not_explained(film):
+    """The heat map of another film would lie over this one's picture."""
+    path = settings().archive_dir / film[:2] / film
+    save(draw("Opacity", 5), path.with_suffix(".png"))
+    path.with_suffix(".png").replace(path)
+
+    explanations.ask(1, "Effusions")
+
+    why = "checksum_mismatch: the file is no longer the one that was scored"
+    assert (HeatMapState.FAILED, why) == (row().state, row().detail)
+
+
+def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, unanswered):
+    """A process that died gives it back after the lease; three deaths end it."""
+    explanations.ask(1, "Effusions")
+
+    for _ in range(explanations.MAX_ATTEMPTS):
+        assert "Effusions" == explanations.claim().finding
+        assert explanations.claim() is None
+        with transaction() as session:
+            assert not explanations.any_asked(session)
+            session.execute(update(HeatMap).values(lease_until=now() - timedelta(seconds=1)))
+            assert explanations.any_asked(session)
+
+    assert explanations.claim() is None
+    assert (HeatMapState.FAILED, True) == (row().state, "died 3 times" in row().detail)
+
+
+def test_a_bell_that_nobody_heard_is_rung_again_by_the_sweeper(film, monkeypatch):
+    """Like that of a film."""
+    from worker import sweeper
+
+    rung = []
+    monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: rung.append(1))
+    explanations.ask(1, "Effusions")
+    sweeper.sweep()
+    explainer().explain_asked()
+    sweeper.sweep()
+
+    assert 2 == len(rung)
+
+
+def test_the_picture_has_the_proportions_of_the_film():
+    """A tall film has a tall heat map, whatever the network's input."""
+    assert (128, 256) == picture(np.ones((12, 12), np.float32), (2000, 1000)).size
+
+
+def test_the_same_content_handed_over_twice_has_one_heat_map(film, tmp_path):
+    """It belongs to the prediction."""
+    data = (tmp_path / "film.png").read_bytes()
+    explanations.ask(1, "Effusions")
+    intake.submit_files([("again", data)], source="test", request_id=None, priority=Priority.ROUTINE)
+
+    with reading() as session:
+        assert 2 == session.scalar(select(func.count()).select_from(Image))
+        assert HeatMapState.DONE == explanations.find(session, 2, "Effusions").state
+
+
+def test_the_command_line_writes_a_heat_map(film, tmp_path):
+    """Asked for, drawn, copied out."""
+    from click.testing import CliRunner
+
+    from worker.commands.explain import explain
+
+    out = tmp_path / "heat.png"
+    done = CliRunner().invoke(explain, ["1", "--finding", "Effusions", "--out", str(out)])
+    unknown = CliRunner().invoke(explain, ["1", "--finding", "Gout", "--out", str(out)])
+
+    assert (0, 2) == (done.exit_code, unknown.exit_code)
+    with Picture.open(out) as image:
+        assert "LA" == image.mode
+
+
+def test_the_command_line_does_not_wait_for_ever(film, unanswered, tmp_path):
+    """No worker: one line, and the request stays."""
+    from click.testing import CliRunner
+
+    from worker.commands.explain import explain
+
+    arguments = ["1", "--finding", "Effusions", "--out", str(tmp_path / "heat.png"), "--wait-seconds", "0"]
+    done = CliRunner().invoke(explain, arguments)
+
+    assert 1 == done.exit_code
+    assert "no worker drew it" in done.output
+    assert HeatMapState.ASKED == row().state

@@ -1,0 +1,168 @@
+"""The main job in Celery's eager mode: a film handed over is scored when its bell is answered."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from sqlalchemy import select
+
+from worker.database import reading
+from worker.decoding import decode
+from worker.errors import ModelUnavailable
+from worker.films import archive
+from worker.films import decoder_pool as decoders
+from worker.films.phantoms import FINDINGS, draw
+from worker.films.preparation import Crashed
+from worker.models import directory as model_directory
+from worker.models.classifier import Classifier
+from worker.settings import settings
+from worker.studies import outcomes
+from worker.studies.ledger import PAUSE_SECONDS
+from worker.studies.records import Image, Priority
+from worker.submissions import intake
+from worker.tasks import receive, scorer
+
+
+def png(film) -> bytes:
+    buffer = io.BytesIO()
+    Picture.fromarray(film).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def submit(films):
+    acceptance = intake.submit_files(films, source="test", request_id=None, priority=Priority.ROUTINE)
+    with reading() as session:
+        return {row.reference: row for row in outcomes.outcomes(session, acceptance.submission_id)}
+
+
+def test_films_are_scored_when_the_bell_rings(eager, phantom_model):
+    """Every film has its probabilities, its model version and a preview; most findings are recognised."""
+    films = {f"{finding}/{seed}": png(draw(finding, seed + 90_000)) for finding in FINDINGS for seed in range(5)}
+
+    rows = submit(films.items())
+
+    assert {"scored"} == {row.outcome for row in rows.values()}
+    assert {phantom_model} == {row.model_version for row in rows.values()}
+    assert {"phantoms"} == {row.trained_on for row in rows.values()}
+    assert all(abs(1 - sum(row.probabilities.values())) < 1e-5 for row in rows.values())
+    assert sum(name.startswith(row.label) for name, row in rows.items()) >= 14
+    for data in films.values():
+        assert archive.preview_path(settings().previews_dir, hashlib.sha256(data).hexdigest()).is_file()
+
+
+def test_the_worker_says_what_the_classifier_says(eager, phantom_model):
+    """There is one decoder and one network, whoever asks, and in whatever batch."""
+    films = {str(seed): draw("Opacity", seed) for seed in range(40)}
+    classifier = Classifier.load(model_directory.SHIPPED_PHANTOMS)
+
+    rows = submit((name, png(film)) for name, film in films.items())
+
+    direct = classifier.predict(np.stack([classifier.prepare(decode(png(film))) for film in films.values()]))
+    for name, row in zip(films, direct, strict=True):
+        assert pytest.approx(row.tolist(), abs=1e-6) == [rows[name].probabilities[c] for c in classifier.card.classes]
+
+
+def test_one_bad_film_harms_no_other(eager, phantom_model):
+    """The good are scored, the bad are rejected with their reasons."""
+    rows = submit([("good", png(draw("Effusions", 1))), ("bad", b"no film at all"), ("empty", b"")])
+
+    assert {"good": None, "bad": "unsupported_format", "empty": "empty"} == {n: row.reason for n, row in rows.items()}
+
+
+def test_the_message_scores_what_it_names(eager, phantom_model, tmp_path, monkeypatch):
+    """The inbound task, with its argument as JSON makes it; a film with another checksum is not scored."""
+    (tmp_path / "a.png").write_bytes(png(draw("Effusions", 1)))
+    monkeypatch.setenv("THORAQ_IMAGE_ROOTS", json.dumps({"images": str(tmp_path)}))
+    settings.cache_clear()
+    scorer.cache_clear()
+    envelope = {
+        "schema": "cxr.score.request", "schema_version": "1.0", "source": "pacs", "request_id": "1",
+        "items": [
+            {"image": {"path": "a.png"}, "reference": "right"},
+            {"image": {"path": "a.png", "sha256": "0" * 64}, "reference": "other bytes"},
+        ],
+    }  # fmt: skip
+
+    receive.apply(kwargs={"request": json.loads(json.dumps(envelope))})
+
+    with reading() as session:
+        rows = {row.reference: (row.outcome, row.reason) for row in outcomes.outcomes(session)}
+    assert {"right": ("scored", None), "other bytes": ("rejected", "checksum_mismatch")} == rows
+
+
+def test_trouble_with_a_root_is_not_charged_to_the_film(eager, phantom_model, tmp_path, monkeypatch):
+    """A film below a root that is not mounted waits, with its attempt given back."""
+    monkeypatch.setenv("THORAQ_IMAGE_ROOTS", json.dumps({"images": str(tmp_path / "unmounted")}))
+    settings.cache_clear()
+    scorer.cache_clear()
+
+    intake.accept({"schema": "cxr.score.request", "schema_version": "1.0", "source": "pacs", "request_id": "1",
+                   "image": {"path": "a.png"}})  # fmt: skip
+
+    with reading() as session:
+        image = session.scalars(select(Image)).one()
+    assert ("waiting", 0) == (image.state, image.attempts)
+    assert 0 < (image.not_before - image.received_at).total_seconds() <= PAUSE_SECONDS + 60
+
+
+def test_without_an_active_version_films_wait(eager):
+    """No model, no claim: nothing is charged, nothing is lost."""
+    rows = submit([("film", png(draw("Effusions", 1)))])
+
+    assert "waiting" == rows["film"].outcome
+    with reading() as session:
+        assert 0 == session.scalars(select(Image)).one().attempts
+
+
+def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
+    """One flipped byte is another file than the one that was published."""
+    path = settings().models_dir / phantom_model / model_directory.MODEL_FILE
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(ModelUnavailable, match="not the file that was published"):
+        scorer().score_waiting("owner")
+
+
+def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monkeypatch):
+    """Its parent lives on, the message is delivered again, and its films are tried one by one."""
+    ended = []
+    monkeypatch.setattr("worker.scoring.scorer.Scorer._predict", lambda *_arguments: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("worker.tasks.os.kill", lambda *arguments: ended.append(arguments))
+
+    with pytest.raises(MemoryError):
+        submit([("film", png(draw("Effusions", 1)))])
+
+    assert [(os.getpid(), signal.SIGKILL)] == ended
+    with reading() as session:
+        assert "scoring" == session.scalars(select(Image)).one().state
+
+
+def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, phantom_model, monkeypatch):
+    """The attempts are counted, its neighbours are scored, and this process lives on."""
+    deadly = hashlib.sha256(png(draw("Effusions", 1))).hexdigest()
+    films, asked = [png(draw("Effusions", seed)) for seed in range(3)], []
+    prepare = decoders.Decoders.prepare
+
+    def dying(self, places, preparation, *, preview):
+        asked.append(len(places))
+        answers = [answer for part in prepare(self, places, preparation, preview=preview) for answer in part.result()]
+        done = Future()
+        done.set_result([Crashed("killed") if getattr(a, "sha256", "") == deadly else a for a in answers])
+        return [done]
+
+    monkeypatch.setattr("worker.films.decoder_pool.Decoders.prepare", dying)
+    monkeypatch.setattr("worker.studies.ledger.PAUSE_SECONDS", 0)
+
+    rows = submit((str(number), film) for number, film in enumerate(films))
+
+    assert {"0": "scored", "1": "rejected", "2": "scored"} == {name: row.outcome for name, row in rows.items()}
+    assert "crashed_the_worker" == rows["1"].reason
+    assert [3, 1, 1] == asked

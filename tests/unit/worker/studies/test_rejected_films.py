@@ -1,0 +1,165 @@
+"""Rejected films: listed, replayed with their history kept; and what waits, withdrawn."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from worker import wakeups as doorbell
+from worker.commands.rejections import cancel, rejections
+from worker.database import now, reading, transaction
+from worker.errors import Reason
+from worker.models.records import ModelVersion
+from worker.studies import ledger
+from worker.studies import rejected_films as dead_letters
+from worker.studies.ledger import Rejected, Scored
+from worker.studies.records import Image, Priority, Rejection, Study
+from worker.studies.rejected_films import Selection
+from worker.submissions import intake
+
+LIMITS = {"lease_seconds": 60, "max_attempts": 3}
+
+
+@pytest.fixture
+def bells(database, monkeypatch):
+    """The bells that rang for scorers."""
+    rung = []
+    monkeypatch.setattr(doorbell, "ring_scorers", lambda images, _batch: rung.append(images) or True)
+    return rung
+
+
+@pytest.fixture
+def rejected(bells):
+    """Four films: 1 and 2 corrupt, 3 killed its process thrice, 4 scored; returns the submission's id."""
+    acceptance = intake.submit_files(
+        [(f"{n}.png", bytes([n])) for n in range(1, 5)],
+        source="t", request_id=None, priority=Priority.ROUTINE,
+    )  # fmt: skip
+    bells.clear()
+    with transaction() as session:
+        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={"trained_on": "films"}, report={}))
+        session.flush()
+        ledger.claim(session, "a", limit=9, **LIMITS)
+        outcomes = [Rejected(n, None, Reason.CORRUPT, "damaged") for n in (1, 2)]
+        ledger.record(session, "a", [*outcomes, Scored(4, "4" * 64, {"Effusions": 1.0})], 1)
+    for _ in range(3):
+        with transaction() as session:
+            ledger.take_back(session, "a")
+        claim()
+    return acceptance.submission_id
+
+
+def claim(limit=9):
+    with transaction() as session:
+        return [claimed.image_id for claimed in ledger.claim(session, "a", limit=limit, **LIMITS)]
+
+
+def replay(**selection):
+    with transaction() as session:
+        return dead_letters.replay(session, "ada", Selection(**selection))
+
+
+def run(command, *arguments):
+    done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert 0 == done.exit_code, done.output
+    return done.output
+
+
+def test_rejections_are_listed_with_reason_attempts_and_the_senders_reference(rejected):
+    """All, or those of one reason."""
+    letters = json.loads(run(rejections, "list", "--json"))
+    poison = json.loads(run(rejections, "list", "--reason", "crashed_the_worker", "--json"))
+
+    assert [(1, "corrupt", 1), (2, "corrupt", 1), (3, "crashed_the_worker", 3)] == [
+        (letter["image_id"], letter["reason"], letter["attempts"]) for letter in letters
+    ]
+    assert [("3.png", rejected)] == [(letter["reference"], letter["submission_id"]) for letter in poison]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "replayed"),
+    [(["1"], [1]), (["4"], []), (["--reason", "corrupt"], [1, 2]), (["--reason", "blank"], []), (["--all"], [1, 2, 3])],
+)
+def test_one_film_all_of_a_reason_or_all_are_replayed_and_rung_for(rejected, bells, arguments, replayed):
+    """A scored film is never among them."""
+    run(rejections, "replay", *arguments)
+
+    with reading() as session:
+        assert replayed == list(session.scalars(select(Image.id).where(Image.state == "waiting").order_by(Image.id)))
+    assert ([len(replayed)] if replayed else []) == bells
+
+
+def test_a_replay_without_a_choice_is_refused(rejected):
+    """Nobody replays everything by a slip."""
+    assert 2 == CliRunner().invoke(rejections, ["replay"]).exit_code
+
+
+def test_a_replay_begins_a_new_series_and_keeps_the_old_rejection(rejected):
+    """History is not rewritten; the study is open again until its film is finished anew."""
+    assert 2 == replay(reason=Reason.CORRUPT)
+    assert [1, 2] == claim()
+    with transaction() as session:
+        ledger.record(session, "a", [Scored(1, "1" * 64, {"Effusions": 1.0}), Rejected(2, None, Reason.BLANK, "b")], 1)
+
+    with reading() as session:
+        kept = session.execute(
+            select(Rejection.image_id, Rejection.reason, Rejection.replayed_by).order_by(Rejection.id)
+        )
+        assert [(1, "corrupt", "ada"), (2, "corrupt", "ada"), (3, "crashed_the_worker", None), (2, "blank", None)] == [
+            tuple(row) for row in kept
+        ]
+        assert "blank" == session.get_one(Image, 2).rejection.reason
+        assert (1, None) == (session.get_one(Image, 1).attempts, session.get_one(Image, 1).rejection)
+
+
+def test_a_study_is_open_again_while_its_film_is_replayed(rejected):
+    """Lists and callbacks wait for it."""
+    replay(image_id=1)
+
+    with reading() as session:
+        study = session.get_one(Study, session.get_one(Image, 1).study_id)
+        assert ("waiting", None) == (study.state, study.finished_at)
+
+
+def test_a_film_that_killed_its_process_is_replayed_alone(rejected):
+    """Its mates of that day are spared."""
+    replay()
+
+    assert [1, 2] == claim()
+    with transaction() as session:
+        ledger.record(session, "a", [Rejected(n, None, Reason.CORRUPT, "damaged") for n in (1, 2)], 1)
+    assert [3] == claim()
+
+
+def test_a_replay_does_not_chase_what_it_causes(rejected):
+    """A film that is rejected anew meanwhile is left."""
+    began = now()
+    replay(reason=Reason.CORRUPT, until=began)
+    claim()
+    with transaction() as session:
+        ledger.record(session, "a", [Rejected(n, None, Reason.CORRUPT, "damaged") for n in (1, 2)], 1)
+
+    assert 0 == replay(reason=Reason.CORRUPT, until=began)
+
+
+def test_what_waits_of_a_submission_is_withdrawn_and_what_is_being_scored_is_finished(bells):
+    """And can be replayed like any other rejection."""
+    acceptance = intake.submit_files(
+        [(f"{n}.png", bytes([n])) for n in (1, 2, 3)],
+        source="t", request_id=None, priority=Priority.ROUTINE,
+    )  # fmt: skip
+    assert [1] == claim(1)
+
+    assert {"cancelled": 2} == json.loads(run(cancel, acceptance.submission_id, "--json"))
+
+    with reading() as session:
+        states = dict(session.execute(select(Image.id, Image.state)).all())
+        assert {1: "scoring", 2: "rejected", 3: "rejected"} == states
+        assert {"cancelled"} == set(session.scalars(select(Rejection.reason)))
+    assert 2 == replay(reason=Reason.CANCELLED)
+
+
+def test_an_unknown_submission_cannot_be_withdrawn(bells):
+    """A slip is told."""
+    assert 2 == CliRunner().invoke(cancel, ["0" * 32]).exit_code

@@ -1,0 +1,161 @@
+"""Reviews are added and never changed; from them come labels on which everybody agrees."""
+
+import pytest
+from sqlalchemy import select
+
+from worker.database import reading, transaction
+from worker.models.records import ModelVersion
+from worker.studies import reviews
+from worker.studies.records import Image, ImageState, Prediction, Study, Submission
+from worker.studies.reviews import LeftOutReview, UnfitReview, Verdict
+
+
+@pytest.fixture
+def scored(database):
+    """A function that records a study with scored films and returns its id and theirs."""
+    with transaction() as session:
+        version = ModelVersion(version="v", sha256="0" * 64, card={}, report={})
+        submission = Submission(
+            id="s", source="pacs", request_id="1", content_sha256="0" * 64, priority=1, refused=[], extra={}
+        )
+        session.add_all([version, submission])
+        session.flush()
+        version_id = version.id
+
+    def record(*contents: str, patient: str | None = None) -> tuple[int, list[int]]:
+        with transaction() as session:
+            study = Study(submission_id="s", patient_key=patient)
+            session.add(study)
+            session.flush()
+            films = []
+            for content in contents:
+                made = session.scalar(select(Prediction).where(Prediction.image_sha256 == content)) or Prediction(
+                    image_sha256=content, model_version_id=version_id, label="Effusions", probability=0.9,
+                    probabilities={"Effusions": 0.9},
+                )  # fmt: skip
+                film = Image(
+                    study=study, root="archive", path=content, sha256=content, priority=1, state=ImageState.SCORED,
+                    prediction=made,
+                )  # fmt: skip
+                session.add(film)
+                films.append(film)
+            session.flush()
+            return study.id, [film.id for film in films]
+
+    return record
+
+
+def review(study_id, by, *findings, verdict=Verdict.CORRECT, image_id=None):
+    with transaction() as session:
+        return reviews.add(session, study_id, by=by, verdict=verdict, findings=findings, image_id=image_id)
+
+
+def labels():
+    with reading() as session:
+        confirmed, left_out = reviews.confirmed_labels(session)
+        return {label.image_id: label.finding for label in confirmed}, left_out
+
+
+def test_a_review_keeps_who_said_what_of_which_version(scored):
+    """The newest comes first, and none is overwritten."""
+    study, _ = scored("a")
+    review(study, "ann", "Pneumothorax")
+    review(study, "ann", verdict=Verdict.AGREE)
+
+    with reading() as session:
+        newest, oldest = reviews.of_study(session, study)
+
+    assert (["Pneumothorax"], ["Effusions"]) == (oldest.findings, newest.findings)
+    assert ("ann", 1) == (newest.reviewed_by, newest.model_version_id)
+
+
+@pytest.mark.parametrize(
+    "findings", [(), ("No-Findings", "Effusions")], ids=["no finding named", "nothing and something"]
+)
+def test_a_review_that_says_nothing_or_contradicts_itself_is_refused(scored, findings):
+    study, _ = scored("a")
+
+    with pytest.raises(UnfitReview):
+        review(study, "ann", *findings)
+
+
+def test_a_film_that_is_not_scored_has_no_result_to_review(scored):
+    scored("a")
+
+    with pytest.raises(UnfitReview, match="no scored film"):
+        review(99, "ann", "Effusions")
+
+
+def test_two_who_see_the_same_confirm_a_label_whoever_corrected_and_whoever_agreed(scored):
+    study, (film,) = scored("a")
+    review(study, "ann", "Effusions")
+    review(study, "bob", verdict=Verdict.AGREE)
+
+    assert ({film: "Effusions"}, []) == labels()
+
+
+def test_two_who_differ_confirm_nothing_and_the_film_is_listed(scored):
+    study, (film,) = scored("a")
+    review(study, "ann", "Pneumothorax")
+    review(study, "bob", verdict=Verdict.AGREE)
+
+    assert ({}, [LeftOutReview(film, "conflict")]) == labels()
+
+
+def test_who_changes_their_mind_contradicts_nobody(scored):
+    study, (film,) = scored("a")
+    review(study, "ann", "Pneumothorax")
+    review(study, "ann", "Opacity")
+
+    assert ({film: "Opacity"}, []) == labels()
+
+
+def test_a_finding_of_a_study_with_two_films_names_neither_unless_the_reviewer_does(scored):
+    study, (first, second) = scored("a", "b")
+    review(study, "ann", "Pneumothorax")
+    assert ({}, [LeftOutReview(first, "which_film"), LeftOutReview(second, "which_film")]) == labels()
+
+    review(study, "ann", "Pneumothorax", image_id=second)
+    found, left_out = labels()
+
+    assert {second: "Pneumothorax"} == found
+    assert [LeftOutReview(first, "which_film")] == left_out
+
+
+def test_a_study_without_findings_has_films_without_findings(scored):
+    study, films = scored("a", "b")
+    review(study, "ann", "No-Findings")
+
+    assert dict.fromkeys(films, "No-Findings") == labels()[0]
+
+
+def test_one_content_that_is_called_differently_in_two_studies_is_a_conflict(scored):
+    first, (film,) = scored("a")
+    second, (again,) = scored("a")
+    review(first, "ann", "Opacity")
+    review(second, "bob", "Pneumothorax")
+
+    found, left_out = labels()
+
+    assert {} == found
+    assert {film, again} == {entry.image_id for entry in left_out}
+
+
+def test_several_findings_are_kept_but_teach_a_network_of_one_nothing(scored):
+    study, (film,) = scored("a")
+    review(study, "ann", "Opacity", "Effusions")
+
+    assert ({}, [LeftOutReview(film, "several_findings")]) == labels()
+
+
+def test_films_of_one_patient_are_tied_by_the_senders_pseudonym(scored):
+    first, _ = scored("a", patient="p1")
+    second, _ = scored("b", patient="p1")
+    third, _ = scored("c")
+    for study in (first, second, third):
+        review(study, "ann", "Opacity")
+
+    with reading() as session:
+        confirmed, _ = reviews.confirmed_labels(session)
+
+    assert ["pacs/p1", "pacs/p1", f"study {third}"] == [label.patient for label in confirmed]

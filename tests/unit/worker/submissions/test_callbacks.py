@@ -1,0 +1,235 @@
+"""Callbacks: when an event comes up, how it is signed, tried again, given up; and what is never called."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+from receiver import KEY, SECRET, listening
+from sqlalchemy import select, update
+
+from worker import wakeups as doorbell
+from worker.database import now, reading, transaction
+from worker.errors import Reason, RefusedSubmission
+from worker.models.records import ModelVersion
+from worker.settings import Settings, settings
+from worker.studies import ledger
+from worker.studies import rejected_films as dead_letters
+from worker.studies.ledger import Rejected, Scored
+from worker.studies.records import Priority
+from worker.studies.rejected_films import Selection
+from worker.submissions import callbacks, intake
+from worker.submissions.callbacks import MAX_ATTEMPTS
+from worker.submissions.records import Delivery
+
+
+@pytest.fixture
+def endpoint(database, monkeypatch):
+    """A configured endpoint `ris` that listens."""
+    monkeypatch.setattr(doorbell, "ring_scorers", lambda *_: True)
+    with listening() as server:
+        url = f"http://127.0.0.1:{server.server_port}/results"
+        entry = {"url": url, "secret": SECRET, "sources": ["pacs"]}
+        monkeypatch.setenv("THORAQ_CALLBACKS", json.dumps({"ris": entry}))
+        settings.cache_clear()
+        yield server
+
+
+def submit(callback="ris", source="pacs"):
+    return intake.submit_files(
+        [("a.png", b"a"), ("b.png", b"b")],
+        source=source, request_id=None, priority=Priority.ROUTINE, callback=callback,
+    )  # fmt: skip
+
+
+def finish():
+    """Score the first film and reject the second."""
+    with transaction() as session:
+        if session.get(ModelVersion, 1) is None:
+            session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={"trained_on": "phantoms"}, report={}))
+        claims = ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=9)
+        record = [Rejected(claim.image_id, None, Reason.CORRUPT, "damaged") for claim in claims[1:]]
+        ledger.record(session, "a", [Scored(claims[0].image_id, "1" * 64, {"Effusions": 1.0}), *record], 1)
+
+
+def deliveries():
+    with reading() as session:
+        return list(session.scalars(select(Delivery).order_by(Delivery.id)))
+
+
+def let_time_pass():
+    with transaction() as session:
+        session.execute(update(Delivery).where(Delivery.next_at.is_not(None)).values(next_at=now()))
+
+
+def test_an_endpoint_is_told_once_when_the_last_film_is_finished(endpoint):
+    """Not before, and not again."""
+    acceptance = submit()
+    assert 0 == callbacks.deliver_due()
+
+    finish()
+    assert 1 == callbacks.deliver_due()
+    assert 0 == callbacks.deliver_due()
+
+    told = json.loads(endpoint.bodies[0])
+    assert ("cxr.submission.finished.v1", 1) == (told["type"], told["sequence"])
+    assert (acceptance.submission_id, "pacs", acceptance.request_id) == tuple(
+        told["data"][name] for name in ("submission_id", "source", "request_id")
+    )
+    assert {"waiting": 0, "scoring": 0, "scored": 1, "rejected": 1, "refused": 0} == told["data"]["counts"]
+    first, second = told["data"]["outcomes"]
+    assert ("a.png", "Effusions", "m-1") == (first["reference"], first["label"], first["model_version"])
+    assert ("b.png", "corrupt", None) == (second["reference"], second["reason"], second["model_version"])
+
+
+def test_the_signature_is_that_of_standard_webhooks(endpoint):
+    """HMAC-SHA256 over event id, moment and body, by which a receiver knows us and a replayed call."""
+    submit()
+    finish()
+    callbacks.deliver_due()
+
+    headers, body = endpoint.headers_seen[0], endpoint.bodies[0]
+    signed = f"{headers['Webhook-Id']}.{headers['Webhook-Timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
+    assert f"v1,{expected}" == headers["Webhook-Signature"]
+    assert json.loads(body)["event_id"] == headers["Webhook-Id"]
+    assert abs(int(headers["Webhook-Timestamp"]) - now().timestamp()) < 60
+
+
+def test_a_call_that_fails_is_made_again_under_the_same_event_id_after_a_pause_that_doubles(endpoint):
+    """At least once: the receiver recognises the event."""
+    submit()
+    finish()
+    endpoint.status = 500
+    pauses = []
+    for _ in range(3):
+        callbacks.deliver_due()
+        pauses.append(round((deliveries()[0].next_at - now()).total_seconds(), -1))
+        assert 0 == callbacks.deliver_due()
+        let_time_pass()
+    endpoint.status = 200
+    callbacks.deliver_due()
+
+    assert [30, 60, 120] == pauses
+    assert 1 == len({headers["Webhook-Id"] for headers in endpoint.headers_seen})
+    assert 4 == len(endpoint.bodies)
+    assert (None, None) == (deliveries()[0].next_at, deliveries()[0].trouble)
+    assert deliveries()[0].delivered_at is not None
+
+
+def test_an_endpoint_that_never_answers_well_is_given_up_with_the_reason(endpoint):
+    """The row tells what was wrong."""
+    submit()
+    finish()
+    endpoint.status = 403
+    callbacks.deliver_due()
+    with transaction() as session:
+        session.execute(update(Delivery).values(attempts=MAX_ATTEMPTS - 1, next_at=now()))
+
+    callbacks.deliver_due()
+
+    given_up = deliveries()[0]
+    assert ("answered 403", None, None) == (given_up.trouble, given_up.next_at, given_up.delivered_at)
+    assert given_up.given_up_at is not None
+
+
+def test_no_redirect_is_followed(endpoint):
+    """An endpoint cannot send us anywhere."""
+    submit()
+    finish()
+    endpoint.status = 307
+
+    callbacks.deliver_due()
+
+    assert 1 == len(endpoint.bodies)
+    assert "answered 307" == deliveries()[0].trouble
+
+
+def test_an_endpoint_that_is_gone_costs_its_own_event_only_and_its_round_one_try(endpoint):
+    """Nobody waits for a dead address twice in a row."""
+    for _ in range(2):
+        submit()
+        finish()
+    endpoint.status = 500
+
+    callbacks.deliver_due()
+
+    assert 1 == len(endpoint.bodies)
+    assert [1, 0] == [delivery.attempts for delivery in deliveries()]
+
+
+def test_a_replay_is_told_anew_and_later(endpoint):
+    """With the next sequence number, after the first event was told."""
+    submit()
+    finish()
+    callbacks.deliver_due()
+    with transaction() as session:
+        assert 1 == dead_letters.replay(session, "test", Selection())
+    assert 0 == callbacks.deliver_due()
+
+    finish()
+    callbacks.deliver_due()
+
+    assert [1, 2] == [json.loads(body)["sequence"] for body in endpoint.bodies]
+    assert 2 == json.loads(endpoint.bodies[1])["data"]["counts"]["scored"]
+
+
+def test_a_later_event_waits_for_the_earlier_one(endpoint):
+    """In order, per submission."""
+    submit()
+    finish()
+    endpoint.status = 500
+    callbacks.deliver_due()
+    with transaction() as session:
+        dead_letters.replay(session, "test", Selection())
+    finish()
+    endpoint.status = 200
+
+    assert 0 == callbacks.deliver_due()
+    let_time_pass()
+    assert 1 == callbacks.deliver_due()
+    assert 1 == callbacks.deliver_due()
+    assert [1, 1, 2] == [json.loads(body)["sequence"] for body in endpoint.bodies]
+
+
+def test_a_delivery_whose_process_died_is_made_again(endpoint):
+    """Its lease ends."""
+    submit()
+    finish()
+    with transaction() as session:
+        callbacks.announce(session)
+    callbacks._claim(deliveries()[0].id, set())
+    assert deliveries()[0].next_at > now() + timedelta(seconds=50)
+
+    let_time_pass()
+
+    assert 1 == callbacks.deliver_due()
+
+
+@pytest.mark.parametrize(("callback", "source"), [("nowhere", "pacs"), ("ris", "another"), ("http://x/", "pacs")])
+def test_an_endpoint_that_is_not_configured_for_the_source_is_refused(endpoint, callback, source):
+    """A name, never an address."""
+    with pytest.raises(RefusedSubmission) as refused:
+        submit(callback, source)
+
+    assert "unknown_callback" == refused.value.code
+
+
+@pytest.mark.parametrize(
+    ("mode", "url", "secret"),
+    [
+        ("production", "http://ris.example/", SECRET),
+        ("test", "file:///etc/passwd", SECRET),
+        ("test", "http://ris.example/", "whsec_short"),
+        ("test", "http://ris.example/", "password"),
+    ],
+)
+def test_an_endpoint_that_is_open_or_weakly_keyed_stops_the_start(mode, url, secret):
+    """An operator's slip is found before the first result leaves."""
+    with pytest.raises(ValidationError) as refused:
+        Settings(mode=mode, callbacks={"ris": {"url": url, "secret": secret}})
+
+    assert "whsec_short" not in str(refused.value)

@@ -1,0 +1,110 @@
+"""DICOM files: what they say they are, and their one picture as a grey film.
+
+The bytes come from outside. Nothing is inflated, parsed or believed beyond a bound, and of what stands in the file only
+the attributes listed here are looked at: none of them names a patient.
+"""
+
+import logging
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from worker.decoding.counted_reads import MeteredBytes
+from worker.decoding.dicom_display import displayed
+from worker.decoding.dicom_header import check_content
+from worker.decoding.dicom_pixels import stored_values
+from worker.decoding.limits import Grey, Limits
+from worker.errors import Reason, RejectedImage
+
+MAGIC, MAGIC_POSITION = b"DICM", 128
+#: The largest attribute that is looked at is a table of 65,536 entries.
+MAX_ATTRIBUTE_BYTES = 256 * 2**10
+PIXEL_DATA = 0x7FE00010
+KEYWORDS = (
+    "SOPClassUID", "Modality", "BodyPartExamined", "ViewPosition", "ViewCodeSequence",
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
+    "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept",
+    "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PixelData",
+)  # fmt: skip
+TAGS: list[BaseTag | int] = [tag for name in KEYWORDS if (tag := tag_for_keyword(name)) is not None]
+#: What pydicom and its plug-ins raise on damaged content; mutated files in the tests look for more.
+DAMAGE = (
+    BytesLengthException, InvalidDicomError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
+    RuntimeError, ArithmeticError, AssertionError, struct.error, zlib.error,
+)  # fmt: skip
+
+# pydicom warns and logs where we check and reject ourselves, and what it says may quote the file.
+warnings.filterwarnings("ignore", module="pydicom")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
+def is_dicom(data: bytes) -> bool:
+    """Tell whether bytes are a DICOM file; one without its preamble is not taken for one."""
+    return data.startswith(MAGIC, MAGIC_POSITION)
+
+
+def read_dicom(data: bytes, limits: Limits) -> Grey:
+    """Return the film in a DICOM file, white being dense, in the grey values that its sender wants to be shown.
+
+    Raises:
+        RejectedImage: with the reason; nothing else is raised, whatever the bytes.
+    """
+    try:
+        film = _parse(data, limits)
+        check_content(film, limits)
+        return displayed(stored_values(film, limits), film)
+    except DAMAGE as error:
+        raise RejectedImage(Reason.CORRUPT, "the DICOM file is damaged or contradicts itself") from error
+
+
+def _parse(data: bytes, limits: Limits) -> Dataset:
+    """Return the attributes that are looked at, and the transfer syntax in `file_meta`."""
+    file = MeteredBytes(data)
+    read_preamble(file, force=False)
+    meta = FileMetaDataset(
+        read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_beyond(0x0002_FFFF))
+    )
+    syntax = meta.TransferSyntaxUID
+    if not (syntax.is_transfer_syntax and not syntax.is_private):
+        raise RejectedImage(Reason.UNSUPPORTED_TRANSFER_SYNTAX, "an unknown or private transfer syntax")
+    if syntax == DeflatedExplicitVRLittleEndian:
+        file = MeteredBytes(_inflated(data[file.tell() :], limits))
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film = read_dataset(
+        file, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_beyond(PIXEL_DATA), specific_tags=TAGS
+    )
+    if not film:
+        raise RejectedImage(Reason.CORRUPT, "nothing that describes a film can be read")
+    film.file_meta = meta
+    _check_lengths(film)
+    return film
+
+
+def _check_lengths(film: Dataset) -> None:
+    """Refuse attributes that would grow when they are read: a number takes two bytes in the file, and fifty here."""
+    for tag in film.keys() - {PIXEL_DATA}:
+        value = film.get_item(tag).value
+        if isinstance(value, bytes) and len(value) > MAX_ATTRIBUTE_BYTES:
+            raise RejectedImage(Reason.CORRUPT, f"an attribute of {len(value)} bytes")
+
+
+def _beyond(last: int) -> Callable[[BaseTag, str | None, int], bool]:
+    return lambda tag, _vr, _length: tag > last
+
+
+def _inflated(deflated: bytes, limits: Limits) -> bytes:
+    """Return inflated bytes, as far as the limit on a file's bytes allows: 300 kB can hold a gigabyte."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(deflated, limits.max_bytes)
+    if inflater.unconsumed_tail:
+        raise RejectedImage(Reason.TOO_MANY_BYTES, f"inflated, more than {limits.max_bytes} bytes")
+    return inflated

@@ -1,0 +1,113 @@
+"""What the header of a JPEG, JPEG-LS or JPEG 2000 stream claims, read before a decoder believes it."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from worker.decoding.limits import Limits
+from worker.errors import Reason, RejectedImage
+
+#: A progressive JPEG has about ten scans; each one walks over the whole picture again.
+MAX_SCANS = 64
+#: So many pixels times scans are decoded in a few seconds.
+SCANS_AT_THE_PIXEL_LIMIT = 16
+
+START_OF_JPEG = b"\xff\xd8"
+START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
+#: The box that holds the codestream in a JP2 file.
+JP2_CODESTREAM = b"jp2c"
+SCAN_MARKER = 0xDA
+#: Markers without a length, which have no place before the pixels; a decoder would pass over them and a walk would not.
+BARE_MARKERS = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+SCAN = b"\xff\xda"
+#: Frame headers: SOF0 to SOF15 without the tables and extensions between them, and JPEG-LS's.
+FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+#: Baseline, extended and progressive Huffman: what Pillow decodes.
+DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+#: Baseline and extended: one pass over the pixels, where the first scan has every component.
+SEQUENTIAL = frozenset({0xC0, 0xC1})
+EIGHT_BITS = 8
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a stream says of itself."""
+
+    width: int
+    height: int
+    components: int
+    #: Bits of a sample.
+    precision: int
+    #: Of a JPEG: the frame's marker; 0 for JPEG 2000.
+    frame: int = 0
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Tell whether this is an 8-bit JPEG of cosine transforms."""
+        return self.frame in DCT_FRAMES and self.precision == EIGHT_BITS
+
+
+def read_header(stream: bytes) -> Header:
+    """Return what a stream claims.
+
+    Raises:
+        RejectedImage: corrupt; it is no such stream, or ends before it has said it.
+    """
+    try:
+        if stream.startswith(START_OF_JPEG):
+            return _jpeg(stream)
+        return _jpeg_2000(stream)
+    except (struct.error, ValueError, IndexError) as error:
+        raise RejectedImage(Reason.CORRUPT, "the compressed picture has no readable header") from error
+
+
+def _jpeg(stream: bytes) -> Header:
+    marker, position = next(segment for segment in _segments(stream) if segment[0] in FRAMES)
+    precision, height, width, components = struct.unpack_from(">BHHB", stream, position)
+    return Header(width, height, components, precision, marker)
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker of each segment before the pixels, and where its content begins; never ends by itself."""
+    position = len(START_OF_JPEG)
+    while True:
+        start, marker, length = struct.unpack_from(">BBH", stream, position)
+        if start != 0xFF:  # noqa: PLR2004 - what every marker begins with
+            raise ValueError("no marker where one must be")
+        if marker in BARE_MARKERS:
+            raise ValueError("a marker that has no place before the pixels")
+        if marker != 0xFF:  # noqa: PLR2004 - a fill byte
+            yield marker, position + 4
+            position += 1 + length
+        position += 1
+
+
+def _jpeg_2000(stream: bytes) -> Header:
+    start = 0 if stream.startswith(START_OF_JPEG_2000) else stream.index(JP2_CODESTREAM) + len(JP2_CODESTREAM)
+    if not stream.startswith(START_OF_JPEG_2000, start):
+        raise ValueError("no codestream")
+    # Lsiz, Rsiz, size of the reference grid, offset of the picture on it, four numbers of the tiles, components.
+    _, _, right, bottom, left, top, *_, components = struct.unpack_from(">HHIIIIIIIIH", stream, start + 4)
+    return Header(right - left, bottom - top, components, (stream[start + 42] & 0x7F) + 1)
+
+
+def check_scans(stream: bytes, header: Header, limits: Limits) -> None:
+    """Refuse a JPEG that asks to be walked over more often than any encoder does: it would only cost time.
+
+    Raises:
+        RejectedImage: corrupt.
+    """
+    scans, pixels = _scans(stream, header), header.width * header.height
+    if scans > MAX_SCANS or pixels * scans > SCANS_AT_THE_PIXEL_LIMIT * limits.max_pixels:
+        raise RejectedImage(Reason.CORRUPT, f"a JPEG of {scans} scans; no encoder makes so many for this size")
+
+
+def _scans(stream: bytes, header: Header) -> int:
+    """Return how many scans a decoder walks through: one where the first has every component, as nearly every file."""
+    if header.frame not in SEQUENTIAL:
+        return stream.count(SCAN)
+    try:
+        first = next(content for marker, content in _segments(stream) if marker == SCAN_MARKER)
+        return 1 if stream[first] == header.components else stream.count(SCAN)
+    except (struct.error, ValueError, IndexError) as error:
+        raise RejectedImage(Reason.CORRUPT, "the compressed picture ends before its pixels") from error

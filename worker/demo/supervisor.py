@@ -1,0 +1,74 @@
+"""The child processes of the demo: started with a log, again when they die, stopped in order."""
+
+import logging
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker.children import bound_to_us
+from worker.errors import ScoringError
+
+logger = logging.getLogger(__name__)
+
+#: A child that dies is started again, so often and so fast that a hiccup passes and a fault shows.
+RESTARTS_PER_CHILD = 5
+STOP_SECONDS = 20
+
+
+@dataclass
+class Child:
+    """One process of the deployment and its log."""
+
+    arguments: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    restarts: int = 0
+    #: A process that has an end of its own; it is started again only if it failed.
+    ends: bool = False
+
+    def start(self) -> None:
+        """Start the process; its output goes to its log."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C is for the demo, which stops its children in order.
+            command = bound_to_us([sys.executable, "-m", "worker", *self.arguments])
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+
+
+@dataclass
+class Deployment:
+    """The running children."""
+
+    children: list[Child] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Start again whatever died.
+
+        Raises:
+            ScoringError: a child died too often.
+        """
+        for child in self.children:
+            code = child.process.poll() if child.process else None
+            if code is not None and not (child.ends and code == 0):
+                child.restarts += 1
+                if child.restarts > RESTARTS_PER_CHILD:
+                    raise ScoringError(
+                        f"`thoraq {child.arguments[0]}` ends with {code} again and again; see {child.log}"
+                    )
+                logger.warning("`thoraq %s` ended with %s and is started again", child.arguments[0], code)
+                child.start()
+
+    def stop(self) -> None:
+        """Ask every child to finish what it holds, then end those that did not."""
+        running = [child.process for child in self.children if child.process and child.process.poll() is None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

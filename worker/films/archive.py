@@ -1,0 +1,161 @@
+"""Where the bytes of films lie: our content-addressed archive, the named roots of others.
+
+Callers name a root and a path below it; no reference, however written, reaches a file outside its root.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from worker.errors import Reason, RejectedImage, TryAgainLater
+from worker.films.timed_reads import patience
+
+MAX_PATH_CHARACTERS = 1024
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that is not plainly relative; intake asks this before a row is written.
+
+    Raises:
+        RejectedImage: outside_root.
+    """
+    parts = PurePosixPath(path).parts
+    if (
+        not path
+        or len(path) > MAX_PATH_CHARACTERS
+        or "\0" in path
+        or "\\" in path
+        or path.startswith("/")
+        or ".." in parts
+    ):
+        raise RejectedImage(Reason.OUTSIDE_ROOT, "the path is not a plain relative path below its root")
+
+
+def put(data: bytes, archive_dir: Path) -> tuple[str, str]:
+    """Store bytes under their content's name and return (path below the archive, SHA-256); flushed before return."""
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"{digest[:2]}/{digest}"
+    target = archive_dir / path
+    if not target.is_file():
+        _write_atomically(target, data)
+    return path, digest
+
+
+def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
+    """Return the bytes of a file below a named root.
+
+    Raises:
+        RejectedImage: not_found, not_readable, outside_root or too_many_bytes.
+        TryAgainLater: the root itself is not there, or the file system fails or does not answer.
+    """
+    return begin_to_read(root, path, roots, max_bytes)()
+
+
+def read_again(root: str, path: str, sha256: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
+    """Return the bytes of a file whose content is known.
+
+    Raises:
+        RejectedImage: as `read`, and checksum_mismatch where it is another file by now.
+        TryAgainLater: as `read`.
+    """
+    data = read(root, path, roots, max_bytes)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise RejectedImage(Reason.CHECKSUM_MISMATCH, "the file is no longer the one that was scored")
+    return data
+
+
+def begin_to_read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> Callable[[], bytes]:
+    """Start to read a file below a named root, and return what waits for its bytes and raises what `read` does."""
+    return patience().begin(root, partial(_read, root, path, roots, max_bytes))
+
+
+def _read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
+    check_path(path)
+    if root not in roots:
+        raise RejectedImage(Reason.OUTSIDE_ROOT, "the reference names a root that is not configured")
+    try:
+        base = roots[root].resolve(strict=True)
+    except OSError as error:
+        raise TryAgainLater(f"the root {root} is not there: is it mounted?") from error
+    try:
+        return _read_below(base, path, max_bytes)
+    except PermissionError as error:
+        _require_mounted(base, root)
+        raise RejectedImage(Reason.NOT_READABLE, "the worker may not read the file") from error
+    except FileNotFoundError as error:
+        _require_mounted(base, root)
+        raise RejectedImage(Reason.NOT_FOUND, "there is no such file below its root") from error
+    except (OSError, RuntimeError) as error:
+        # RuntimeError is what pathlib makes of a loop of links.
+        if isinstance(error, RuntimeError) or error.errno in {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}:
+            raise RejectedImage(Reason.NOT_FOUND, "the path can name no file") from error
+        raise TryAgainLater("the file system did not answer") from error
+
+
+def _read_below(base: Path, path: str, max_bytes: int) -> bytes:
+    target = (base / path).resolve(strict=True)
+    if not target.is_relative_to(base):
+        raise RejectedImage(Reason.OUTSIDE_ROOT, "the path leaves its root through a link")
+    status = target.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise RejectedImage(Reason.NOT_READABLE, "the reference is not a regular file")
+    if status.st_size > max_bytes:
+        raise RejectedImage(Reason.TOO_MANY_BYTES, f"{status.st_size} bytes; the limit is {max_bytes}")
+    return target.read_bytes()
+
+
+def _require_mounted(base: Path, root: str) -> None:
+    """Tell a missing file from a missing mount: an empty or closed folder is a mount point without its mount.
+
+    Raises:
+        TryAgainLater: the root holds nothing that we may see.
+    """
+    try:
+        if next(base.iterdir(), None) is not None:
+            return
+    except OSError as error:
+        raise TryAgainLater(f"the root {root} cannot be read") from error
+    raise TryAgainLater(f"the root {root} is empty: is it mounted?")
+
+
+def preview_path(previews_dir: Path, sha256: str) -> Path:
+    """Return where the preview of an image content lies."""
+    return previews_dir / sha256[:2] / f"{sha256}.jpg"
+
+
+def detail_path(previews_dir: Path, sha256: str) -> Path:
+    """Return where the picture in full of an image content lies, once somebody has asked for it."""
+    return previews_dir / sha256[:2] / f"{sha256}-detail.jpg"
+
+
+def _write_atomically(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_beside(target) as staging:
+        with staging.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # Without it a power cut may forget the name that a committed row refers to.
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def temporary_beside(target: Path) -> Iterator[Path]:
+    """Yield a new file's path in the target's folder; it is gone afterwards unless it was renamed to the target."""
+    descriptor, name = tempfile.mkstemp(prefix=".staging-", dir=target.parent)
+    os.close(descriptor)
+    staging = Path(name)
+    try:
+        yield staging
+    finally:
+        staging.unlink(missing_ok=True)

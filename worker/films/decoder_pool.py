@@ -1,0 +1,246 @@
+"""Processes that prepare films, from our side of their pipes: threads ask, and wait.
+
+Threads of one interpreter would wait for its lock, and a decoder that dies would take the network with it. What comes
+back is JSON and grey values: nothing that a hostile film may have made of its decoder is unpickled.
+"""
+
+import atexit
+import contextlib
+import json
+import logging
+import math
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from multiprocessing.connection import Pipe
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from worker import children
+from worker import metrics as measurements
+from worker.decoding import PREPROCESSING
+from worker.errors import Reason
+from worker.films.preparation import Answer, Crashed, Place, Postponed, Preparation, Prepared, Refused
+from worker.films.summary import FilmLook
+
+logger = logging.getLogger(__name__)
+
+#: Films that one decoder is asked for at once: as many as make the asking cheap, and few enough that all have some.
+MOST_AT_ONCE = 16
+#: A decoder that says nothing for so long hangs. Longer than a file system's patience and any film together, and short
+#: enough that the task which asked is not cut off.
+SILENCE_SECONDS = 40
+#: A decoder imports for a second; a machine that is busy starting everything takes longer.
+START_SECONDS = 60
+#: A process that nobody asks any more, or that is killed, is gone at once, or hangs.
+END_SECONDS = 1
+#: Of an answer, beside the grey values.
+WORDS_BYTES = 64 * 2**10
+DETAIL_CHARACTERS = 500
+#: What asking a decoder raises that died, hangs, or is no longer itself.
+GONE = (EOFError, OSError, LookupError, TypeError, ValueError)
+#: What an interpreter needs of its environment, by how the names begin; no password is among it.
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_", "LD_", "TZ", "TMPDIR", "PYTHON", "MALLOC_")
+#: There is a decoder for each core already.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class NotStarted(Exception):
+    """No decoder can be started: nothing is wrong with the films."""
+
+
+class Decoders:
+    """As many processes as are asked for, and as many threads of ours that ask them."""
+
+    def __init__(self, count: int) -> None:
+        """Start them all; they import while the caller goes on."""
+        self._count = count
+        # The kernel ends a process with the thread that started it: these threads live as long as we do.
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="decode")
+        #: Those that nobody asks now; None for one that must be started first.
+        self._idle: SimpleQueue[_Decoder | None] = SimpleQueue()
+        for _ in range(count):
+            self._threads.submit(self._start)
+
+    def prepare(
+        self, places: Sequence[Place], preparation: Preparation, *, preview: bool
+    ) -> list[Future[list[Answer]]]:
+        """Have films prepared, and return what will tell of them, in order, some films each."""
+        at_once = max(1, min(MOST_AT_ONCE, -(-len(places) // (2 * self._count))))
+        parts = [places[first : first + at_once] for first in range(0, len(places), at_once)]
+        return [self._threads.submit(self._ask, part, preparation, preview=preview) for part in parts]
+
+    def close(self) -> None:
+        """End the processes, once they have answered."""
+        self._threads.shutdown()
+        for _ in range(self._count):
+            if decoder := self._idle.get():
+                decoder.end()
+
+    def _start(self) -> None:
+        decoder = None
+        try:
+            decoder = _Decoder()
+        finally:
+            self._idle.put(decoder)
+
+    def _ask(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> list[Answer]:
+        """Return an answer for each film; after one during which its decoder died, the others are another's.
+
+        After one that hung they wait: what else is asked for in this task has its time, too.
+        """
+        answers: list[Answer] = []
+        decoder, in_step = self._idle.get(), False
+        try:
+            while left := places[len(answers) :]:
+                try:
+                    decoder = _ready(decoder)
+                except NotStarted as error:
+                    decoder = None
+                    logger.error("no decoder can be started: %s", error)  # noqa: TRY400
+                    answers += [Postponed("no decoder can be started")] * len(left)
+                    break
+                try:
+                    for answer in decoder.ask(left, preparation, preview=preview):
+                        answers.append(answer)
+                except GONE as error:
+                    answers.append(Crashed(decoder.end()))
+                    decoder = None
+                    logger.error("a decoder is given up: %s", type(error).__name__)  # noqa: TRY400
+                    if isinstance(error, TimeoutError):
+                        answers += [Postponed("a film before it hung")] * (len(places) - len(answers))
+            in_step = True
+        finally:
+            if decoder and not in_step:  # Its answers would be taken for those of the next films.
+                decoder.end()
+                decoder = None
+            self._idle.put(decoder)
+        return answers
+
+
+def _ready(decoder: "_Decoder | None") -> "_Decoder":
+    """Return a decoder that can be asked: this one, or a new one if it died while it had nothing to do.
+
+    Raises:
+        NotStarted: it cannot be started, or ends before it can be asked.
+    """
+    try:
+        if decoder is None or decoder.has_ended():
+            decoder = _Decoder()
+        decoder.wait_until_ready()
+    except (OSError, EOFError) as error:
+        told = decoder.end() if decoder else ""
+        raise NotStarted(f"{type(error).__name__} {told}") from error
+    return decoder
+
+
+class _Decoder:
+    """One process, from our side of its pipe."""
+
+    def __init__(self) -> None:
+        """Start it.
+
+        Raises:
+            OSError: the system starts no more processes.
+        """
+        self._pipe, its_end = Pipe()
+        self._ready = False
+        self._longest_answer = WORDS_BYTES
+        self._preparation: Preparation | None = None
+        # -P: not what lies in the working directory, which decoders write to.
+        command = children.bound_to_us(
+            [sys.executable, "-P", "-m", "worker.films.decoder_process", str(its_end.fileno())]
+        )
+        environment = {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)}
+        with its_end:
+            self._process = subprocess.Popen(  # noqa: S603
+                command,
+                pass_fds=[its_end.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=environment | ONE_THREAD,
+                start_new_session=True,
+            )
+
+    def has_ended(self) -> bool:
+        """Tell whether it died while it had nothing to do."""
+        return self._process.poll() is not None
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has imported all that it needs.
+
+        Raises:
+            EOFError: it ended instead.
+            OSError: it takes too long, or is of another release.
+        """
+        if not self._ready:
+            if (preprocessing := self._receive(START_SECONDS).decode()) != PREPROCESSING:
+                raise OSError(f"it prepares {preprocessing}: the installation was changed under this process")
+            self._ready = True
+
+    def ask(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> Iterator[Answer]:
+        """Yield an answer for each film, in order.
+
+        Raises:
+            EOFError: it died.
+            OSError: it died, or has been silent for too long.
+            LookupError, TypeError, ValueError: it says what no decoder says.
+        """
+        news = None if preparation is self._preparation else preparation
+        self._pipe.send_bytes(pickle.dumps((places, news, preview)))
+        self._preparation = preparation
+        self._longest_answer = math.prod(preparation.input_size) + WORDS_BYTES
+        for _ in places:
+            yield self._answer(preparation)
+
+    def end(self) -> str:
+        """Let it end, which it does when nobody asks any more, or kill it; tell how it ended, in words."""
+        self._pipe.close()
+        try:
+            return f"it ended with {self._process.wait(END_SECONDS)}"
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # It hangs in the kernel.
+                self._process.wait(END_SECONDS)
+            return "it hung"
+
+    def _answer(self, preparation: Preparation) -> Answer:
+        words, _, grey = self._receive(SILENCE_SECONDS).partition(b"\n")
+        told: dict[str, Any] = json.loads(words)
+        measurements.decoding.observe(told["seconds"])
+        match told["kind"]:
+            case "prepared":
+                film = np.frombuffer(grey, np.uint8).reshape(preparation.input_size)
+                return Prepared(_sha256(told["sha256"]), film, FilmLook(**told["look"]))
+            case "refused":
+                sha256 = told["sha256"] and _sha256(told["sha256"])
+                return Refused(sha256, Reason(told["reason"]), told["detail"][:DETAIL_CHARACTERS])
+            case "postponed":
+                return Postponed(told["detail"][:DETAIL_CHARACTERS])
+            case _:
+                return Crashed(told["detail"][:DETAIL_CHARACTERS])
+
+    def _receive(self, seconds: float) -> bytes:
+        if not self._pipe.poll(seconds):
+            raise TimeoutError
+        return self._pipe.recv_bytes(self._longest_answer)
+
+
+def _sha256(told: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", told):
+        raise ValueError("no SHA-256")
+    return told
+
+
+@cache
+def decoders(count: int) -> Decoders:
+    """Return this process's decoders; a process that has some must not fork any more."""
+    started = Decoders(count)
+    atexit.register(started.close)
+    return started

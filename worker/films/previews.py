@@ -1,0 +1,48 @@
+"""Pictures of decoded films, stored for the pages, which decode nothing themselves."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from worker.decoding.limits import Grey
+from worker.errors import TryAgainLater
+from worker.films.archive import detail_path, preview_path, temporary_beside
+
+#: Longest side of a preview: enough to recognise a film by, little enough to keep for every film.
+PREVIEW_SIDE_PIXELS = 512
+PREVIEW_JPEG_QUALITY = 85
+#: Of the picture that a reader zooms into: what a monitor for reading shows of a film at once.
+DETAIL_SIDE_PIXELS = 2048
+DETAIL_JPEG_QUALITY = 92
+
+
+def put_preview(film: Grey, sha256: str, previews_dir: Path) -> None:
+    """Store a small JPEG of a decoded film, once for each content.
+
+    Raises:
+        TryAgainLater: the disk is full or read-only.
+    """
+    _put(film, preview_path(previews_dir, sha256), PREVIEW_SIDE_PIXELS, PREVIEW_JPEG_QUALITY)
+
+
+def put_detail(film: Grey, sha256: str, previews_dir: Path) -> None:
+    """Store the picture in full of a decoded film, once for each content.
+
+    Raises:
+        TryAgainLater: the disk is full or read-only.
+    """
+    _put(film, detail_path(previews_dir, sha256), DETAIL_SIDE_PIXELS, DETAIL_JPEG_QUALITY)
+
+
+def _put(film: Grey, target: Path, side: int, quality: int) -> None:
+    if target.is_file():
+        return
+    image = Image.fromarray(film)
+    image.thumbnail((side, side))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_beside(target) as staging:
+            image.save(staging, "JPEG", quality=quality)
+            staging.replace(target)
+    except OSError as error:
+        raise TryAgainLater("the picture cannot be stored") from error

@@ -1,0 +1,122 @@
+"""One loaded network: verified, warmed up, and asked for probabilities and for heat maps."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey
+from worker.errors import ModelUnavailable, RejectedImage
+from worker.films.film_check import FILM_CHECK_FILE, FilmCheck, load_film_check
+from worker.films.preparation import for_network
+from worker.models import grad_cam as saliency
+from worker.models.backend import devices, keras, memory_errors
+from worker.models.directory import ModelCard, verified
+from worker.models.grad_cam import Heat
+
+logger = logging.getLogger(__name__)
+
+
+class Classifier:
+    """A network with its card: uint8 films in, probabilities under the card's classes out."""
+
+    def __init__(
+        self,
+        network: Any,  # noqa: ANN401 - Keras has no types
+        card: ModelCard,
+        batch_size: int,
+        film_check: FilmCheck | None = None,
+    ) -> None:
+        """Wrap a loaded network; `load` is the way to get one from disk."""
+        self.card = card
+        self.film_check = film_check
+        self._network = network
+        self._batch_size = batch_size
+
+    @classmethod
+    def load(cls, directory: Path, *, sha256: str | None = None, batch_size: int = 32) -> "Classifier":
+        """Return the verified network of a model directory, warmed up.
+
+        Raises:
+            ModelUnavailable: the file is not the one published, or needs another preprocessing than ours.
+        """
+        path, card = verified(directory, sha256)
+        if card.preprocessing not in ACCEPTED_PREPROCESSING:
+            message = f"{card.version} was trained on {card.preprocessing}; this worker prepares {PREPROCESSING}"
+            raise ModelUnavailable(message)
+        try:
+            network = keras().saving.load_model(path, compile=False, safe_mode=True)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            message = f"{card.version} cannot be loaded by Keras {keras().__version__}"
+            raise ModelUnavailable(message) from error
+        check = load_film_check(directory / FILM_CHECK_FILE, card.film_check.sha256) if card.film_check else None
+        classifier = cls(network, card, batch_size, check)
+        classifier.predict(np.zeros((1, *card.input_size), np.uint8))
+        return classifier
+
+    def prepare(self, film: Grey) -> Grey:
+        """Return a decoded film at the network's input size: uint8, shape (height, width).
+
+        Raises:
+            RejectedImage: not_a_chest_film, where the model has a detector.
+        """
+        return for_network(film, self.card.input_size, self.film_check)
+
+    def refusal(self, prepared: Grey) -> RejectedImage | None:
+        """Return why `prepare` refuses a film that has the network's input size already; None where it does not."""
+        try:
+            self.prepare(prepared)
+        except RejectedImage as error:
+            return error
+        return None
+
+    def predict(self, films: Grey) -> npt.NDArray[np.float32]:
+        """Return probabilities, shape (n, classes), of prepared films, uint8, shape (n, height, width).
+
+        A batch that is not full is padded to the next power of two: one film costs one film, and the network's graph
+        is traced for a few shapes only.
+        """
+        answers = [np.empty((0, len(self.card.classes)), np.float32)]
+        done = 0
+        while done < len(films):
+            try:
+                answers.append(self._predict_one_batch(films[done : done + self._batch_size]))
+            except memory_errors() as error:
+                self._halve_batches(error)
+            done = sum(map(len, answers))
+        return np.concatenate(answers)
+
+    def heat_map(self, film: Grey, finding: str) -> Heat:
+        """Return where the network saw one finding in a prepared film: shape of its last feature map, 0 to 1.
+
+        Raises:
+            ValueError: the network has no such finding, or no feature map.
+        """
+        whole = np.repeat(film[np.newaxis, ..., np.newaxis], self.card.channels, axis=-1)
+        return saliency.heat_map(self._network, whole, self.card.classes.index(finding))
+
+    def _halve_batches(self, error: Exception) -> None:
+        """Go on with batches of half the size, for as long as this network is loaded.
+
+        Raises:
+            MemoryError: one film alone is too much.
+        """
+        if self._batch_size == 1:
+            raise MemoryError("the device has too little memory for one film") from error
+        self._batch_size //= 2
+        logger.warning("the device has too little memory; batches have %d films from now on", self._batch_size)
+
+    def _predict_one_batch(self, films: Grey) -> npt.NDArray[np.float32]:
+        shape = min(self._batch_size, 1 << (len(films) - 1).bit_length())
+        padded = np.zeros((shape, *self.card.input_size, self.card.channels), np.uint8)
+        padded[: len(films)] = films[..., None]
+        probabilities: npt.NDArray[np.float32] = np.asarray(self._network.predict_on_batch(padded))[: len(films)]
+        return probabilities
+
+
+def device_name() -> str:
+    """Return what the network computes on, such as `tensorflow cpu` or `torch gpu`."""
+    backend = keras().backend.backend()
+    return f"{backend} {'gpu' if any('gpu' in name or 'cuda' in name for name in devices()) else 'cpu'}"

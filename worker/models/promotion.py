@@ -1,0 +1,81 @@
+"""Promotion through the gate: the verdicts on candidates, and who may take the active version's place on which.
+
+A person may force a promotion; that is recorded with it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from worker.errors import ModelUnavailable, ScoringError
+from worker.models import registry
+from worker.models.records import GateVerdict, ModelVersion, RetrainingRun
+
+
+class NotPassed(ScoringError):
+    """The gate does not speak for a version.
+
+    Attributes:
+        reasons: sentences for a person.
+    """
+
+    def __init__(self, version: str, reasons: list[str]) -> None:
+        """Keep the reasons beside their sentence."""
+        super().__init__(f"{version} has not passed the gate: {'; '.join(reasons)}")
+        self.reasons = reasons
+
+
+def record(session: Session, candidate_id: int, active_id: int | None, verdict: Mapping[str, Any]) -> GateVerdict:
+    """Store a verdict; `verdict` has `passed` and `reasons`."""
+    row = GateVerdict(
+        candidate_id=candidate_id, active_id=active_id, passed=bool(verdict["passed"]), verdict=dict(verdict)
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def latest(session: Session, candidate_id: int | None = None) -> GateVerdict | None:
+    """Return the newest verdict on a version, or on any."""
+    query = select(GateVerdict).order_by(GateVerdict.id.desc()).limit(1)
+    return session.scalar(query if candidate_id is None else query.where(GateVerdict.candidate_id == candidate_id))
+
+
+def reasons_against(session: Session, row: ModelVersion) -> list[str]:
+    """Return why the gate does not let a version through now; empty where it does."""
+    verdict = latest(session, row.id)
+    if verdict is None:
+        return ["it was never judged"]
+    if not verdict.passed:
+        return [str(reason) for reason in verdict.verdict["reasons"]]
+    if verdict.active_id != registry.active_id(session):
+        return ["it was judged beside a version that is not active any more"]
+    return []
+
+
+def promote(session: Session, version: str, by: str, *, force: bool = False) -> tuple[ModelVersion, list[str]]:
+    """Make a version the active one and return it with what the gate holds against it.
+
+    A version that no retraining made and no gate judged (one that came with Thoraq, or that a person trained and
+    imported) is that person's choice; a version that is active stays so.
+
+    Raises:
+        ModelUnavailable: no such version is registered.
+        NotPassed: the gate speaks against it, and nobody forces it.
+    """
+    row = registry.find(session, version)
+    if row is None:
+        message = f"no model version {version} is registered"
+        raise ModelUnavailable(message)
+    if row.id == registry.active_id(session):
+        return row, []
+    verdict, reasons = latest(session, row.id), reasons_against(session, row)
+    bound = verdict is not None or session.scalar(
+        select(RetrainingRun.id).where(RetrainingRun.candidate_id == row.id).limit(1)
+    )
+    if reasons and bound and not force:
+        raise NotPassed(version, reasons)
+    registry.promote(session, version, by, forced=bool(reasons) and force, verdict_id=verdict.id if verdict else None)
+    return row, reasons

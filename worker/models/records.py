@@ -1,0 +1,124 @@
+"""The tables of model versions and of the retraining runs that make them.
+
+What was published, which is active since when, what the gate said of it; one row a run, and its log line by line.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from worker.database import Base, UtcDateTime, now
+
+
+class ModelVersion(Base):
+    """One trained network, as published: its card, its file's SHA-256 and its evaluation report."""
+
+    __tablename__ = "model_versions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    registered_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Activation(Base):
+    """One promotion or rollback. The newest row names the active version; the rows are never changed."""
+
+    __tablename__ = "activations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    #: The activation to which a rollback returns; it skips versions that were rolled back.
+    returns_to_id: Mapped[int | None] = mapped_column(ForeignKey("activations.id"))
+    activated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    activated_by: Mapped[str] = mapped_column(String(64))
+    #: A person promoted it though no passed verdict of the gate spoke for it.
+    forced: Mapped[bool] = mapped_column(default=False)
+    #: The verdict on which the promotion stands; null for one that was not judged, and for a rollback.
+    verdict_id: Mapped[int | None] = mapped_column(ForeignKey("gate_verdicts.id"))
+
+    model_version: Mapped[ModelVersion] = relationship()
+
+
+class GateVerdict(Base):
+    """What the gate said of a candidate beside the version that was active then; never changed."""
+
+    __tablename__ = "gate_verdicts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    candidate_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    #: Null where no version was active.
+    active_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
+    passed: Mapped[bool]
+    #: Reasons, figures and the fingerprints of the locked splits, as `model_training.retraining.gate` writes them.
+    verdict: Mapped[dict[str, Any]] = mapped_column(JSON)
+    judged_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    candidate: Mapped[ModelVersion] = relationship(foreign_keys=candidate_id)
+
+
+class RunState(StrEnum):
+    """Where a retraining run stands."""
+
+    ASKED = "asked"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RetrainingRun(Base):
+    """One request to retrain, and what came of it."""
+
+    __tablename__ = "retraining_runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(16), default=RunState.ASKED, index=True)
+    #: True until it ends, then null; unique, so that however many ask at once there is one unfinished run.
+    unfinished: Mapped[bool | None] = mapped_column(unique=True)
+    asked_by: Mapped[str] = mapped_column(String(64))
+    #: The date of a nightly run; unique, so that however many timetables tick there is one a night.
+    night: Mapped[date | None] = mapped_column(unique=True)
+    #: What was asked for beyond the settings: {"data", "network", "epochs", "seed"}, each optional.
+    request: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The trainer that has it; another that comes back from a long silence finds that it lost the run.
+    owner: Mapped[str | None] = mapped_column(String(64))
+    #: How often it was taken up since it last finished an epoch.
+    attempts: Mapped[int] = mapped_column(default=0)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    epochs_done: Mapped[int] = mapped_column(default=0)
+    epochs_planned: Mapped[int | None]
+    #: Mean cross-entropy in nats after the last epoch.
+    loss: Mapped[float | None]
+    validation_loss: Mapped[float | None]
+    #: When the last epoch should be over, at the speed so far.
+    expected_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Who wants it stopped; the trainer stops between two batches.
+    cancel_asked_by: Mapped[str | None] = mapped_column(String(64))
+    #: What it learned from: counts and fingerprints of the splits, corrected films taken and left out.
+    learned_from: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    #: How it ended, for a person.
+    message: Mapped[str | None] = mapped_column(String(1024))
+    candidate_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
+
+    candidate: Mapped[ModelVersion | None] = relationship()
+    events: Mapped[list["RetrainingEvent"]] = relationship(order_by="RetrainingEvent.id")
+
+
+class RetrainingEvent(Base):
+    """One line of a run's log; lines are added, never changed."""
+
+    __tablename__ = "retraining_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("retraining_runs.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    text: Mapped[str] = mapped_column(String(1024))

@@ -1,0 +1,117 @@
+"""Which model versions there are and which is active: rows that name published directories, one of them active."""
+
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from worker.errors import ModelUnavailable
+from worker.models.directory import publish, read_report, verified
+from worker.models.records import Activation, ModelVersion
+
+
+def register(session: Session, directory: Path) -> ModelVersion:
+    """Return the row of a published directory, making it if it is new; activates nothing."""
+    _, card = verified(directory)
+    row = find(session, card.version)
+    if row is None:
+        row = ModelVersion(
+            version=card.version,
+            sha256=card.sha256,
+            card=card.model_dump(mode="json"),
+            report=read_report(directory),
+        )
+        session.add(row)
+        session.flush()
+    return row
+
+
+def find(session: Session, version: str) -> ModelVersion | None:
+    """Return the row of a version, if it is registered."""
+    return session.scalar(select(ModelVersion).where(ModelVersion.version == version))
+
+
+def active(session: Session) -> ModelVersion | None:
+    """Return the active version, if one was ever activated."""
+    activation = current_activation(session)
+    return activation.model_version if activation else None
+
+
+def active_id(session: Session) -> int | None:
+    """Return the id of the active version, without its card and its report: asked before every batch."""
+    return session.scalar(select(Activation.model_version_id).order_by(Activation.id.desc()).limit(1))
+
+
+def current_activation(session: Session) -> Activation | None:
+    """Return the newest activation."""
+    return session.scalar(select(Activation).order_by(Activation.id.desc()).limit(1))
+
+
+def promote(
+    session: Session, version: str, by: str, *, forced: bool = False, verdict_id: int | None = None
+) -> ModelVersion:
+    """Make a registered version the active one; whether it may be is for `worker.models.promotion` to say.
+
+    Args:
+        session: of the transaction.
+        version: its name.
+        by: who promotes it.
+        forced: against the gate, which is recorded.
+        verdict_id: the gate's verdict, where there is one.
+
+    Raises:
+        ModelUnavailable: no such version is registered.
+    """
+    row = find(session, version)
+    if row is None:
+        message = f"no model version {version} is registered"
+        raise ModelUnavailable(message)
+    before = current_activation(session)
+    if before is None or before.model_version_id != row.id:
+        session.add(
+            Activation(
+                model_version_id=row.id,
+                returns_to_id=before.id if before else None,
+                activated_by=by,
+                forced=forced,
+                verdict_id=verdict_id,
+            )
+        )
+        session.flush()
+    return row
+
+
+def rollback(session: Session, by: str) -> ModelVersion:
+    """Make the version active again that the present one replaced.
+
+    Raises:
+        ModelUnavailable: the active version replaced none.
+    """
+    target = _returns_to(session)
+    if target is None:
+        message = "there is no earlier version to return to"
+        raise ModelUnavailable(message)
+    session.add(
+        Activation(model_version_id=target.model_version_id, returns_to_id=target.returns_to_id, activated_by=by)
+    )
+    session.flush()
+    return target.model_version
+
+
+def rollback_target(session: Session) -> ModelVersion | None:
+    """Return the version that a rollback would make active."""
+    target = _returns_to(session)
+    return target.model_version if target else None
+
+
+def _returns_to(session: Session) -> Activation | None:
+    current = current_activation(session)
+    return session.get(Activation, current.returns_to_id) if current and current.returns_to_id else None
+
+
+def import_model(session: Session, directory: Path, models_dir: Path) -> ModelVersion:
+    """Publish and register a model directory; it becomes active only where nothing is."""
+    row = register(session, publish(directory, models_dir))
+    if active(session) is None:
+        promote(session, row.version, by="import")
+    return row

@@ -1,0 +1,248 @@
+"""Retraining runs as rows: who asked, how far it is, how it ended. The training itself lives on the other floor."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from worker import wakeups as doorbell
+from worker.database import now, reading, through_outages, transaction
+from worker.models.records import RetrainingEvent, RetrainingRun, RunState
+from worker.settings import settings
+
+logger = logging.getLogger(__name__)
+
+UNFINISHED = (RunState.ASKED, RunState.RUNNING)
+#: A run whose trainer died so often without finishing an epoch in between is given up.
+MAX_DEATHS = 3
+#: So long after its hour a night without a run is caught up with: the timetable has had its chance.
+CATCH_UP_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a run shall train where the settings say otherwise; None: what they say."""
+
+    #: A folder on the trainer's host.
+    data: str | None = None
+    network: str | None = None
+    epochs: int | None = None
+    seed: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is wished for."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    epochs_done: int
+    epochs_planned: int
+    #: Mean cross-entropy in nats after the last epoch.
+    loss: float | None = None
+    validation_loss: float | None = None
+    #: None before there is an epoch to go by.
+    seconds_left: float | None = None
+
+
+class Standing(Enum):
+    """What a trainer that reports is told."""
+
+    GO_ON = "go on"
+    CANCEL = "cancel"
+    LOST = "lost"  #: The run is over, or another trainer's.
+
+
+def ask(by: str, night: date | None = None, wish: Wish | None = None) -> int:
+    """Ask for one retraining and return its run's id; the unfinished run's where there is one, whatever it trains.
+
+    Args:
+        by: who asked.
+        night: the date of a nightly run; of all that ask for one date, the first makes the run.
+        wish: what to train.
+    """
+    try:
+        with transaction() as session:
+            run = _unfinished(session)
+            if run is None:
+                run = _new(session, by, night, wish or Wish())
+    except IntegrityError:  # Another asked at the same moment, or for the same night before.
+        with reading() as session:
+            run = _unfinished(session) or session.scalar(select(RetrainingRun).where(RetrainingRun.night == night))
+        if run is None:  # The other's run has ended in between.
+            return ask(by, night, wish)
+    if run.state == RunState.ASKED:
+        doorbell.ring_trainer(run.id)
+    return run.id
+
+
+def _new(session: Session, by: str, night: date | None, wish: Wish) -> RetrainingRun:
+    run = RetrainingRun(asked_by=by, night=night, request=wish.as_dict(), unfinished=True)
+    session.add(run)
+    session.flush()
+    _log(session, run.id, f"asked for by {by}")
+    return run
+
+
+def _unfinished(session: Session) -> RetrainingRun | None:
+    return session.scalar(select(RetrainingRun).where(RetrainingRun.unfinished.is_(True)))
+
+
+@through_outages
+def start(run_id: int, owner: str) -> RetrainingRun | None:
+    """Take an asked run and return it; None where another has it: a second delivery of its bell finds it taken."""
+    with transaction() as session:
+        taken = session.scalar(
+            update(RetrainingRun)
+            .where(RetrainingRun.id == run_id, RetrainingRun.state == RunState.ASKED)
+            .values(
+                state=RunState.RUNNING,
+                owner=owner,
+                attempts=RetrainingRun.attempts + 1,
+                started_at=now(),
+                heartbeat_at=now(),
+            )
+            .returning(RetrainingRun.id)
+        )
+        if taken is None:
+            return None
+        _log(session, run_id, "taken up by a trainer")
+        return session.get_one(RetrainingRun, run_id)
+
+
+def report(run_id: int, owner: str, progress: Progress) -> Standing:
+    """Record how far a run is, which is its sign of life, and tell whether to go on.
+
+    A trainer that was silent for so long that its run was asked for again gets it back, if nobody took it.
+    """
+    with transaction() as session:
+        run = session.get_one(RetrainingRun, run_id, with_for_update=True)
+        ours = run.owner == owner and run.state == RunState.RUNNING
+        if not ours and not (run.owner is None and run.state == RunState.ASKED):
+            return Standing.LOST
+        run.state, run.owner, run.heartbeat_at = RunState.RUNNING, owner, now()
+        if progress.epochs_done > run.epochs_done:
+            run.attempts = 0
+        run.epochs_done, run.epochs_planned = progress.epochs_done, progress.epochs_planned
+        run.loss, run.validation_loss = progress.loss, progress.validation_loss
+        left = progress.seconds_left
+        run.expected_at = None if left is None else now() + timedelta(seconds=left)
+        return Standing.CANCEL if run.cancel_asked_by else Standing.GO_ON
+
+
+@through_outages
+def note(run_id: int, text: str, learned_from: Mapping[str, Any] | None = None) -> None:
+    """Add a line to a run's log, and what it learns from, where that is told."""
+    with transaction() as session:
+        _log(session, run_id, text)
+        if learned_from is not None:
+            session.execute(
+                update(RetrainingRun).where(RetrainingRun.id == run_id).values(learned_from=dict(learned_from))
+            )
+
+
+def cancel(run_id: int, by: str) -> bool:
+    """Ask for a run to be stopped and tell whether it was unfinished.
+
+    One that nobody has begun ends at once; a trainer stops between two batches and keeps its checkpoint.
+    """
+    with transaction() as session:
+        run = session.get(RetrainingRun, run_id, with_for_update=True)
+        if run is None or run.state not in UNFINISHED:
+            return False
+        run.cancel_asked_by = by
+        _log(session, run_id, f"{by} asked to stop it")
+        if run.state == RunState.ASKED:
+            _close(session, run, RunState.CANCELLED, f"cancelled by {by} before it began")
+        return True
+
+
+def finish(run_id: int, owner: str, *, candidate_id: int, message: str) -> bool:
+    """Record that a run registered its candidate, and tell whether it was the owner's to record."""
+    return _end(run_id, owner, RunState.DONE, message, candidate_id)
+
+
+def fail(run_id: int, owner: str, message: str) -> bool:
+    """Record why a run ended without a candidate."""
+    return _end(run_id, owner, RunState.FAILED, message, None)
+
+
+def stopped(run_id: int, owner: str) -> bool:
+    """Record that the trainer stopped because it was asked to."""
+    return _end(run_id, owner, RunState.CANCELLED, "cancelled while it trained", None)
+
+
+@through_outages
+def _end(run_id: int, owner: str, state: RunState, message: str, candidate_id: int | None) -> bool:
+    with transaction() as session:
+        run = session.get_one(RetrainingRun, run_id, with_for_update=True)
+        if run.owner != owner or run.state != RunState.RUNNING:
+            return False
+        run.candidate_id = candidate_id
+        _close(session, run, state, message)
+        return True
+
+
+def _close(session: Session, run: RetrainingRun, state: RunState, message: str) -> None:
+    run.state, run.unfinished, run.message, run.finished_at = state, None, message[:1024], now()
+    run.expected_at = None
+    _log(session, run.id, f"{state}: {message}")
+
+
+def _log(session: Session, run_id: int, text: str) -> None:
+    session.add(RetrainingEvent(run_id=run_id, text=text[:1024]))
+    logger.info("run %d: %s", run_id, text)
+
+
+def sweep() -> None:
+    """Look after the runs: ring for one that was not begun, ask again for one whose trainer died, catch up a night."""
+    since = now() - timedelta(seconds=settings().trainer_silence_seconds)
+    with transaction() as session:
+        for run in session.scalars(
+            select(RetrainingRun)
+            .where(RetrainingRun.state == RunState.RUNNING, RetrainingRun.heartbeat_at < since)
+            .with_for_update()
+        ):
+            _take_from_the_silent(session, run)
+        session.flush()
+        asked = session.scalars(select(RetrainingRun.id).where(RetrainingRun.state == RunState.ASKED)).all()
+    for run_id in asked:
+        doorbell.ring_trainer(run_id)
+    catch_up(datetime.now(ZoneInfo(settings().timezone)))
+
+
+def _take_from_the_silent(session: Session, run: RetrainingRun) -> None:
+    if run.cancel_asked_by:
+        _close(session, run, RunState.CANCELLED, f"cancelled by {run.cancel_asked_by}; its trainer was gone")
+    elif run.attempts >= MAX_DEATHS:
+        _close(session, run, RunState.FAILED, f"the trainer died or hung {run.attempts} times within one epoch")
+    else:
+        run.state, run.owner, run.expected_at = RunState.ASKED, None, None
+        _log(session, run.id, "the trainer went silent; another goes on from the last checkpoint")
+
+
+def catch_up(local: datetime) -> None:
+    """Ask for this night's run where its hour has passed without one, though earlier nights had theirs; local time."""
+    if not settings().nightly_at:
+        return
+    hour, minute = map(int, settings().nightly_at.split(":"))
+    due = local.replace(hour=hour, minute=minute, second=0, microsecond=0) + CATCH_UP_AFTER
+    with reading() as session:
+        last = session.scalar(select(RetrainingRun.night).order_by(RetrainingRun.night.desc().nulls_last()).limit(1))
+        busy = _unfinished(session) is not None
+    if last is not None and last < local.date() and local >= due and not busy:
+        ask(by="nightly, caught up", night=local.date())
+
+
+def recent(session: Session, limit: int = 20) -> list[RetrainingRun]:
+    """Return the newest runs, newest first."""
+    return list(session.scalars(select(RetrainingRun).order_by(RetrainingRun.id.desc()).limit(limit)))

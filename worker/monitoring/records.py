@@ -1,0 +1,41 @@
+"""The tables of the watch: what a day brought, and the alarms raised over it."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from worker.database import Base, UtcDateTime, now
+
+
+class WatchedDay(Base):
+    """What one source sent on one day and what one version said of it; written once the day is over."""
+
+    __tablename__ = "watched_days"
+    __table_args__ = (UniqueConstraint("day", "source", "model_version_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    #: A date in the configured time zone.
+    day: Mapped[date] = mapped_column(index=True)
+    source: Mapped[str] = mapped_column(String(64))
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    #: As `worker.monitoring.drift.Day` writes it: counts, sums and sums of squares, so that days add up.
+    figures: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class DriftAlarm(Base):
+    """A difference between a day and the reference that is too great to be chance; never changed."""
+
+    __tablename__ = "drift_alarms"
+    __table_args__ = (UniqueConstraint("day", "source", "model_version_id", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(index=True)
+    source: Mapped[str] = mapped_column(String(64))
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    #: What drifted: one of `worker.monitoring.drift.Kind`.
+    kind: Mapped[str] = mapped_column(String(32))
+    #: A sentence with the figures on which the alarm stands.
+    reason: Mapped[str] = mapped_column(String(512))
+    raised_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

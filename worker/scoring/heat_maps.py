@@ -1,0 +1,90 @@
+"""The heat maps that were asked for: open, decode, look, store. Knows no Celery."""
+
+import logging
+import time
+
+import numpy as np
+from PIL import Image
+
+from worker.decoding import Limits, decode
+from worker.errors import ModelUnavailable, RejectedImage, TryAgainLater
+from worker.films import archive
+from worker.models.classifier import Classifier
+from worker.models.grad_cam import Heat
+from worker.scoring import heat_map_requests as explanations
+from worker.scoring.heat_map_requests import Explanation, heat_map_path
+from worker.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+#: Longest side of a stored heat map. A feature map has a dozen cells a side: more pixels would show nothing more.
+SIDE_PIXELS = 256
+
+
+class Explainer:
+    """Draws heat maps with the model versions that made the predictions; keeps the one it used last."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; load nothing yet."""
+        self._settings = settings
+        self._limits = Limits(settings.max_file_bytes, settings.max_pixels)
+        self._roots = settings.roots
+        self._classifier: Classifier | None = None
+
+    def explain_asked(self) -> None:
+        """Draw one heat map after the other while some are asked for and the time budget lasts."""
+        deadline = time.monotonic() + self._settings.task_budget_seconds
+        while time.monotonic() < deadline and (explanation := explanations.claim()):
+            self._explain(explanation)
+
+    def _explain(self, explanation: Explanation) -> None:
+        """Take one heat map from its film to its file, or to the reason why there is none."""
+        try:
+            film = decode(self._read(explanation), self._limits)
+            classifier = self._load(explanation)
+            heat = classifier.heat_map(classifier.prepare(film), explanation.finding)
+            self._store(explanation, heat, film.shape)
+        except (RejectedImage, TryAgainLater, ModelUnavailable, ValueError) as error:
+            logger.warning("heat map %d failed: %s", explanation.heat_map_id, type(error).__name__)
+            explanations.fail(explanation.heat_map_id, str(error))
+        else:
+            explanations.finish(explanation.heat_map_id)
+            logger.info("heat map %d is drawn", explanation.heat_map_id)
+
+    def _read(self, explanation: Explanation) -> bytes:
+        sha256, max_bytes = explanation.image_sha256, self._limits.max_bytes
+        return archive.read_again(explanation.root, explanation.path, sha256, self._roots, max_bytes)
+
+    def _load(self, explanation: Explanation) -> Classifier:
+        if self._classifier is None or self._classifier.card.version != explanation.version:
+            directory = self._settings.models_dir / explanation.version
+            self._classifier = Classifier.load(directory, sha256=explanation.model_sha256, batch_size=1)
+        return self._classifier
+
+    def _store(self, explanation: Explanation, heat: Heat, shape: tuple[int, ...]) -> None:
+        """Store the heat over the whole film as a PNG whose grey and alpha both are the heat.
+
+        Laid over the film it is a white veil; as a mask it takes any colour.
+
+        Raises:
+            TryAgainLater: the disk is full or read-only.
+        """
+        version, finding = explanation.version, explanation.finding
+        target = heat_map_path(self._settings.heat_maps_dir, explanation.image_sha256, version, finding)
+        grey = picture(heat, shape)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.temporary_beside(target) as staging:
+                Image.merge("LA", (grey, grey)).save(staging, "PNG", optimize=True)
+                staging.replace(target)
+        except OSError as error:
+            raise TryAgainLater("the heat map cannot be stored") from error
+
+
+def picture(heat: Heat, shape: tuple[int, ...]) -> Image.Image:
+    """Return the heat, 0 to 1, as 8-bit grey in the proportions of a film of (height, width) `shape`."""
+    height, width = shape
+    scale = SIDE_PIXELS / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    coarse = Image.fromarray((heat * 255).round().astype(np.uint8))
+    return coarse.resize(size, Image.Resampling.BICUBIC)

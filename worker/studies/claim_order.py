@@ -1,0 +1,64 @@
+"""Which images are claimed next: most urgent and oldest first, and nothing starves. Changes no row; knows no owner."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from sqlalchemy import ColumnElement, Row, Select, or_, select
+from sqlalchemy.orm import Session
+
+from worker.database import now
+from worker.studies.records import Image, ImageState, Priority
+
+#: Of a batch, for images that waited too long: nothing starves, and an urgent one is still in the next batch.
+OVERDUE_SHARE = 0.25
+
+#: id, root, path, sha256, attempts, received_at.
+Candidate: TypeAlias = "Row[int, str, str, str | None, int, datetime]"
+
+
+def candidates(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
+    """Return unclaimed images of attempt 0 to score together, or one image that was tried before; lock them.
+
+    One that must be alone waits for its turn, and then goes first, so that it does not starve either.
+    """
+    overdue = _overdue(session, max(1, int(limit * OVERDUE_SHARE)), max_wait)
+    urgent = session.execute(
+        _waiting()
+        .where(Image.id.not_in([row.id for row in overdue]))
+        .order_by(Image.priority, Image.id)
+        .limit(limit - len(overdue))
+    ).all()
+    for head in (*urgent[:1], *overdue[:1]):
+        if head.attempts:
+            return [head]
+    return [image for image in (*urgent, *overdue) if not image.attempts]
+
+
+def any_waiting(session: Session) -> bool:
+    """Tell whether an image could be claimed now."""
+    return session.scalar(select(Image.id).where(_claimable()).limit(1)) is not None
+
+
+def _overdue(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
+    """Return the oldest images that waited longer than their priority allows.
+
+    The oldest of each priority are looked at, overdue or not: the index knows ages by the ids' order only.
+    """
+    found = [
+        row
+        for priority, wait in max_wait.items()
+        for row in session.execute(_waiting().where(Image.priority == priority).order_by(Image.id).limit(limit))
+        if row.received_at < now() - wait
+    ]
+    return sorted(found, key=lambda row: row.received_at)[:limit]
+
+
+def _waiting() -> Select[int, str, str, str | None, int, datetime]:
+    """Return the question for images that may be claimed; what another claims at this moment is passed over."""
+    columns = (Image.id, Image.root, Image.path, Image.sha256, Image.attempts, Image.received_at)
+    return select(*columns).where(_claimable()).with_for_update(skip_locked=True)
+
+
+def _claimable() -> ColumnElement[bool]:
+    return (Image.state == ImageState.WAITING) & or_(Image.not_before.is_(None), Image.not_before <= now())

@@ -1,0 +1,240 @@
+"""The tables: submissions, studies, images, predictions, rejections.
+
+They hold state and constraints. Changes of an image's state are made in `worker.studies.ledger` only.
+"""
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from worker.database import Base, UtcDateTime, now
+from worker.models.records import ModelVersion
+
+#: The longest UID of DICOM (PS3.5 section 9).
+UID_LENGTH = 64
+#: Indices that hold only what nobody has read, so that they stay as small as the worklist.
+UNREAD: dict[str, Any] = {
+    "postgresql_where": text("read_at IS NULL"),
+    "sqlite_where": text("read_at IS NULL"),
+}
+
+
+class Priority(IntEnum):
+    """Urgency of a submission; the smaller is claimed first."""
+
+    URGENT = 0
+    ROUTINE = 1
+    OFFPEAK = 2
+
+
+class ImageState(StrEnum):
+    """Where an image stands. It starts waiting and ends scored or rejected, until somebody has it tried again."""
+
+    WAITING = "waiting"  #: Accepted; nobody works on it.
+    SCORING = "scoring"  #: Claimed under a lease; goes back to waiting when the lease ends.
+    SCORED = "scored"  #: Has a prediction.
+    REJECTED = "rejected"  #: Has a rejection with its reason.
+
+
+class StudyState(StrEnum):
+    """Where a study stands, by its films."""
+
+    WAITING = "waiting"  #: A film waits or is being scored; what is known so far is preliminary.
+    SCORED = "scored"  #: Every film is finished, and at least one has a prediction.
+    REJECTED = "rejected"  #: Every film was rejected.
+
+
+class Submission(Base):
+    """What one sender handed over at once: the unit of acceptance and of idempotency."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (UniqueConstraint("source", "request_id"),)
+
+    #: A random hexadecimal number: the only identifier of ours that leaves in answers and URLs.
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    source: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(128))
+    #: SHA-256 of the envelope: the same key with another content is a conflict.
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    priority: Mapped[int]
+    #: What was not accepted: [{"index", "reference", "reason", "detail"}].
+    refused: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    #: Fields of the envelope that this version does not know, kept as they came.
+    extra: Mapped[dict[str, Any]] = mapped_column(JSON)
+    #: The operator's name of the endpoint that is told when every film has its outcome.
+    callback: Mapped[str | None] = mapped_column(String(64))
+    #: True while that is still to be told; null where nobody waits, so that the index holds only what is due.
+    callback_due: Mapped[bool | None] = mapped_column(index=True)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+
+    studies: Mapped[list["Study"]] = relationship(back_populates="submission")
+
+
+class Refusal(Base):
+    """An inbound message that could not be accepted, kept so that its sender can ask."""
+
+    __tablename__ = "refusals"
+    __table_args__ = (Index("ix_refusals_key", "source", "request_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    #: As far as the message told.
+    source: Mapped[str | None] = mapped_column(String(64))
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    code: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(String(512))
+    refused_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Study(Base):
+    """One examination; its images are scored apart and answered together.
+
+    Its result (state, label, probability, findings, finished_at) is written by `worker.studies.results`.
+    """
+
+    __tablename__ = "studies"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'scored', 'rejected')", name="ck_studies_state"),
+        # The lists: newest first in one state, or under one label.
+        Index("ix_studies_state", "state", "id"),
+        Index("ix_studies_label", "label", "state", "id"),
+        Index("ix_studies_source", "source", "id"),
+        Index("ix_studies_model_version", "model_version_id", "id"),
+        Index("ix_studies_received", "received_at", "id"),
+        # The worklist: what nobody has read, earliest due first; whole, and under each filter.
+        *(
+            Index(f"ix_studies_due{'_' * bool(by)}{by}", *filter(None, [by]), "due_at", "id", **UNREAD)
+            for by in ("", "state", "label", "source", "model_version_id")
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id"), index=True)
+    study_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH), index=True)
+    accession_number: Mapped[str | None] = mapped_column(String(64), index=True)
+    accession_issuer: Mapped[str | None] = mapped_column(String(64))
+    #: The sender's pseudonym of the patient; never a name or a hospital number.
+    patient_key: Mapped[str | None] = mapped_column(String(128), index=True)
+    state: Mapped[str] = mapped_column(String(16), default=StudyState.WAITING, server_default=StudyState.WAITING.value)
+    #: The finding with the highest probability over the films scored so far, and that probability.
+    label: Mapped[str | None] = mapped_column(String(64))
+    probability: Mapped[float | None]
+    #: Finding -> {"probability": in [0, 1], "image_id": the film that decided}.
+    findings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
+    #: When its last film was finished; null while one is not.
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Its submission's, repeated here: lists are narrowed and ordered by it.
+    source: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When it is due to be read, as `worker.studies.worklist_order` says; earliest first is the worklist's order.
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When a person first said what they see; null keeps it on the worklist.
+    read_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The newest version that scored a film of it; versions are never deleted, so no constraint is paid for.
+    model_version_id: Mapped[int | None]
+
+    submission: Mapped[Submission] = relationship(back_populates="studies")
+    images: Mapped[list["Image"]] = relationship(back_populates="study", order_by="Image.id")
+
+
+class Image(Base):
+    """One film: where its bytes lie, and where it stands."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'scoring', 'scored', 'rejected')", name="ck_images_state"),
+        CheckConstraint("(state = 'scored') = (prediction_id IS NOT NULL)", name="ck_images_scored_has_prediction"),
+        CheckConstraint("(state = 'scoring') = (owner IS NOT NULL)", name="ck_images_scoring_has_owner"),
+        # The claim's order: state, urgency, age.
+        Index("ix_images_claim", "state", "priority", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    series_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
+    sop_instance_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH))
+    #: The sender's own name for the film, given back with its result.
+    reference: Mapped[str | None] = mapped_column(String(512))
+    #: A named root (`archive` is ours) and the path below it.
+    root: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(1024))
+    #: What the sender announced, then what the worker read.
+    sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    priority: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
+    #: Claims so far; counted before a byte is decoded, so that a killed process has counted too.
+    attempts: Mapped[int] = mapped_column(default=0)
+    #: The task that holds the lease.
+    owner: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: After trouble outside (a root that is not mounted), when to try again.
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"), index=True)
+    #: Its look when it was scored, as `worker.films.summary` takes it: for the watch over inputs.
+    grey_mean: Mapped[float | None]
+    grey_spread: Mapped[float | None]
+    height_pixels: Mapped[int | None]
+    width_pixels: Mapped[int | None]
+
+    study: Mapped[Study] = relationship(back_populates="images")
+    prediction: Mapped["Prediction | None"] = relationship()
+    #: The one that stands.
+    rejection: Mapped["Rejection | None"] = relationship(
+        primaryjoin="and_(Rejection.image_id == Image.id, Rejection.replayed_at.is_(None))", back_populates="image"
+    )
+
+
+class Prediction(Base):
+    """What one model version says of one image content; the same content is never scored twice by one version."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        UniqueConstraint("image_sha256", "model_version_id"),
+        CheckConstraint("probability >= 0 AND probability <= 1", name="ck_predictions_probability"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_sha256: Mapped[str] = mapped_column(String(64))
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"), index=True)
+    #: The finding with the highest probability, and that probability.
+    label: Mapped[str] = mapped_column(String(64))
+    probability: Mapped[float]
+    #: Finding -> probability in [0, 1].
+    probabilities: Mapped[dict[str, float]] = mapped_column(JSON)
+    predicted_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    model_version: Mapped[ModelVersion] = relationship()
+
+
+class Rejection(Base):
+    """Why an image got no prediction. A replay ends it without deleting it; an image has at most one that stands."""
+
+    __tablename__ = "rejections"
+    __table_args__ = (
+        Index(
+            "uq_rejections_standing",
+            "image_id",
+            unique=True,
+            sqlite_where=text("replayed_at IS NULL"),
+            postgresql_where=text("replayed_at IS NULL"),
+        ),
+        Index("ix_rejections_reason", "reason", "id"),
+        Index("ix_rejections_rejected_at", "rejected_at", "reason"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
+    reason: Mapped[str] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(String(512))
+    #: How often the image had been claimed.
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    rejected_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When somebody had the image tried again, and who.
+    replayed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    replayed_by: Mapped[str | None] = mapped_column(String(64))
+
+    image: Mapped[Image] = relationship(back_populates="rejection")

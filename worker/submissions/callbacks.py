@@ -1,0 +1,204 @@
+"""Tells registered endpoints that a submission is finished: signed, at least once, from an outbox in SQL.
+
+Only addresses that the operator configured are called, and no redirect is followed; a sender names one by its name.
+The form is that of Standard Webhooks, for which receivers find libraries. Nothing here runs while films are scored.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import urllib3
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from worker.database import now, transaction
+from worker.settings import CallbackEndpoint, settings
+from worker.studies.outcomes import outcomes, standing
+from worker.studies.records import Study, StudyState, Submission
+from worker.submissions.records import Delivery
+
+logger = logging.getLogger(__name__)
+
+#: The payload's form; its major version.
+EVENT = "cxr.submission.finished.v1"
+#: Submissions announced and deliveries tried in one round.
+ROUND = 20
+TIMEOUT_SECONDS = 10
+#: While a delivery is under way nobody else tries it; longer than the longest try.
+LEASE_SECONDS = 60
+BACK_OFF_SECONDS = 30
+LONGEST_BACK_OFF_SECONDS = 3600
+#: With the back-off above: about a day.
+MAX_ATTEMPTS = 30
+
+
+def announce(session: Session) -> int:
+    """Put an event into the outbox for every submission that was finished since the last time; return how many."""
+    waits = exists().where(Study.submission_id == Submission.id, Study.state == StudyState.WAITING)
+    finished = session.scalars(
+        select(Submission)
+        .where(Submission.callback_due.is_(True), ~waits)
+        .limit(ROUND)
+        .with_for_update(of=Submission, skip_locked=True)
+    ).all()
+    for submission in finished:
+        told = select(func.count()).select_from(Delivery).where(Delivery.submission_id == submission.id)
+        session.add(
+            Delivery(
+                event_id=str(uuid.uuid4()),
+                submission_id=submission.id,
+                sequence=1 + (session.scalar(told) or 0),
+                endpoint=submission.callback or "",
+            )
+        )
+        submission.callback_due = None
+    return len(finished)
+
+
+def deliver_due() -> int:
+    """Announce what is finished, then try what is due, one after the other; return how many were delivered.
+
+    An endpoint that fails is left alone for the rest of the round: its silence must not cost the others their turn.
+    """
+    with transaction() as session:
+        announce(session)
+    delivered, failed = 0, set[str]()
+    for delivery_id in _due():
+        claimed = _claim(delivery_id, failed)
+        if claimed is None:
+            continue
+        endpoint, event_id, body = claimed
+        trouble = post(endpoint, event_id, body)
+        if trouble:
+            failed.add(endpoint)
+        delivered += trouble is None
+        _note(delivery_id, trouble)
+    return delivered
+
+
+def payload(session: Session, delivery: Delivery) -> dict[str, Any]:
+    """Return what an endpoint is told: the submission as it stands at this moment."""
+    submission = delivery.submission
+    found = standing(session, submission.id)
+    return {
+        "type": EVENT,
+        "timestamp": now().isoformat(),
+        "event_id": delivery.event_id,
+        "sequence": delivery.sequence,
+        "data": {
+            "submission_id": submission.id,
+            "source": submission.source,
+            "request_id": submission.request_id,
+            "counts": found.model_dump(include={"waiting", "scoring", "scored", "rejected", "refused"}),
+            "outcomes": [
+                outcome.model_dump(
+                    mode="json",
+                    include={"reference", "outcome", "reason", "label", "probabilities", "model_version", "trained_on"},
+                )
+                for outcome in outcomes(session, submission.id)
+            ],
+            "notice": "Research use. Not a medical device.",
+        },
+    }
+
+
+def signature(secret: bytes, event_id: str, moment: datetime, body: bytes) -> str:
+    """Return `v1,` and the HMAC-SHA256, in base64, of event id, UNIX time and body, joined by full stops."""
+    signed = f"{event_id}.{int(moment.timestamp())}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
+
+
+def post(name: str, event_id: str, body: bytes) -> str | None:
+    """Call an endpoint by its name and return what went wrong, or None."""
+    endpoint = settings().callbacks.get(name)
+    if endpoint is None:
+        return "the endpoint is not configured"
+    try:
+        answer = _call(endpoint, event_id, body)
+    except urllib3.exceptions.HTTPError as error:
+        return type(error).__name__
+    return None if 200 <= answer < 300 else f"answered {answer}"  # noqa: PLR2004 - HTTP's successes
+
+
+def _call(endpoint: CallbackEndpoint, event_id: str, body: bytes) -> int:
+    moment = now()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Thoraq",
+        "Webhook-Id": event_id,
+        "Webhook-Timestamp": str(int(moment.timestamp())),
+        "Webhook-Signature": signature(endpoint.key(), event_id, moment, body),
+    }
+    timeout = urllib3.Timeout(total=TIMEOUT_SECONDS)
+    with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
+        answer = pool.request(
+            "POST", str(endpoint.url), body=body, headers=headers, redirect=False, preload_content=False
+        )
+        answer.release_conn()  # What an endpoint says beside its status interests nobody, however long it is.
+        return answer.status
+
+
+def _due() -> list[int]:
+    """Return deliveries whose time has come; of one submission the earliest event only, so that they stay in order."""
+    before = aliased(Delivery)
+    pending = before.next_at.is_not(None)
+    earlier = exists().where(
+        before.submission_id == Delivery.submission_id, before.sequence < Delivery.sequence, pending
+    )
+    query = select(Delivery.id).where(Delivery.next_at <= now(), ~earlier).order_by(Delivery.next_at).limit(ROUND)
+    with transaction() as session:
+        return list(session.scalars(query))
+
+
+def _claim(delivery_id: int, failed: set[str]) -> tuple[str, str, bytes] | None:
+    """Take one delivery and return (endpoint, event id, body); None if another took it or its endpoint just failed."""
+    with transaction() as session:
+        due = Delivery.id == delivery_id, Delivery.next_at <= now()
+        delivery = session.scalar(select(Delivery).where(*due).with_for_update(skip_locked=True))
+        if delivery is None or delivery.endpoint in failed:
+            return None
+        delivery.attempts += 1
+        delivery.next_at = now() + timedelta(seconds=LEASE_SECONDS)
+        session.flush()
+        endpoint, event_id = delivery.endpoint, delivery.event_id
+        return endpoint, event_id, json.dumps(payload(session, delivery)).encode()
+
+
+def _note(delivery_id: int, trouble: str | None) -> None:
+    """Record how a try ended: delivered, to be tried again after a pause that doubles, or given up."""
+    with transaction() as session:
+        delivery = session.get_one(Delivery, delivery_id)
+        delivery.trouble = trouble
+        if trouble is None:
+            delivery.delivered_at, delivery.next_at = now(), None
+        elif delivery.attempts >= MAX_ATTEMPTS:
+            delivery.given_up_at, delivery.next_at = now(), None
+            logger.error("the endpoint %s was given up after %d tries: %s", delivery.endpoint, MAX_ATTEMPTS, trouble)
+        else:
+            pause = min(LONGEST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (delivery.attempts - 1))
+            delivery.next_at = now() + timedelta(seconds=pause)
+            logger.warning("the endpoint %s could not be told: %s", delivery.endpoint, trouble)
+
+
+class Courier:
+    """Delivers callbacks in a thread of its own: an endpoint that does not answer holds up no message and no sweep."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="courier")
+        self._round: Future[int] | None = None
+
+    def go(self) -> None:
+        """Begin a round unless one is under way, and log how the last one failed, if it did."""
+        if self._round and not self._round.done():
+            return
+        if self._round and (error := self._round.exception()):
+            logger.error("callbacks could not be delivered: %s", type(error).__name__)
+        self._round = self._thread.submit(deliver_due)

@@ -1,0 +1,252 @@
+"""Accepting studies: check, store rows, commit, ring. The one function behind the message, HTTP and the command line.
+
+A study is accepted when its rows have committed. Whether a file is there, and is a film, is for the worker to find.
+"""
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from worker import wakeups as doorbell
+from worker.database import now, through_outages, transaction
+from worker.errors import RefusedSubmission, RejectedImage
+from worker.films import archive
+from worker.settings import ARCHIVE, settings
+from worker.studies import worklist_order as urgency
+from worker.studies.records import Image, Priority, Refusal, Study, Submission
+from worker.submissions.envelope import SCHEMA, Envelope, Item, explain, parse
+
+logger = logging.getLogger(__name__)
+
+#: In a file's name, where a sender has little choice, control characters are replaced instead of refused.
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Refused(BaseModel):
+    """One item that was not accepted, and why."""
+
+    index: int
+    reference: str | None = None
+    reason: str
+    detail: str
+
+
+class Acceptance(BaseModel):
+    """The answer to a submission."""
+
+    submission_id: str
+    source: str
+    request_id: str
+    #: This key and content had been accepted before; the answer is that of the first time.
+    repeated: bool
+    accepted: int
+    refused: list[Refused]
+
+
+def accept(message: object) -> Acceptance:
+    """Accept an envelope whose items refer to files under named roots.
+
+    Raises:
+        RefusedSubmission: the envelope is invalid, of another major version, or reuses a key with other content.
+    """
+    return _store(parse(message), roots=frozenset(settings().image_roots))
+
+
+def submit_files(  # noqa: PLR0913 - what an envelope says, by name
+    files: Iterable[tuple[str, bytes]],
+    *,
+    source: str,
+    request_id: str | None,
+    priority: Priority,
+    identifiers: Sequence[Mapping[str, object]] = (),
+    callback: str | None = None,
+) -> Acceptance:
+    """Accept films by their bytes: each is archived under its content's name.
+
+    A film without a study UID becomes a study of its own.
+
+    Args:
+        files: (the sender's name for it, its bytes); consumed one by one.
+        source: who sends.
+        request_id: the sender's key; a new random one when None.
+        priority: the urgency of all of them.
+        identifiers: for each film, in order, the fields of an `Item` other than `image`; none at all when empty.
+        callback: the endpoint to tell when all are finished.
+
+    Raises:
+        RefusedSubmission: no file at all, not one set of identifiers for each, an endpoint that is not configured, or
+            the key was used with other content.
+    """
+    items: list[dict[str, object]] = []
+    for name, data in files:
+        path, digest = archive.put(data, settings().archive_dir)
+        image = {"root": ARCHIVE, "path": path, "sha256": digest}
+        items.append({"reference": UNPRINTABLE.sub("?", name)[-512:], "image": image})
+    if identifiers and len(identifiers) != len(items):
+        raise RefusedSubmission("invalid", "items: not one object for each film")
+    for item, given in zip(items, identifiers, strict=False):
+        item |= {name: value for name, value in given.items() if name != "image"}
+    message = {
+        "schema": SCHEMA,
+        "schema_version": "1.0",
+        "source": source,
+        "request_id": request_id or uuid.uuid4().hex,
+        "priority": priority.name.lower(),
+        "items": items,
+        "callback": {"endpoint": callback} if callback else None,
+    }
+    return _store(parse(message), roots=frozenset({ARCHIVE}))
+
+
+def receive(message: object) -> None:
+    """Accept an envelope that came as a message; a refusal is stored, since nobody waits for the answer.
+
+    For the same reason an outage of the database is waited out here, and nowhere else in this module.
+    """
+    try:
+        acceptance = through_outages(accept)(message)
+    except RefusedSubmission as error:
+        logger.warning("a message was refused: %s", error.code)
+        store_refusal(message, error)
+    else:
+        submission_id, counts = acceptance.submission_id, (acceptance.accepted, len(acceptance.refused))
+        extra = {"submission_id": submission_id}
+        logger.info("submission %s: %d accepted, %d refused", submission_id, *counts, extra=extra)
+
+
+def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
+    """Write the rows of a submission in one transaction, then ring."""
+    _check_callback(envelope)
+    try:
+        acceptance = _insert(envelope, roots)
+    except IntegrityError:  # The same key was committed in between: the first one's answer holds.
+        acceptance = _insert(envelope, roots)
+    if acceptance.accepted and not acceptance.repeated:
+        doorbell.ring_scorers(acceptance.accepted, settings().batch_size)
+    return acceptance
+
+
+def _check_callback(envelope: Envelope) -> None:
+    """Refuse an endpoint that is not configured, or not for this source: its results would go astray.
+
+    Raises:
+        RefusedSubmission: unknown_callback.
+    """
+    if envelope.callback is None:
+        return
+    endpoint = settings().callbacks.get(envelope.callback.endpoint)
+    if endpoint is None or (endpoint.sources is not None and envelope.source not in endpoint.sources):
+        raise RefusedSubmission("unknown_callback", "callback.endpoint: no such endpoint is configured for this source")
+
+
+def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
+    with transaction() as session:
+        digest = envelope.digest()
+        known = session.scalar(
+            select(Submission).where(Submission.source == envelope.source, Submission.request_id == envelope.request_id)
+        )
+        if known is not None:
+            if known.content_sha256 != digest:
+                raise RefusedSubmission("conflict", "this source used this request_id before, with other content")
+            return _answer(known, repeated=True)
+        items, refused = _sort(envelope.raw_items(), roots)
+        submission = Submission(
+            id=uuid.uuid4().hex,
+            source=envelope.source,
+            request_id=envelope.request_id,
+            content_sha256=digest,
+            priority=envelope.rank(),
+            refused=[entry.model_dump() for entry in refused],
+            extra=envelope.unknown_fields(),
+            callback=envelope.callback.endpoint if envelope.callback else None,
+            callback_due=True if envelope.callback else None,
+            studies=_studies(items, envelope.rank(), envelope.source),
+        )
+        session.add(submission)
+        session.flush()
+        return _answer(submission, repeated=False)
+
+
+def _answer(submission: Submission, *, repeated: bool) -> Acceptance:
+    return Acceptance(
+        submission_id=submission.id,
+        source=submission.source,
+        request_id=submission.request_id,
+        repeated=repeated,
+        accepted=sum(len(study.images) for study in submission.studies),
+        refused=[Refused.model_validate(entry) for entry in submission.refused],
+    )
+
+
+def _sort(raw_items: list[dict[str, Any]], roots: frozenset[str]) -> tuple[list[Item], list[Refused]]:
+    """Part the items into those that can be accepted and those that cannot; one bad item harms no other."""
+    items, refused = [], []
+    for index, raw in enumerate(raw_items):
+        try:
+            item = Item.model_validate(raw)
+            if item.image.root not in roots:
+                raise RefusedSubmission("unknown_root", "the image's root is not configured here")
+            archive.check_path(item.image.path)
+            items.append(item)
+        except ValidationError as error:
+            refused.append(_refusal(index, raw, "invalid", explain(error)))
+        except RefusedSubmission as error:
+            refused.append(_refusal(index, raw, error.code, error.detail))
+        except RejectedImage as error:
+            refused.append(_refusal(index, raw, error.reason, error.detail))
+    return items, refused
+
+
+def _refusal(index: int, raw: dict[str, Any], reason: str, detail: str) -> Refused:
+    told = raw.get("reference")
+    return Refused(index=index, reference=told if isinstance(told, str) else None, reason=reason, detail=detail)
+
+
+def _studies(items: list[Item], rank: Priority, source: str) -> list[Study]:
+    """Return the studies of a submission: items with one study UID form one, an item without is one by itself."""
+    studies: dict[str, Study] = {}
+    received_at = now()
+    for index, item in enumerate(items):
+        study = studies.setdefault(
+            item.study_instance_uid or f"item {index}",
+            Study(
+                study_instance_uid=item.study_instance_uid,
+                accession_number=item.accession.number if item.accession else None,
+                accession_issuer=item.accession.issuer if item.accession else None,
+                patient_key=item.patient_key,
+                source=source,
+                received_at=received_at,
+                due_at=urgency.due_at(received_at, rank, {}),
+            ),
+        )
+        study.images.append(
+            Image(
+                series_instance_uid=item.series_instance_uid,
+                sop_instance_uid=item.sop_instance_uid,
+                reference=item.reference,
+                root=item.image.root,
+                path=item.image.path,
+                sha256=item.image.sha256,
+                priority=rank,
+            )
+        )
+    return list(studies.values())
+
+
+@through_outages
+def store_refusal(message: object, error: RefusedSubmission) -> None:
+    """Keep why a message was refused, under its key as far as it has one."""
+    fields = message if isinstance(message, dict) else {}
+    source, request_id = (
+        json.dumps(value)[1:-1][:length] if isinstance(value := fields.get(name), str) else None
+        for name, length in (("source", 64), ("request_id", 128))
+    )
+    with transaction() as session:
+        session.add(Refusal(source=source, request_id=request_id, code=error.code, detail=error.detail[:512]))

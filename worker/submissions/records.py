@@ -1,0 +1,38 @@
+"""The table of callbacks that are owed: the outbox from which the intake process tells endpoints what was finished."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from worker.database import Base, UtcDateTime, now
+from worker.studies.records import Submission
+
+
+class Delivery(Base):
+    """One event for one endpoint: that a submission is finished. Rows stay, as the record of it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("submission_id", "sequence"),
+        Index("ix_deliveries_next_at", "next_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    #: By which the receiver recognises what comes twice.
+    event_id: Mapped[str] = mapped_column(String(36), unique=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id"))
+    #: 1 for the first time that the submission was finished, 2 after a replay, and so on.
+    sequence: Mapped[int]
+    #: The operator's name of the endpoint.
+    endpoint: Mapped[str] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When to try, or to try again; null once it is delivered or given up.
+    next_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=now)
+    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    given_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: What went wrong the last time, without addresses or secrets.
+    trouble: Mapped[str | None] = mapped_column(String(128))
+
+    submission: Mapped[Submission] = relationship()
