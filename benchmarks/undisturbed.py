@@ -19,9 +19,7 @@ from system import finished, hand_over, wait_until
 from model_training.settings import settings as training_settings
 from worker.commands.db import alembic_config
 from worker.database import now, reading, transaction
-from worker.models import directory as model_directory
-from worker.models import registry
-from worker.models import retraining_runs as retraining
+from worker.models import directory, registry, retraining_runs
 from worker.models.records import RetrainingRun
 from worker.models.retraining_runs import Wish
 from worker.monitoring.heartbeats import Process
@@ -34,7 +32,7 @@ EPOCHS = 100_000
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=model_directory.SHIPPED_PAPER)
+@click.option("--model", type=click.Path(exists=True, path_type=Path), default=directory.SHIPPED_PAPER)
 @click.option("--pairs", default=3, show_default=True)
 def main(folder: Path, model: Path, pairs: int) -> None:
     """Print both rates of each pair, and the median of their ratios, as JSON; FOLDER's films are shared out."""
@@ -64,11 +62,11 @@ def _started(kind: str) -> subprocess.Popen[bytes]:
 
 def _pair(alone: list[str], beside: list[str], pair: int) -> dict[str, float]:
     undisturbed = _rate(alone, f"alone {pair}")
-    run_id = retraining.ask(by="bench", wish=Wish(epochs=EPOCHS))
+    run_id = retraining_runs.ask(by="bench", wish=Wish(epochs=EPOCHS))
     wait_until(lambda: _epochs(run_id) > 0, "an epoch of the training")
     before, disturbed = _epochs(run_id), _rate(beside, f"beside {pair}")
     trained = _epochs(run_id) - before
-    retraining.cancel(run_id, by="bench")
+    retraining_runs.cancel(run_id, by="bench")
     wait_until(lambda: _state(run_id) == "cancelled", "the training to stop")
     return {"alone": undisturbed, "beside_training": disturbed, "epochs_meanwhile": trained}
 

@@ -8,9 +8,7 @@ from flask_compress import Compress
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from dashboard import errors as problems
-from dashboard import formatting as display
-from dashboard import headers as security
+from dashboard import errors, formatting, headers
 from dashboard.accounts import access, sessions
 from dashboard.accounts.admin_pages import administration
 from dashboard.accounts.login_pages import auth
@@ -83,9 +81,9 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     if settings.proxy_hops:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    security.install(app, https=settings.secure_cookies)
-    problems.install(app)
-    display.install(app)
+    headers.install(app, https=settings.secure_cookies)
+    errors.install(app)
+    formatting.install(app)
     sessions.install(app, settings)
     access.install(app)
     CSRFProtect(app).exempt(api)

@@ -22,9 +22,7 @@ from model_training.report.assemble import EXTERNAL, assemble
 from model_training.report.limits import limits_of
 from model_training.report.provenance import software
 from model_training.settings import settings as training_settings
-from model_training.training import checkpoint, model_file
-from model_training.training import fit as training
-from model_training.training import predictions as answers
+from model_training.training import checkpoint, fit, model_file, predictions
 from model_training.training.devices import over_devices
 from model_training.training.fit import Fitted, Progress
 from model_training.training.predictions import Answers
@@ -94,12 +92,12 @@ def make(
     external = _external(recipe, data)
     state = _checkpoint(recipe, data)
     with over_devices(training_settings().devices):
-        fitted = training.fit(network, data, knobs, progress, state)
+        fitted = fit.fit(network, data, knobs, progress, state)
     temperature = _calibrate(fitted, data, knobs)
     directory.mkdir(parents=True, exist_ok=True)
     model_file.write(fitted.network, directory / MODEL_FILE)
     found = {
-        split: answers.ask(fitted.network, films, knobs.batch_size)
+        split: predictions.ask(fitted.network, films, knobs.batch_size)
         for split, films in {**data.splits, **external}.items()
     }
     report = assemble(data, fitted, knobs, answers=found, temperature=temperature)
@@ -131,7 +129,7 @@ def _calibrate(fitted: Fitted, data: Dataset, knobs: Knobs) -> float:
     What is published answers with calibrated probabilities, and no caller has to know of a temperature.
     """
     films = data.splits["validation"]
-    temperature = fit_temperature(answers.ask(fitted.network, films, knobs.batch_size).probabilities, films.labels)
+    temperature = fit_temperature(predictions.ask(fitted.network, films, knobs.batch_size).probabilities, films.labels)
     last = fitted.network.layers[-1]
     last.set_weights([weights / temperature for weights in last.get_weights()])
     return temperature
@@ -152,12 +150,12 @@ def _film_check(data: Dataset, external: Mapping[str, Films], directory: Path) -
 def _write(
     recipe: Recipe, card: ModelCard, report: Mapping[str, Any], found: Mapping[str, Answers], directory: Path
 ) -> None:
-    from model_training.report import page as report_page  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.report import page  # noqa: PLC0415 - Matplotlib takes a second to import
 
     write_card(directory, card, report)
-    answers.keep(directory, found)
+    predictions.keep(directory, found)
     thumbnails.keep(report, recipe.data, card.input_size, directory)
-    report_page.publish(report, directory, card.model_dump(mode="json"))
+    page.publish(report, directory, card.model_dump(mode="json"))
 
 
 def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Mapping[str, Any], sha256: str) -> ModelCard:

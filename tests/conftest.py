@@ -93,12 +93,11 @@ def eager(database: Path) -> Iterator[Path]:
 def phantom_model(database: Path) -> str:
     """The shipped network that was trained on phantoms, registered and active; returns its version."""
     from worker.database import transaction
-    from worker.models import directory as model_directory
-    from worker.models import registry
+    from worker.models import directory, registry
     from worker.settings import settings
 
     with transaction() as session:
-        row = registry.import_model(session, model_directory.SHIPPED_PHANTOMS, settings().models_dir)
+        row = registry.import_model(session, directory.SHIPPED_PHANTOMS, settings().models_dir)
         registry.promote(session, row.version, by="test")
         return row.version
 

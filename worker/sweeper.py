@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 from tenacity import RetryError, retry, retry_if_exception, stop_after_delay, wait_exponential
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import is_outage, now, through_outages, transaction
-from worker.models import retraining_runs as retraining
-from worker.monitoring import drift_by_day as watch
-from worker.monitoring import heartbeats as presence
-from worker.scoring import heat_map_requests as explanations
+from worker.models import retraining_runs
+from worker.monitoring import drift_by_day, heartbeats
+from worker.scoring import heat_map_requests
 from worker.settings import settings
 from worker.studies import claim_order, ledger
 
@@ -30,21 +29,21 @@ def sweep() -> None:
         _forgive_outages(session)
         ended = ledger.expire(session)
         waiting = claim_order.any_waiting(session)
-        asked = explanations.any_asked(session)
-        presence.forget_the_silent(session)
+        asked = heat_map_requests.any_asked(session)
+        heartbeats.forget_the_silent(session)
     if ended:
         logger.warning("%d leases had ended; their films wait again", ended)
     if waiting:
-        doorbell.ring_scorers(settings().batch_size, settings().batch_size)
+        wakeups.ring_scorers(settings().batch_size, settings().batch_size)
     if asked:
-        doorbell.ring_explainer()
-    retraining.sweep()
-    watch.look_back(datetime.now(ZoneInfo(settings().timezone)).date())
+        wakeups.ring_explainer()
+    retraining_runs.sweep()
+    drift_by_day.look_back(datetime.now(ZoneInfo(settings().timezone)).date())
 
 
 def _forgive_outages(session: Session) -> None:
     """Charge no film for a time in which nobody could reach the database: no sweep could either, which tells."""
-    last = presence.last_sweep(session)
+    last = heartbeats.last_sweep(session)
     if last is None or now() - last < timedelta(seconds=settings().sweep_seconds + OUTAGE_SECONDS):
         return
     if forgiven := ledger.forgive(session):

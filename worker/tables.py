@@ -2,17 +2,17 @@
 
 from worker import audit
 from worker.models import records as version_records
-from worker.monitoring import heartbeats as presence
+from worker.monitoring import heartbeats
 from worker.monitoring import records as watch_records
-from worker.scoring import heat_map_requests as explanations
+from worker.scoring import heat_map_requests
 from worker.studies import records, reviews
 from worker.submissions import records as delivery_records
 
 __all__ = [
     "audit",
     "delivery_records",
-    "explanations",
-    "presence",
+    "heartbeats",
+    "heat_map_requests",
     "records",
     "reviews",
     "version_records",

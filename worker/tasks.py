@@ -15,15 +15,13 @@ from celery import Task
 from celery.exceptions import Reject
 from sqlalchemy.exc import DBAPIError
 
-from worker import celery_app, sweeper
-from worker import metrics as measurements
-from worker import wakeups as doorbell
+from worker import celery_app, metrics, sweeper, wakeups
 from worker.celery_app import app
 from worker.database import is_outage, through_outages
 from worker.errors import ModelUnavailable
-from worker.models import retraining_runs as retraining
-from worker.monitoring import heartbeats as presence
-from worker.scoring import full_pictures as enlarging
+from worker.models import retraining_runs
+from worker.monitoring import heartbeats
+from worker.scoring import full_pictures
 from worker.scoring.heat_maps import Explainer
 from worker.scoring.scorer import Scorer
 from worker.settings import settings
@@ -71,7 +69,7 @@ def explain() -> None:
 def show_in_full(image_id: int) -> None:
     """Make the picture that a reader zooms into."""
     with _dying_of_lack_of_memory():
-        enlarging.draw(image_id, settings())
+        full_pictures.draw(image_id, settings())
 
 
 @app.task(name=celery_app.SCORE, bind=True)
@@ -88,10 +86,10 @@ def score(self: Task[..., None]) -> None:
             # A thread, since the next bell may come to another process, and the time limit to this one.
             threading.Thread(target=sweeper.give_back, args=(str(self.request.id),), daemon=True).start()
         raise
-    presence.worked(str(self.request.hostname), *scorer().loaded())
-    measurements.name_loaded_model(*scorer().loaded())
+    heartbeats.worked(str(self.request.hostname), *scorer().loaded())
+    metrics.name_loaded_model(*scorer().loaded())
     if still_waiting:
-        doorbell.ring_scorers(1, settings().batch_size)
+        wakeups.ring_scorers(1, settings().batch_size)
 
 
 @app.task(name=celery_app.SCORE_REQUEST, acks_on_timeout=False)
@@ -116,10 +114,10 @@ def sweep(self: Task[..., None]) -> None:
     """Put back what was lost, and tell who wants to be told."""
     sweeper.sweep()
     courier().go()
-    presence.worked(str(self.request.hostname))
+    heartbeats.worked(str(self.request.hostname))
 
 
 @app.task(name=celery_app.RETRAIN_NIGHTLY)
 def retrain_nightly() -> None:
     """Ask for the run of this night; the first of several timetables makes it."""
-    through_outages(retraining.ask)(by="nightly", night=datetime.now(ZoneInfo(settings().timezone)).date())
+    through_outages(retraining_runs.ask)(by="nightly", night=datetime.now(ZoneInfo(settings().timezone)).date())

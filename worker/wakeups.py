@@ -4,7 +4,7 @@ import logging
 
 from kombu.exceptions import OperationalError
 
-from worker import metrics as measurements
+from worker import metrics
 from worker.celery_app import DETAIL, EXPLAIN, PICTURE_QUEUE, RETRAIN, SCORE, SCORE_QUEUE, TRAIN_QUEUE, app
 
 logger = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def _ring(task: str, queue: str, **arguments: int) -> bool:
     try:
         app.signature(task, kwargs=arguments).apply_async(queue=queue)
     except OperationalError:
-        measurements.count_bell(task, heard=False)
+        metrics.count_bell(task, heard=False)
         logger.warning("the broker did not hear %s; the sweeper will ring again", task)
         return False
-    measurements.count_bell(task, heard=True)
+    metrics.count_bell(task, heard=True)
     return True

@@ -14,8 +14,7 @@ from dashboard.studies import submissions
 from dashboard.studies.upload_page import files_of
 from worker.database import reading, transaction
 from worker.errors import RefusedSubmission
-from worker.studies import outcomes
-from worker.studies import rejected_films as dead_letters
+from worker.studies import outcomes, rejected_films
 from worker.studies.records import Priority
 from worker.submissions import intake
 from worker.submissions.intake import Acceptance
@@ -75,7 +74,7 @@ def cancel(submission_id: str) -> ResponseReturnValue:
     _require_own(current.submission.source)
     while True:
         with transaction() as session:
-            if not dead_letters.cancel(session, submission_id, signed_in().name):
+            if not rejected_films.cancel(session, submission_id, signed_in().name):
                 return _answer(submission_id)
 
 

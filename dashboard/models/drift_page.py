@@ -11,10 +11,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import READERS, requires
-from dashboard.studies import filters as selection
+from dashboard.studies import filters
 from worker.database import reading
 from worker.models.records import ModelVersion
-from worker.monitoring import drift_by_day as watch
+from worker.monitoring import drift_by_day
 from worker.monitoring.drift import MOMENTS, Day, Kind
 from worker.settings import settings
 
@@ -57,18 +57,18 @@ class Line:
 @requires(READERS)
 def index() -> ResponseReturnValue:
     """Show the last days of one source, or of all together."""
-    source = request.args.get("source", watch.EVERY_SOURCE)
+    source = request.args.get("source", drift_by_day.EVERY_SOURCE)
     today = datetime.now(ZoneInfo(settings().timezone)).date()
     with reading() as session:
         lines = _lines(session, source, today) if source.isprintable() else {}
         return render_template(
             "models/watch.html",
             source=source,
-            sources=selection.sources(session),
+            sources=filters.sources(session),
             versions=[(session.get_one(ModelVersion, version), found) for version, found in lines.items()],
             kinds=list(MOMENTS),
             days=DAYS,
-            needed=watch.REFERENCE_FILMS,
+            needed=drift_by_day.REFERENCE_FILMS,
         )
 
 
@@ -76,13 +76,13 @@ def _lines(session: Session, source: str, today: date) -> dict[int, list[Line]]:
     """Return version -> its reference, where there is one, then its days, newest first."""
     since = today - timedelta(days=DAYS)
     why: dict[tuple[date, int], dict[str, str]] = defaultdict(dict)
-    for alarm in watch.recent_alarms(session, since):
+    for alarm in drift_by_day.recent_alarms(session, since):
         if alarm.source == source:
             why[alarm.day, alarm.model_version_id][alarm.kind] = alarm.reason
     found: dict[int, list[Line]] = defaultdict(list)
-    for row in reversed(watch.days(session, source, since)):
+    for row in reversed(drift_by_day.days(session, source, since)):
         version = row.model_version_id
-        if version not in found and (reference := watch.reference_of(session, source, version, before=today)):
+        if version not in found and (reference := drift_by_day.reference_of(session, source, version, before=today)):
             found[version].append(Line(None, reference, {}))
         found[version].append(Line(row.day, Day.model_validate(row.figures), why[row.day, version]))
     return found

@@ -14,7 +14,7 @@ from worker.database import now, reading
 from worker.models import promotion, registry
 from worker.models.paper import ROWS
 from worker.models.records import Activation, ModelVersion
-from worker.monitoring import drift_by_day as watch
+from worker.monitoring import drift_by_day
 from worker.settings import settings
 
 models = Blueprint("models", __name__, url_prefix="/models")
@@ -45,7 +45,7 @@ def index() -> ResponseReturnValue:
         found = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
         active = registry.active(session)
         activations = _activations(session)
-        alarms = watch.recent_alarms(session, now().date() - timedelta(days=ALARM_DAYS))[:MAX_ALARMS]
+        alarms = drift_by_day.recent_alarms(session, now().date() - timedelta(days=ALARM_DAYS))[:MAX_ALARMS]
         return render_template(
             "models/index.html",
             models=[(model, *headline(model.report, model.card)) for model in found],

@@ -12,8 +12,7 @@ from wtforms.validators import Length, NumberRange, Optional, Regexp
 
 from dashboard.accounts.access import READERS, TRAINERS, requires, signed_in
 from worker.database import reading
-from worker.models import promotion
-from worker.models import retraining_runs as retraining
+from worker.models import promotion, retraining_runs
 from worker.models.records import RetrainingRun, RunState
 from worker.models.retraining_runs import Wish
 from worker.settings import settings
@@ -79,7 +78,7 @@ def retrain() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(form, 400)
     wish = Wish(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
-    run_id = retraining.ask(by=signed_in().name, wish=wish)
+    run_id = retraining_runs.ask(by=signed_in().name, wish=wish)
     flash(f"Run {run_id} was asked for. The trainer takes it up as soon as it is free.", "success")
     return redirect(url_for("training.index"), 303)
 
@@ -98,7 +97,7 @@ def show(run_id: int) -> ResponseReturnValue:
 @requires(TRAINERS, audited="cancel a retraining")
 def cancel(run_id: int) -> ResponseReturnValue:
     """Ask the trainer to stop a run; its checkpoint is kept."""
-    if retraining.cancel(run_id, signed_in().name):
+    if retraining_runs.cancel(run_id, signed_in().name):
         flash(f"Run {run_id} stops before its next batch.", "info")
     else:
         flash(f"Run {run_id} is over already.", "info")
@@ -112,7 +111,7 @@ def _page(form: RunForm, status: int = 200) -> ResponseReturnValue:
 def _context() -> dict[str, Any]:
     nightly = select(RetrainingRun).where(RetrainingRun.night.is_not(None)).order_by(RetrainingRun.night.desc())
     with reading() as session:
-        runs = retraining.recent(session)
+        runs = retraining_runs.recent(session)
         for run in runs:
             run.candidate  # noqa: B018 - loaded while the session is open
         nights = list(session.scalars(nightly.options(joinedload(RetrainingRun.candidate)).limit(7)))

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import public
 from dashboard.formatting import duration
-from dashboard.operations import process_status as vital_signs
+from dashboard.operations import process_status
 from dashboard.operations.backlog import Life
 from worker.database import Base, reading
-from worker.monitoring import heartbeats as presence
+from worker.monitoring import heartbeats
 from worker.settings import settings
 
 health = Blueprint("health", __name__, url_prefix="/health")
@@ -90,7 +90,7 @@ def _schema(session: Session) -> Dependency:
 
 
 def _worker(session: Session) -> Dependency:
-    found = vital_signs.workers(session)
+    found = process_status.workers(session)
     stalled = f", {found.stalled} finishing nothing though films wait" if found.stalled else ""
     silent = f", {found.unknown} silent" if found.unknown else ""
     none = "no scoring worker is up; what is accepted waits"
@@ -98,17 +98,17 @@ def _worker(session: Session) -> Dependency:
 
 
 def _sweeper(session: Session) -> Dependency:
-    age = vital_signs.sweep_age_seconds(session)
+    age = process_status.sweep_age_seconds(session)
     if age is None:
         return Dependency(Life.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?")
-    if presence.sweeping(session):
+    if heartbeats.sweeping(session):
         return Dependency(Life.UP, f"swept {duration(age)} ago")
     return Dependency(Life.DOWN, f"the last sweep was {duration(age)} ago; lost bells are not rung again")
 
 
 def _queue(session: Session) -> Dependency:
-    age = vital_signs.oldest_waiting_seconds(session)
-    if age > vital_signs.ALARM_SECONDS:
+    age = process_status.oldest_waiting_seconds(session)
+    if age > process_status.ALARM_SECONDS:
         return Dependency(Life.DOWN, f"the oldest film has waited for {duration(age)}")
     return Dependency(Life.UP, f"the oldest film has waited for {duration(age)}" if age else "nothing waits")
 

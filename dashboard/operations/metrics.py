@@ -15,11 +15,11 @@ from werkzeug.exceptions import Unauthorized
 
 from dashboard.accounts import sessions
 from dashboard.accounts.access import public
-from dashboard.operations import process_status as vital_signs
+from dashboard.operations import process_status
 from worker.database import reading
 from worker.models import registry
 from worker.models.records import ModelVersion
-from worker.monitoring import drift_by_day as watch
+from worker.monitoring import drift_by_day
 from worker.monitoring.drift import Day, Kind
 
 metrics = Blueprint("metrics", __name__)
@@ -65,22 +65,22 @@ class Ledger(Collector):
 
     def _films(self) -> Iterator[Metric]:
         session = self._session
-        yield _gauge("queue_films", "Films not finished.", ["state", "priority"], vital_signs.unfinished(session))
-        age = vital_signs.oldest_waiting_seconds(session)
+        yield _gauge("queue_films", "Films not finished.", ["state", "priority"], process_status.unfinished(session))
+        age = process_status.oldest_waiting_seconds(session)
         yield GaugeMetricFamily("thoraq_oldest_waiting_seconds", "Age of the oldest waiting film, 0 for none.", age)
         yield _gauge(
             "finished_films_5m",
             "Films finished in the last five minutes; a rejected one has its reason.",
             ["state", "reason"],
-            vital_signs.finished_lately(session),
+            process_status.finished_lately(session),
         )
 
     def _deployment(self) -> Iterator[Metric]:
         session = self._session
-        yield _gauge("processes", "Processes by life.", ["kind", "life"], vital_signs.processes(session))
-        stalled = vital_signs.workers(session).stalled
+        yield _gauge("processes", "Processes by life.", ["kind", "life"], process_status.processes(session))
+        stalled = process_status.workers(session).stalled
         yield GaugeMetricFamily("thoraq_stalled_workers", "Connected, finishing nothing though films wait.", stalled)
-        if (sweep := vital_signs.sweep_age_seconds(session)) is not None:
+        if (sweep := process_status.sweep_age_seconds(session)) is not None:
             yield GaugeMetricFamily("thoraq_last_sweep_seconds", "Time since a sweep was finished.", sweep)
         if (active := registry.active(session)) is not None:
             info = {"version": active.version, "trained_on": str(active.card["trained_on"])}
@@ -93,13 +93,13 @@ class Ledger(Collector):
         films = GaugeMetricFamily("thoraq_watched_films", "Films of the last day.", labels=[*where, "state"])
         means = GaugeMetricFamily("thoraq_watched_mean", "Means over a day's films.", labels=[*where, "figure", "of"])
         shares = GaugeMetricFamily("thoraq_watched_share", "Films by top finding.", labels=[*where, "finding", "of"])
-        rows = watch.newest(session)
+        rows = drift_by_day.newest(session)
         for row in rows:
             place = [row.source, session.get_one(ModelVersion, row.model_version_id).version]
             day = Day.model_validate(row.figures)
             films.add_metric([*place, "scored"], day.scored)
             films.add_metric([*place, "rejected"], day.rejected)
-            reference = watch.reference_of(session, row.source, row.model_version_id, before=row.day)
+            reference = drift_by_day.reference_of(session, row.source, row.model_version_id, before=row.day)
             for of, figures in (("day", day), ("reference", reference or Day())):
                 for kind, moments in figures.moments.items():
                     if moments.n:
@@ -107,7 +107,7 @@ class Ledger(Collector):
                 for finding, count in figures.labels.items():
                     shares.add_metric([*place, finding, of], count / figures.scored)
         yield from (films, means, shares)
-        raised = Counter(alarm.kind for alarm in (watch.recent_alarms(session, rows[0].day) if rows else ()))
+        raised = Counter(alarm.kind for alarm in (drift_by_day.recent_alarms(session, rows[0].day) if rows else ()))
         alarms = GaugeMetricFamily("thoraq_drift_alarms", "Alarms over the last day.", labels=["kind"])
         for kind in Kind:
             alarms.add_metric([kind.value], raised[kind])

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.operations.backlog import SCORING_KIND, Life, life
 from worker.database import now
-from worker.monitoring import heartbeats as presence
+from worker.monitoring import heartbeats
 from worker.monitoring.heartbeats import Process
 from worker.studies.records import Image, ImageState, Priority, Rejection
 
@@ -39,7 +39,7 @@ def workers(session: Session) -> Workers:
     """Return how many scoring workers are up, stalled and unknown."""
     found = session.scalars(select(Process).filter_by(kind=SCORING_KIND)).all()
     up = [process for process in found if life(process) == Life.UP]
-    stalled = sum(presence.stalled(process) for process in up)
+    stalled = sum(heartbeats.stalled(process) for process in up)
     return Workers(len(up) - stalled, stalled, sum(life(process) == Life.UNKNOWN for process in found))
 
 
@@ -91,5 +91,5 @@ def processes(session: Session) -> Counter[tuple[str, str]]:
 
 def sweep_age_seconds(session: Session) -> float | None:
     """Return how long ago a sweep was last finished; None when none ever was."""
-    last: datetime | None = presence.last_sweep(session)
+    last: datetime | None = heartbeats.last_sweep(session)
     return None if last is None else max(0.0, (now() - last).total_seconds())

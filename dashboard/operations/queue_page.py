@@ -12,11 +12,11 @@ from dashboard.operations import throughput
 from dashboard.operations.backlog import STANDSTILL_SECONDS, THROUGHPUT_SECONDS, Backlog, backlog
 from dashboard.row_ids import row_id
 from dashboard.studies.filters import PAGE_SIZE
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.settings import settings
-from worker.studies import rejected_films as dead_letters
+from worker.studies import rejected_films
 from worker.studies.records import Rejection
 from worker.studies.rejected_films import CHUNK, Selection
 
@@ -81,7 +81,7 @@ def rejected() -> ResponseReturnValue:
 def replay(image_id: int) -> ResponseReturnValue:
     """Have one rejected film tried again."""
     with transaction() as session:
-        count = dead_letters.replay(session, signed_in().name, Selection(image_id=image_id))
+        count = rejected_films.replay(session, signed_in().name, Selection(image_id=image_id))
     return _replayed(count)
 
 
@@ -93,7 +93,7 @@ def replay_all() -> ResponseReturnValue:
     count = 0
     for _ in range(MAX_CHUNKS):
         with transaction() as session:
-            done = dead_letters.replay(session, signed_in().name, chosen)
+            done = rejected_films.replay(session, signed_in().name, chosen)
         count += done
         if done < CHUNK:
             break
@@ -102,7 +102,7 @@ def replay_all() -> ResponseReturnValue:
 
 def _replayed(count: int) -> ResponseReturnValue:
     if count:
-        doorbell.ring_scorers(count, settings().batch_size)
+        wakeups.ring_scorers(count, settings().batch_size)
     flash(f"{plural(count, 'film')} will be tried again." if count else "There was nothing to try again.", "info")
     return redirect(url_for("queues.rejected"), 303)
 

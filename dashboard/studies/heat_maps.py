@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.accounts.access import READERS, requires
 from worker.database import reading
-from worker.scoring import heat_map_requests as explanations
+from worker.scoring import heat_map_requests
 from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
 from worker.settings import settings
 from worker.studies.records import Image
@@ -24,7 +24,7 @@ ADDRESS = f"/studies/<{ROW_ID}:study_id>/images/<{ROW_ID}:image_id>/heat-maps/<f
 def ask(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
     """Ask for a heat map: 202 while it is not there, 200 with the address of its picture when it is."""
     _require_film(study_id, image_id, finding)
-    row = explanations.ask(image_id, finding)
+    row = heat_map_requests.ask(image_id, finding)
     if row is None:
         abort(404)
     return _answer(row, study_id, image_id), HTTPStatus.OK if _is_there(row) else HTTPStatus.ACCEPTED
@@ -62,7 +62,7 @@ def _require_film(study_id: int, image_id: int, finding: str) -> None:
 def _found(study_id: int, image_id: int, finding: str) -> HeatMap:
     _require_film(study_id, image_id, finding)
     with reading() as session:
-        row = explanations.find(session, image_id, finding)
+        row = heat_map_requests.find(session, image_id, finding)
     return row or abort(404)
 
 

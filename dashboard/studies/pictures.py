@@ -8,7 +8,7 @@ from flask import Blueprint, abort, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from dashboard.accounts.access import READERS, requires
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import reading
 from worker.films.archive import detail_path, preview_path
 from worker.settings import settings
@@ -36,7 +36,7 @@ def ask(image_id: int) -> ResponseReturnValue:
         return answer, HTTPStatus.OK
     if image.state != ImageState.SCORED:  # No decoder has come through with it.
         abort(404)
-    if not doorbell.ring_for_detail(image.id):
+    if not wakeups.ring_for_detail(image.id):
         abort(503)
     return answer, HTTPStatus.ACCEPTED
 

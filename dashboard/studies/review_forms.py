@@ -7,11 +7,10 @@ from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import REVIEWERS, requires, signed_in
 from dashboard.formatting import plural
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import now, transaction
 from worker.settings import settings
-from worker.studies import rejected_films as dead_letters
-from worker.studies import reviews
+from worker.studies import rejected_films, reviews
 from worker.studies.records import Image, ImageState, Study, StudyState
 from worker.studies.rejected_films import Selection
 from worker.studies.reviews import UnfitReview, Verdict
@@ -60,9 +59,9 @@ def replay(study_id: int) -> ResponseReturnValue:
         rejected = session.scalars(
             select(Image.id).where(Image.study_id == study_id, Image.state == ImageState.REJECTED)
         ).all()
-        count = sum(dead_letters.replay(session, by, Selection(image_id=image_id)) for image_id in rejected)
+        count = sum(rejected_films.replay(session, by, Selection(image_id=image_id)) for image_id in rejected)
     if count:
-        doorbell.ring_scorers(count, settings().batch_size)
+        wakeups.ring_scorers(count, settings().batch_size)
     flash(f"{plural(count, 'film')} will be tried again." if count else "No film of this study is rejected.", "info")
     return redirect(url_for("studies.show", study_id=study_id), 303)
 

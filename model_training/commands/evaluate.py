@@ -69,8 +69,7 @@ def _answered(classifier: Classifier, data: Path) -> Labelled:
 
 
 def _write_page(result: dict[str, Any], labelled: Labelled, classifier: Classifier, data: Path, html: Path) -> None:
-    from model_training.report import page as report_page  # noqa: PLC0415 - Matplotlib takes a second to import
-    from model_training.report import thumbnails  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.report import page, thumbnails  # noqa: PLC0415 - Matplotlib takes a second to import
 
     card = classifier.card
     report = {
@@ -83,10 +82,10 @@ def _write_page(result: dict[str, Any], labelled: Labelled, classifier: Classifi
         "subgroups": result.get("subgroups"),
         "gallery": worst_errors(labelled.answers, card.classes),
     }
-    folder = report_page.folder_of(html)
+    folder = page.folder_of(html)
     try:
         thumbnails.keep(report, data, card.input_size, folder)
-        report_page.write(
+        page.write(
             report,
             html,
             answers={"test": labelled.answers},

@@ -42,7 +42,7 @@ def report(*, predictions: Path | None, run: str | None, html: Path | None, as_j
 
 
 def _of_predictions(path: Path, *, as_json: bool) -> None:
-    from model_training.metrics import confusion_matrix as caret  # noqa: PLC0415 - SciPy takes a second to import
+    from model_training.metrics import confusion_matrix  # noqa: PLC0415 - SciPy takes a second to import
     from model_training.report import caret_text  # noqa: PLC0415 - SciPy takes a second to import
 
     pairs = _pairs(path)
@@ -50,7 +50,7 @@ def _of_predictions(path: Path, *, as_json: bool) -> None:
     if len(classes) < 2:  # noqa: PLR2004
         raise click.BadParameter("fewer than two classes occur", param_hint="--predictions")
     truth, predicted = ([classes.index(pair[column]) for pair in pairs] for column in (0, 1))
-    matrix = caret.from_labels(truth, predicted, classes)
+    matrix = confusion_matrix.from_labels(truth, predicted, classes)
     if as_json:
         print_json(matrix.as_dict())
     else:
@@ -58,7 +58,7 @@ def _of_predictions(path: Path, *, as_json: bool) -> None:
 
 
 def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> None:
-    from model_training.report import text as report_text  # noqa: PLC0415 - SciPy takes a second to import
+    from model_training.report import text  # noqa: PLC0415 - SciPy takes a second to import
     from worker.commands.model_choice import resolve  # noqa: PLC0415 - and so does the database
     from worker.models.directory import read_report  # noqa: PLC0415
 
@@ -71,11 +71,11 @@ def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> 
     if as_json:
         print_json(stored)
     elif as_text or not html:
-        click.echo(report_text.text(stored), nl=False)
+        click.echo(text.text(stored), nl=False)
 
 
 def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
-    from model_training.report import page as report_page  # noqa: PLC0415 - Matplotlib takes a second to import
+    from model_training.report import page  # noqa: PLC0415 - Matplotlib takes a second to import
     from model_training.report.thumbnails import THUMBNAILS_DIR  # noqa: PLC0415
     from model_training.training.predictions import kept  # noqa: PLC0415
     from worker.errors import ModelUnavailable  # noqa: PLC0415
@@ -83,7 +83,7 @@ def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
 
     try:
         card, answers = read_card(directory).model_dump(mode="json"), kept(directory)
-        report_page.write(stored, html, answers=answers, card=card, thumbnails=directory / THUMBNAILS_DIR)
+        page.write(stored, html, answers=answers, card=card, thumbnails=directory / THUMBNAILS_DIR)
     except (ModelUnavailable, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--run") from error
     except OSError as error:

@@ -12,7 +12,7 @@ from model_training.networks.catalogue import NETWORKS
 from worker.celery_app import TRAIN_QUEUE
 from worker.commands.console import database_errors, json_option, print_json
 from worker.database import reading
-from worker.models import retraining_runs as retraining
+from worker.models import retraining_runs
 from worker.models.records import RetrainingRun, RunState
 from worker.models.retraining_runs import Wish
 
@@ -49,7 +49,7 @@ def retrain(
             run_id = _cancelled()
         else:
             wish = Wish(str(data.resolve()) if data else None, network, epochs, seed)
-            run_id = retraining.ask(by=getpass.getuser(), wish=wish)
+            run_id = retraining_runs.ask(by=getpass.getuser(), wish=wish)
         run = _waited_for(run_id) if wait else _look_at(run_id)
     if as_json:
         print_json(run)
@@ -61,8 +61,8 @@ def retrain(
 
 def _cancelled() -> int:
     with reading() as session:
-        newest = retraining.recent(session, 1)
-    if not newest or not retraining.cancel(newest[0].id, getpass.getuser()):
+        newest = retraining_runs.recent(session, 1)
+    if not newest or not retraining_runs.cancel(newest[0].id, getpass.getuser()):
         raise click.ClickException("no run is asked for or under way")
     return newest[0].id
 
@@ -92,7 +92,7 @@ def _waited_for(run_id: int) -> dict[str, Any]:
         while True:
             run = _look_at(run_id)
             progress.update(bar, completed=run["epochs_done"], total=run["epochs_planned"], note=run["state"])
-            if run["state"] not in retraining.UNFINISHED:
+            if run["state"] not in retraining_runs.UNFINISHED:
                 return run
             time.sleep(POLL_SECONDS)
 

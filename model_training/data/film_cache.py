@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import __version__ as pillow_version
 
-from model_training.data import decoded_sets as film_sets
+from model_training.data import decoded_sets
 from model_training.data.class_folders import DatasetError
 from model_training.data.decoded_sets import Decoded
 from model_training.data.films import OnFilm, Reading, Size, ignore, limits_in_force, readings
@@ -38,7 +38,7 @@ def decoded(files: Sequence[tuple[str, Path]], size: Size, on_film: OnFilm = ign
         DatasetError: a file is gone or changes while it is read, or the cache cannot be written.
     """
     key = _key_of(files, size)
-    known = film_sets.known(key)
+    known = decoded_sets.known(key)
     if known is not None:
         on_film(len(files), len(files))
         return known
@@ -50,12 +50,12 @@ def decoded(files: Sequence[tuple[str, Path]], size: Size, on_film: OnFilm = ign
             if reading.film is not None:
                 yield reading.film
 
-    with film_sets.building() as staging:
-        made = film_sets.seal(staging, key, size, films(), found)
+    with decoded_sets.building() as staging:
+        made = decoded_sets.seal(staging, key, size, films(), found)
         if _key_of(files, size) != key:
             raise DatasetError("files changed while they were read; run it again when nobody writes to the folder")
         if all(reading.sha256 for reading in found):  # Without one, the file could not be opened.
-            film_sets.publish(staging, key)
+            decoded_sets.publish(staging, key)
     return made
 
 
@@ -69,12 +69,12 @@ def arranged(source: Decoded, parts: Sequence[Rows]) -> list[Grey]:
         return [source.pixels[rows[0] : rows[0] + len(rows)] if len(rows) else source.pixels[:0] for rows in parts]
     rows = np.concatenate(parts).astype("<i8")
     key = hashlib.sha256(source.pixels_sha256.encode() + rows.tobytes()).hexdigest()
-    made = film_sets.known(key)
+    made = decoded_sets.known(key)
     if made is None:
         _, height, width = source.pixels.shape
-        with film_sets.building() as staging:
-            made = film_sets.seal(staging, key, (height, width), (source.pixels[row] for row in rows), ())
-            film_sets.publish(staging, key)
+        with decoded_sets.building() as staging:
+            made = decoded_sets.seal(staging, key, (height, width), (source.pixels[row] for row in rows), ())
+            decoded_sets.publish(staging, key)
     return np.split(made.pixels, np.cumsum([len(rows) for rows in parts])[:-1])
 
 
@@ -91,11 +91,11 @@ def kept_together(films: Iterable[Grey], contents: Sequence[str], size: Size) ->
     """
     told = repr((FORMAT, PREPROCESSING, pillow_version, limits_in_force(), size, tuple(contents)))
     key = hashlib.sha256(told.encode()).hexdigest()
-    made = film_sets.known(key)
+    made = decoded_sets.known(key)
     if made is None:
-        with film_sets.building() as staging:
-            made = film_sets.seal(staging, key, size, films, ())
-            film_sets.publish(staging, key)
+        with decoded_sets.building() as staging:
+            made = decoded_sets.seal(staging, key, size, films, ())
+            decoded_sets.publish(staging, key)
     return made.pixels
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from model_training.data.films import Labels
-from model_training.metrics import confusion_matrix as caret
+from model_training.metrics import confusion_matrix
 from model_training.metrics.bootstrap import Resampling, Values, percentile_interval, resampling
 from model_training.metrics.calibration import Probabilities, calibration
 from model_training.metrics.coverage import coverage
@@ -40,7 +40,7 @@ def evaluate(
     predicted = probabilities.argmax(axis=1)
     return {
         "n": len(truth),
-        **caret.from_labels(truth, predicted, classes).as_dict(),
+        **confusion_matrix.from_labels(truth, predicted, classes).as_dict(),
         "auroc": {name: row["auroc"] for name, row in told_apart["discrimination"].items()}
         | {"macro": told_apart["macro"]["auroc"]},
         "balanced_accuracy": balanced_accuracy(predicted, truth),
@@ -129,7 +129,9 @@ def by_group(probabilities: Probabilities, truth: Labels, groups: Sequence[str])
     for index, name in enumerate(names):
         member = inverse == index
         n = int(member.sum())
-        rows.append({"group": str(name), "n": n, **caret.accuracy_with_interval(int(right[member].sum()), n)})
+        rows.append(
+            {"group": str(name), "n": n, **confusion_matrix.accuracy_with_interval(int(right[member].sum()), n)}
+        )
     return sorted(rows, key=lambda row: (-row["n"], row["group"]))
 
 

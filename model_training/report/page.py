@@ -11,9 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model_training.data.dataset import SPLITS
-from model_training.report import figure_captions as report_words
-from model_training.report import figures
-from model_training.report import formatting as notation
+from model_training.report import figure_captions, figures, formatting
 from model_training.report.thumbnails import THUMBNAILS_DIR, gallery_file, sample_files
 from model_training.training.predictions import Answers
 
@@ -77,14 +75,14 @@ def _page(
         lstrip_blocks=True,
     )
     formats = ("share", "interval", "with_interval", "per_cent", "p_value", "count", "signed")
-    environment.filters |= {name: getattr(notation, name) for name in formats}
+    environment.filters |= {name: getattr(formatting, name) for name in formats}
     environment.filters |= {"of_rows": _of_rows, "of_columns": _of_columns}
     return environment.get_template("report.html").render(
         report=report,
         card=card or {},
         prefix=prefix,
         splits=SPLITS,
-        described={file: (report_words.title(file), report_words.described(file, report)) for file in drawn},
+        described={file: (figure_captions.title(file), figure_captions.described(file, report)) for file in drawn},
         origins={
             key: _origins(report["data"][key]) for key in ("sources", "label_sources") if key in report.get("data", {})
         },

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from model_training.metrics import confusion_matrix as caret
+from model_training.metrics import confusion_matrix
 from model_training.report import caret_text
 from model_training.report.formatting import p_value, share, with_interval
 
@@ -14,7 +14,7 @@ def text(report: Mapping[str, Any]) -> str:
     sections = [
         [f"{report['version']} on the test split, n = {test['n']}"],
         [f"- {limit}" for limit in report.get("limits", ())],
-        caret_text.text(caret.from_table(test["table"], test["classes"]), everything=True).splitlines(),
+        caret_text.text(confusion_matrix.from_table(test["table"], test["classes"]), everything=True).splitlines(),
         [f"Balanced accuracy {_balanced(test)}; calibration error (ECE, 15 bins) {share(test['ece'])}"],
         _discrimination(test),
         _operating_points(report.get("operating_points") or ()),

@@ -14,7 +14,7 @@ from typing import Self
 from sqlalchemy.exc import DBAPIError
 
 from worker.database import is_outage
-from worker.models import retraining_runs as retraining
+from worker.models import retraining_runs
 from worker.models.retraining_runs import Progress, Standing
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Pulse:
     def tell(self) -> None:
         """Tell the row, and keep what it answers."""
         try:
-            self._standing = retraining.report(self._run_id, self._owner, self._progress)
+            self._standing = retraining_runs.report(self._run_id, self._owner, self._progress)
         except DBAPIError as error:
             if not is_outage(error):
                 raise

@@ -14,17 +14,14 @@ from model_training import candidate
 from model_training.candidate import Recipe
 from model_training.data.class_folders import DatasetError
 from model_training.networks.catalogue import NETWORKS
-from model_training.retraining import judge as judging
-from model_training.retraining import training_set as lesson
+from model_training.retraining import judge, training_set
 from model_training.retraining.gate_films import GATE
 from model_training.retraining.heartbeat import Pulse, RunLost, RunStopped
 from model_training.retraining.training_set import Lesson
 from model_training.settings import TrainingSettings, settings
 from worker.database import through_outages, transaction
 from worker.errors import ModelUnavailable
-from worker.models import directory as model_directory
-from worker.models import promotion, registry
-from worker.models import retraining_runs as retraining
+from worker.models import directory, promotion, registry, retraining_runs
 from worker.models.records import ModelVersion, RetrainingRun
 from worker.settings import settings as worker_settings
 
@@ -52,24 +49,24 @@ def retrain(run_id: int) -> None:
         Exception: whatever was not foreseen, after the run is recorded as failed.
     """
     owner = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    row = retraining.start(run_id, owner)
+    row = retraining_runs.start(run_id, owner)
     if row is None:
         logger.info("run %d is taken or over", run_id)
         return
     try:
         message, candidate_id = _carried_out(row, owner)
     except (DatasetError, FloatingPointError, ModelUnavailable) as error:
-        retraining.fail(run_id, owner, str(error))
+        retraining_runs.fail(run_id, owner, str(error))
     except RunStopped:
-        retraining.stopped(run_id, owner)
+        retraining_runs.stopped(run_id, owner)
     except RunLost:
         logger.warning("run %d is not this trainer's any more", run_id)
         return
     except Exception as error:  # The process's edge: no run may stay "running" because of what nobody foresaw.
-        retraining.fail(run_id, owner, f"stopped by {type(error).__name__}; the trainer's log says more")
+        retraining_runs.fail(run_id, owner, f"stopped by {type(error).__name__}; the trainer's log says more")
         raise
     else:
-        retraining.finish(run_id, owner, candidate_id=candidate_id, message=message)
+        retraining_runs.finish(run_id, owner, candidate_id=candidate_id, message=message)
     shutil.rmtree(_made_at(run_id), ignore_errors=True)
 
 
@@ -77,18 +74,18 @@ def _carried_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
     """Return a sentence about the candidate and its id."""
     run = _Run(row.id, owner, _recipe(row.request, settings()), row.learned_from)
     with Pulse(run.id, owner, run.recipe.knobs.epochs, worker_settings().heartbeat_seconds) as pulse:
-        learned = lesson.prepare(
+        learned = training_set.prepare(
             run.recipe.data,
             run.recipe.architecture.input_size,
             seed=0,
             told=run.told,
             on_film=pulse.on_film,
         )
-        retraining.note(run.id, _in_words(learned), learned.told)
+        retraining_runs.note(run.id, _in_words(learned), learned.told)
         made = _made(run, learned, pulse)
-        published = _registered(model_directory.publish(made, worker_settings().models_dir))
-        retraining.note(run.id, f"registered {published.version}")
-        active_id, verdict = judging.verdict_on(
+        published = _registered(directory.publish(made, worker_settings().models_dir))
+        retraining_runs.note(run.id, f"registered {published.version}")
+        active_id, verdict = judge.verdict_on(
             published, learned.gate, learned.told["fingerprints"], worker_settings().models_dir, pulse.on_film
         )
         promoted = _judged(published, active_id, verdict)

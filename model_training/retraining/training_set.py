@@ -12,8 +12,7 @@ from model_training.data import film_cache
 from model_training.data.class_folders import DatasetError
 from model_training.data.dataset import Dataset, read
 from model_training.data.films import Films, OnFilm, Size, ignore
-from model_training.retraining import corrections
-from model_training.retraining import gate_films as gate_split
+from model_training.retraining import corrections, gate_films
 from model_training.retraining.corrections import CorrectedFilm, Corrections
 from model_training.retraining.gate_films import GateSplit
 from worker.database import reading, through_outages
@@ -50,7 +49,7 @@ def prepare(data: Path, size: Size, *, seed: int, told: Mapping[str, Any] | None
         DatasetError: the data cannot be trained on.
     """
     base = read(data, size, on_film, split_seed=seed)
-    gate, remaining = gate_split.set_apart(base, data if data.is_dir() else data.parent, size, seed)
+    gate, remaining = gate_films.set_apart(base, data if data.is_dir() else data.parent, size, seed)
     _require_every_class(base, remaining)
     labels, left_out, contents = _confirmed()
     if told is not None:
@@ -109,7 +108,7 @@ def _with(base: Dataset, remaining: npt.NDArray[np.bool_], taught: Sequence[Corr
 
 
 def _fingerprint(splits: Mapping[str, Films], classes: Sequence[str]) -> str:
-    return gate_split.fingerprint(
+    return gate_films.fingerprint(
         (f"{split}\t{classes[label]}", digest)
         for split, films in splits.items()
         for label, digest in zip(films.labels, films.sha256, strict=True)
@@ -118,8 +117,8 @@ def _fingerprint(splits: Mapping[str, Films], classes: Sequence[str]) -> str:
 
 def _told(data: Dataset, gate: GateSplit, found: Corrections) -> dict[str, Any]:
     return {
-        "counts": {**data.counts, gate_split.GATE: _per_class(gate)},
-        "fingerprints": gate_split.fingerprints(data, gate),
+        "counts": {**data.counts, gate_films.GATE: _per_class(gate)},
+        "fingerprints": gate_films.fingerprints(data, gate),
         "gate": "a folder of its own" if gate.brought else "set apart from train by patient",
         "corrections": found.told(),
     }

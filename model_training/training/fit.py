@@ -20,9 +20,7 @@ from model_training.metrics.calibration import log_loss, loss_once_calibrated
 from model_training.networks.augmentation import Augmentation
 from model_training.networks.catalogue import CHANNELS, Network
 from model_training.networks.hyperparameters import Knobs
-from model_training.training import batches as feeding
-from model_training.training import checkpoint
-from model_training.training import predictions as answers
+from model_training.training import batches, checkpoint, predictions
 from model_training.training.batches import CLASS_HEAD, FURTHER_HEAD, Batches
 from model_training.training.optimization import make_ready
 from model_training.training.precision import best_precision, computing_in
@@ -85,7 +83,7 @@ def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress, resum
     keeper = _Keeper(
         inner, outer, validation=data.splits["validation"], knobs=knobs, progress=progress, path=resume_from
     )
-    feeding.fit(outer, train, epochs=knobs.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks())
+    batches.fit(outer, train, epochs=knobs.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks())
     return Fitted(
         _published(network, len(data.classes), keeper.weights), tuple(keeper.history), keeper.kept_epoch, keeper.seconds
     )
@@ -224,7 +222,7 @@ class _Keeper:
     def _judged(self) -> dict[str, float]:
         """Return what validation says of the class alone, the head that is not published left out."""
         films = self._validation
-        probabilities = answers.probabilities(self._inner, films, self._knobs.batch_size)
+        probabilities = predictions.probabilities(self._inner, films, self._knobs.batch_size)
         weights = sample_weights(films.labels, self._knobs.class_weight_power)
         return {
             "val_accuracy": float((probabilities.argmax(axis=1) == films.labels).mean()),

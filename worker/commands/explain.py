@@ -8,7 +8,7 @@ import click
 
 from worker.commands.console import database_errors
 from worker.database import reading
-from worker.scoring import heat_map_requests as explanations
+from worker.scoring import heat_map_requests
 from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
 from worker.settings import settings
 
@@ -26,7 +26,7 @@ def explain(image_id: int, finding: str, out: Path, wait_seconds: float) -> None
     Example: thoraq explain 17 --finding Effusions --out heat.png
     """
     with database_errors():
-        row = explanations.ask(image_id, finding)
+        row = heat_map_requests.ask(image_id, finding)
         if row is None:
             raise click.UsageError(f"image {image_id} is not scored, or its model knows no finding {finding}")
         drawn = _wait(image_id, finding, time.monotonic() + wait_seconds)
@@ -43,7 +43,7 @@ def _wait(image_id: int, finding: str, deadline: float) -> HeatMap | None:
     """Return the heat map when it is done or has failed; None when the deadline passes."""
     while True:
         with reading() as session:
-            row = explanations.find(session, image_id, finding)
+            row = heat_map_requests.find(session, image_id, finding)
         if row is not None and row.state != HeatMapState.ASKED:
             return row
         if time.monotonic() >= deadline:

@@ -11,16 +11,13 @@ import click
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
-from worker import logs
-from worker import metrics as measurements
-from worker import wakeups as doorbell
+from worker import logs, metrics, wakeups
 from worker.beat import Timetable
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.database import forget_parent_connections, now, reading
 from worker.errors import RefusedSubmission
-from worker.monitoring import heartbeats as presence
-from worker.monitoring import stuck_consumer as consuming
+from worker.monitoring import heartbeats, stuck_consumer
 from worker.settings import settings
 from worker.studies import claim_order
 from worker.submissions import intake as intake_door
@@ -38,7 +35,7 @@ def worker() -> None:
     Example: thoraq worker
     """
     # The first bell loads the network and takes up what waited while no worker was there.
-    signals.worker_ready.connect(lambda **_: doorbell.ring_scorers(1, 1), weak=False)
+    signals.worker_ready.connect(lambda **_: wakeups.ring_scorers(1, 1), weak=False)
     run_celery_worker([PICTURE_QUEUE, SCORE_QUEUE], SCORER, ["worker.tasks"])
 
 
@@ -48,7 +45,7 @@ def intake() -> None:
 
     Example: thoraq intake
     """
-    consuming.watch([INTAKE_QUEUE, DEFAULT_QUEUE], settings())
+    stuck_consumer.watch([INTAKE_QUEUE, DEFAULT_QUEUE], settings())
     run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.tasks"])
 
 
@@ -73,7 +70,9 @@ def alive(kind: str) -> None:
     Example: thoraq alive worker
     """
     with database_errors(), reading() as session:
-        found = presence.sweeping(session) if kind == "beat" else presence.alive(session, kind, socket.gethostname())
+        found = (
+            heartbeats.sweeping(session) if kind == "beat" else heartbeats.alive(session, kind, socket.gethostname())
+        )
     if not found:
         raise click.ClickException(f"no sign of life of a {kind}")
 
@@ -115,7 +114,7 @@ def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
     """Give a child connections of its own: two processes on one socket read each other's answers."""
     forget_parent_connections()
     if settings().metrics_port:
-        measurements.serve(settings().metrics_host, settings().metrics_port)
+        metrics.serve(settings().metrics_host, settings().metrics_port)
 
 
 def _keep_unknown(name: str, **_arguments: Any) -> None:  # noqa: ANN401
@@ -139,13 +138,13 @@ def _show_presence(name: str, kind: str) -> None:
             return
         next_at = time.monotonic() + settings().heartbeat_seconds
         try:
-            presence.seen(name, kind, started_at, work_waits=kind == SCORER and _films_wait())
+            heartbeats.seen(name, kind, started_at, work_waits=kind == SCORER and _films_wait())
         except DBAPIError as error:
             logger.warning("the sign of life could not be stored: %s", type(error).__name__)
 
     def gone(**_arguments: Any) -> None:  # noqa: ANN401
         try:
-            presence.left(name)
+            heartbeats.left(name)
         except DBAPIError as error:
             logger.warning("the farewell could not be stored: %s", type(error).__name__)
 

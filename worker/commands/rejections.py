@@ -4,7 +4,7 @@ import getpass
 
 import click
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.commands.console import database_errors, json_option, print_json, print_table
 from worker.database import now, reading, transaction
 from worker.errors import Reason
@@ -78,7 +78,7 @@ def replay(image: int | None, reason: str | None, submission: str | None, *, eve
         while some := _replay(selection):
             replayed += some
     if replayed:
-        doorbell.ring_scorers(replayed, settings().batch_size)
+        wakeups.ring_scorers(replayed, settings().batch_size)
     if as_json:
         print_json({"replayed": replayed})
     else:

@@ -23,8 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from worker import children
-from worker import metrics as measurements
+from worker import children, metrics
 from worker.decoding import PREPROCESSING
 from worker.errors import Reason
 from worker.films.preparation import Answer, Crashed, Place, Postponed, Preparation, Prepared, Refused
@@ -213,7 +212,7 @@ class _Decoder:
     def _answer(self, preparation: Preparation) -> Answer:
         words, _, grey = self._receive(SILENCE_SECONDS).partition(b"\n")
         told: dict[str, Any] = json.loads(words)
-        measurements.decoding.observe(told["seconds"])
+        metrics.decoding.observe(told["seconds"])
         match told["kind"]:
             case "prepared":
                 film = np.frombuffer(grey, np.uint8).reshape(preparation.input_size)

@@ -11,7 +11,7 @@ from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey
 from worker.errors import ModelUnavailable, RejectedImage
 from worker.films.film_check import FILM_CHECK_FILE, FilmCheck, load_film_check
 from worker.films.preparation import for_network
-from worker.models import grad_cam as saliency
+from worker.models import grad_cam
 from worker.models.backend import devices, keras, memory_errors
 from worker.models.directory import ModelCard, verified
 from worker.models.grad_cam import Heat
@@ -95,7 +95,7 @@ class Classifier:
             ValueError: the network has no such finding, or no feature map.
         """
         whole = np.repeat(film[np.newaxis, ..., np.newaxis], self.card.channels, axis=-1)
-        return saliency.heat_map(self._network, whole, self.card.classes.index(finding))
+        return grad_cam.heat_map(self._network, whole, self.card.classes.index(finding))
 
     def _halve_batches(self, error: Exception) -> None:
         """Go on with batches of half the size, for as long as this network is loaded.

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import now, reading, through_outages, transaction
 from worker.models.records import RetrainingEvent, RetrainingRun, RunState
 from worker.settings import settings
@@ -81,7 +81,7 @@ def ask(by: str, night: date | None = None, wish: Wish | None = None) -> int:
         if run is None:  # The other's run has ended in between.
             return ask(by, night, wish)
     if run.state == RunState.ASKED:
-        doorbell.ring_trainer(run.id)
+        wakeups.ring_trainer(run.id)
     return run.id
 
 
@@ -216,7 +216,7 @@ def sweep() -> None:
         session.flush()
         asked = session.scalars(select(RetrainingRun.id).where(RetrainingRun.state == RunState.ASKED)).all()
     for run_id in asked:
-        doorbell.ring_trainer(run_id)
+        wakeups.ring_trainer(run_id)
     catch_up(datetime.now(ZoneInfo(settings().timezone)))
 
 

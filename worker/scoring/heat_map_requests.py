@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import Base, UtcDateTime, now, reading, through_outages, transaction
 from worker.studies.records import Image, Prediction
 
@@ -80,7 +80,7 @@ def ask(image_id: int, finding: str) -> HeatMap | None:
         with reading() as session:
             row = find(session, image_id, finding)
     if row is not None and row.state == HeatMapState.ASKED:
-        doorbell.ring_explainer()
+        wakeups.ring_explainer()
     return row
 
 

@@ -11,7 +11,7 @@ from worker.errors import ModelUnavailable, RejectedImage, TryAgainLater
 from worker.films import archive
 from worker.models.classifier import Classifier
 from worker.models.grad_cam import Heat
-from worker.scoring import heat_map_requests as explanations
+from worker.scoring import heat_map_requests
 from worker.scoring.heat_map_requests import Explanation, heat_map_path
 from worker.settings import Settings
 
@@ -34,7 +34,7 @@ class Explainer:
     def explain_asked(self) -> None:
         """Draw one heat map after the other while some are asked for and the time budget lasts."""
         deadline = time.monotonic() + self._settings.task_budget_seconds
-        while time.monotonic() < deadline and (explanation := explanations.claim()):
+        while time.monotonic() < deadline and (explanation := heat_map_requests.claim()):
             self._explain(explanation)
 
     def _explain(self, explanation: Explanation) -> None:
@@ -46,9 +46,9 @@ class Explainer:
             self._store(explanation, heat, film.shape)
         except (RejectedImage, TryAgainLater, ModelUnavailable, ValueError) as error:
             logger.warning("heat map %d failed: %s", explanation.heat_map_id, type(error).__name__)
-            explanations.fail(explanation.heat_map_id, str(error))
+            heat_map_requests.fail(explanation.heat_map_id, str(error))
         else:
-            explanations.finish(explanation.heat_map_id)
+            heat_map_requests.finish(explanation.heat_map_id)
             logger.info("heat map %d is drawn", explanation.heat_map_id)
 
     def _read(self, explanation: Explanation) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from worker import metrics as measurements
+from worker import metrics
 from worker.database import reading, through_outages, transaction
 from worker.errors import ModelUnavailable
 from worker.films.decoder_pool import decoders
@@ -205,7 +205,7 @@ class Scorer:
         reasons = [entry.reason for entry in outcomes if isinstance(entry, Rejected)]
         if prepared:
             classes = batch.scale.classifier.card.classes
-            with measurements.predicting.time():
+            with metrics.predicting.time():
                 probabilities = batch.scale.classifier.predict(np.stack([film.film for _, film in prepared]))
             outcomes += [
                 Scored(claim.image_id, film.sha256, dict(zip(classes, row, strict=True)), film.look)
@@ -215,14 +215,14 @@ class Scorer:
             self._unseen.extend(claim for claim, _ in prepared)
         postponed = [claim.image_id for claim, film in films if isinstance(film, Postponed)]
         crashed = [claim.image_id for claim, film in films if isinstance(film, Crashed)]
-        measurements.count_batch(len(prepared), reasons, len(crashed))
+        metrics.count_batch(len(prepared), reasons, len(crashed))
         counts = len(films), len(prepared), len(reasons), len(postponed), len(crashed)
         logger.info("a batch of %d: %d scored, %d rejected, %d postponed, %d crashed", *counts)
         for reason in {film.detail for film in answers if isinstance(film, Postponed | Crashed)}:
             logger.warning("films are postponed or crashed: %s", reason)
         return self._records.submit(self._record, owner, outcomes, postponed, crashed, batch.scale.model_version_id)
 
-    @measurements.recording.time()
+    @metrics.recording.time()
     @through_outages
     def _record(
         self,

@@ -18,8 +18,7 @@ from sqlalchemy.orm import Session
 from worker.database import now
 from worker.errors import Reason
 from worker.films.summary import FilmLook
-from worker.studies import predictions
-from worker.studies import results as study_results
+from worker.studies import predictions, results
 from worker.studies.claim_order import Candidate, candidates
 from worker.studies.records import Image, ImageState, Priority, Rejection
 
@@ -98,7 +97,7 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
             detail = f"scoring this film ended or hung its process {image.attempts} times"
             _reject(session, image, Reason.CRASHED_THE_WORKER, detail)
         session.flush()
-        study_results.update(session, [image.id for image in spent])
+        results.update(session, [image.id for image in spent])
     return []
 
 
@@ -143,7 +142,7 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
         image = session.get_one(Image, outcome.image_id)
         _reject(session, image, outcome.reason, outcome.detail, outcome.sha256)
     session.flush()
-    study_results.update(session, list(held))
+    results.update(session, list(held))
     return len(held)
 
 
@@ -227,8 +226,8 @@ def rescore(session: Session, study_ids: Sequence[int]) -> int:
         .values(state=ImageState.WAITING, prediction_id=None, attempts=0, priority=Priority.OFFPEAK)
         .returning(Image.id)
     ).all()
-    study_results.forget(session, again)
-    study_results.update(session, again)
+    results.forget(session, again)
+    results.update(session, again)
     return len(again)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from worker.database import now
 from worker.errors import Reason
-from worker.studies import results as study_results
+from worker.studies import results
 from worker.studies.records import Image, ImageState, Rejection, Study, Submission
 
 #: Films changed in one transaction: locks are held for a moment only.
@@ -73,7 +73,7 @@ def replay(session: Session, by: str, selection: Selection) -> int:
             _reopen(image, image.rejection, by)
     session.flush()
     ids = [image.id for image in images]
-    study_results.update(session, ids)
+    results.update(session, ids)
     _owe_callbacks(session, ids)
     return len(images)
 
@@ -98,7 +98,7 @@ def cancel(session: Session, submission_id: str, by: str) -> int:
         session.add(Rejection(image_id=image.id, reason=Reason.CANCELLED, detail=detail, attempts=image.attempts))
         image.state, image.finished_at, image.not_before = ImageState.REJECTED, now(), None
     session.flush()
-    study_results.update(session, [image.id for image in images])
+    results.update(session, [image.id for image in images])
     return len(images)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import transaction
 from worker.errors import ModelUnavailable
 from worker.models import registry
@@ -40,7 +40,7 @@ def ask(study_ids: Sequence[int] | None = None, *, since: datetime | None = None
             films += ledger.rescore(session, page)
         last = page[-1]
     if films:
-        doorbell.ring_scorers(films, settings().batch_size)
+        wakeups.ring_scorers(films, settings().batch_size)
     return films
 
 

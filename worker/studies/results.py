@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, case, func, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
-from worker.studies import worklist_order as urgency
+from worker.studies import worklist_order
 from worker.studies.records import Image, ImageState, Prediction, Study, StudyState
 
 #: The one class that says that nothing was found.
@@ -118,7 +118,7 @@ def _summarise(session: Session, study_ids: Sequence[int], decided: Sequence[Evi
                 for finding, deciding in said[study_id].items()
             },
             "finished_at": None if waits else finished_at,
-            "due_at": urgency.due_at(
+            "due_at": worklist_order.due_at(
                 received_at, priority, {finding: deciding.probability for finding, deciding in said[study_id].items()}
             ),
             "model_version_id": version_id,

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import now, through_outages, transaction
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.films import archive
 from worker.settings import ARCHIVE, settings
-from worker.studies import worklist_order as urgency
+from worker.studies import worklist_order
 from worker.studies.records import Image, Priority, Refusal, Study, Submission
 from worker.submissions.envelope import SCHEMA, Envelope, Item, explain, parse
 
@@ -129,7 +129,7 @@ def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     except IntegrityError:  # The same key was committed in between: the first one's answer holds.
         acceptance = _insert(envelope, roots)
     if acceptance.accepted and not acceptance.repeated:
-        doorbell.ring_scorers(acceptance.accepted, settings().batch_size)
+        wakeups.ring_scorers(acceptance.accepted, settings().batch_size)
     return acceptance
 
 
@@ -223,7 +223,7 @@ def _studies(items: list[Item], rank: Priority, source: str) -> list[Study]:
                 patient_key=item.patient_key,
                 source=source,
                 received_at=received_at,
-                due_at=urgency.due_at(received_at, rank, {}),
+                due_at=worklist_order.due_at(received_at, rank, {}),
             ),
         )
         study.images.append(

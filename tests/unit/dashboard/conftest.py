@@ -23,7 +23,7 @@ from worker.models.records import Activation, ModelVersion
 from worker.monitoring.drift import Day, Moments
 from worker.monitoring.heartbeats import Process
 from worker.monitoring.records import DriftAlarm, WatchedDay
-from worker.studies import results as study_results
+from worker.studies import results
 from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
 
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
@@ -131,7 +131,7 @@ class Rows:
             ]
             session.add_all(images)
             session.flush()
-            study_results.update(session, [image.id for image in images])
+            results.update(session, [image.id for image in images])
             return study.id
 
     @staticmethod

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboard import formatting as display
+from dashboard import formatting
 from worker.database import now
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -18,12 +18,12 @@ SPACE = "\N{NO-BREAK SPACE}"
         (0.5, f"50.0{SPACE}%"),
         (0.9995, f"> 99.9{SPACE}%"),
         (1.0, f"100.0{SPACE}%"),
-        (None, display.UNDEFINED),
+        (None, formatting.UNDEFINED),
     ],
 )
 def test_a_probability_is_never_rounded_to_nothing_or_to_certainty(value, text):
     """99.95 % is not 100 %."""
-    assert text == display.percent(value)
+    assert text == formatting.percent(value)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_a_probability_is_never_rounded_to_nothing_or_to_certainty(value, text):
 )
 def test_a_figure_has_four_digits_and_a_count_has_groups(value, text):
     """As the report prints them."""
-    assert text == display.figure(value)
+    assert text == formatting.figure(value)
 
 
 @pytest.mark.parametrize("value", [None, True, "x", [1]])
 def test_what_is_no_number_is_undefined(value):
     """An em dash."""
-    assert display.UNDEFINED == display.figure(value)
+    assert formatting.UNDEFINED == formatting.figure(value)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_what_is_no_number_is_undefined(value):
 )
 def test_a_duration_has_its_two_largest_units(seconds, text):
     """And no more."""
-    assert text == display.duration(seconds)
+    assert text == formatting.duration(seconds)
 
 
 def test_a_moment_is_utc_with_its_offset_for_people_and_machines():
     """ISO 8601 in the attribute."""
-    html = display.moment(datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC))
+    html = formatting.moment(datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC))
 
     assert html.startswith('<time datetime="2026-11-23T04:05:06+00:00" title="2026-11-23 04:05:06 +00:00">')
     assert "2026-11-23 04:05</time>" in html
@@ -77,7 +77,7 @@ def test_a_moment_is_utc_with_its_offset_for_people_and_machines():
 )
 def test_an_age_has_one_unit(seconds, text):
     """Enough to know whether it is fresh."""
-    assert text == display.age(now() - timedelta(seconds=seconds + 0.2))
+    assert text == formatting.age(now() - timedelta(seconds=seconds + 0.2))
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_an_age_has_one_unit(seconds, text):
 )
 def test_a_noun_follows_its_number(number, noun, text):
     """In the plural where it is one."""
-    assert text == display.plural(number, noun)
+    assert text == formatting.plural(number, noun)
 
 
 def test_commands_are_marked_and_the_rest_is_escaped():
     """Text from elsewhere stays text."""
-    assert "&lt;b&gt; <code>thoraq worker</code>" == str(display.commands("<b> `thoraq worker`"))
+    assert "&lt;b&gt; <code>thoraq worker</code>" == str(formatting.commands("<b> `thoraq worker`"))
 
 
 def test_a_stored_moment_without_a_zone_is_utc():
     """Old cards have none."""
-    assert datetime(2026, 11, 23, tzinfo=UTC) == display.parsed("2026-11-23T00:00:00")
-    assert display.parsed(None) is None
+    assert datetime(2026, 11, 23, tzinfo=UTC) == formatting.parsed("2026-11-23T00:00:00")
+    assert formatting.parsed(None) is None

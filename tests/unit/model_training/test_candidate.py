@@ -13,7 +13,7 @@ from model_training.data.dataset import read
 from model_training.data.films import ignore, read_labelled, reasons_of
 from model_training.evaluating import answered
 from model_training.metrics.calibration import fit_temperature, tempered
-from model_training.training import predictions as answers
+from model_training.training import predictions
 from worker.errors import Reason, RejectedImage
 from worker.models.classifier import Classifier
 from worker.models.directory import MODEL_FILE, read_card, read_report, sha256_of, verified
@@ -93,7 +93,7 @@ def test_the_same_training_gives_the_same_file_and_so_the_same_version(made, sha
 def test_what_is_published_is_calibrated_on_validation_films(made, shared_data):
     """No temperature is left to find: the last layer is divided by it."""
     directory, _, _ = made
-    kept = answers.kept(directory)["validation"]
+    kept = predictions.kept(directory)["validation"]
     report = read_report(directory)["calibration"]
 
     # These films are so easy that the temperature ends at the edge of what is looked for.

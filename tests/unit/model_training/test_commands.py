@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from model_training.commands import COMMANDS, retrain
 from worker.celery_app import app
 from worker.database import reading
-from worker.models import retraining_runs as retraining
+from worker.models import retraining_runs
 from worker.models.records import RetrainingRun, RunState
 
 
@@ -174,8 +174,8 @@ def test_waiting_for_a_run_that_failed_fails(eager_nothing, monkeypatch):
     """Exit code 1, and the reason."""
 
     def fail_meanwhile(_seconds):
-        retraining.start(1, "t")
-        retraining.fail(1, "t", "no training data are configured")
+        retraining_runs.start(1, "t")
+        retraining_runs.fail(1, "t", "no training data are configured")
 
     monkeypatch.setattr(retrain.time, "sleep", fail_meanwhile)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kombu.exceptions import OperationalError
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.celery_app import SCORE, app, configuration, timetable
 from worker.errors import NotConfigured
 from worker.settings import Settings
@@ -60,17 +60,17 @@ def test_a_broker_that_is_out_is_told_and_not_raised(monkeypatch, database):
     monkeypatch.setattr(app, "send_task", out)
     monkeypatch.setattr(app.tasks[SCORE], "apply_async", out)
 
-    assert not doorbell.ring_scorers(1, 32)
+    assert not wakeups.ring_scorers(1, 32)
 
 
 def test_a_submission_rings_once_a_batch_and_not_without_end(monkeypatch):
     """Several workers may help; a flood of bells helps nobody."""
     rung = []
-    monkeypatch.setattr(doorbell, "_ring", lambda *arguments: rung.append(arguments) or True)
+    monkeypatch.setattr(wakeups, "_ring", lambda *arguments: rung.append(arguments) or True)
 
-    for images, expected in ((1, 1), (32, 1), (33, 2), (10_000, doorbell.MAX_BELLS)):
+    for images, expected in ((1, 1), (32, 1), (33, 2), (10_000, wakeups.MAX_BELLS)):
         rung.clear()
-        doorbell.ring_scorers(images, 32)
+        wakeups.ring_scorers(images, 32)
         assert expected == len(rung)
 
 

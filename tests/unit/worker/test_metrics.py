@@ -5,22 +5,22 @@ import urllib.request
 import pytest
 from prometheus_client import REGISTRY
 
-from worker import metrics as measurements
+from worker import metrics
 from worker.demo.embedded_redis import free_port
 
 
 def test_a_scrape_answers_with_what_was_measured():
     """One port, in the process that works."""
     port = free_port()
-    measurements.serve("127.0.0.1", port)
+    metrics.serve("127.0.0.1", port)
 
     before = REGISTRY.get_sample_value("thoraq_predict_seconds_count")
-    measurements.decoding.observe(0.03)
-    with measurements.predicting.time():
+    metrics.decoding.observe(0.03)
+    with metrics.predicting.time():
         pass
-    measurements.count_batch(30, ["corrupt", "blank"])
-    measurements.name_loaded_model("v3-1", "tensorflow cpu")
-    measurements.name_loaded_model("v3-2", "tensorflow cpu")
+    metrics.count_batch(30, ["corrupt", "blank"])
+    metrics.name_loaded_model("v3-1", "tensorflow cpu")
+    metrics.name_loaded_model("v3-2", "tensorflow cpu")
 
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
@@ -39,9 +39,9 @@ def test_a_scrape_answers_with_what_was_measured():
 def test_a_port_that_is_taken_costs_the_metrics_and_not_the_work(caplog):
     """A second worker on one host works on."""
     port = free_port()
-    measurements.serve("127.0.0.1", port)
+    metrics.serve("127.0.0.1", port)
 
-    measurements.serve("127.0.0.1", port)
+    metrics.serve("127.0.0.1", port)
 
     assert f"no metrics on 127.0.0.1:{port}" in caplog.text
 
@@ -50,6 +50,6 @@ def test_a_port_that_is_taken_costs_the_metrics_and_not_the_work(caplog):
 def test_bells_are_counted_heard_or_not(heard):
     """Many that nobody hears are a broker that is out."""
     labels = {"task": "thoraq.test", "heard": str(heard).lower()}
-    measurements.count_bell("thoraq.test", heard=heard)
+    metrics.count_bell("thoraq.test", heard=heard)
 
     assert 1 == REGISTRY.get_sample_value("thoraq_bells_total", labels)

@@ -6,10 +6,9 @@ from functools import cache
 import pytest
 from sqlalchemy import select, update
 
-from worker import sweeper
-from worker import wakeups as doorbell
+from worker import sweeper, wakeups
 from worker.database import now, reading, transaction
-from worker.monitoring import heartbeats as presence
+from worker.monitoring import heartbeats
 from worker.monitoring.heartbeats import Process
 from worker.studies import ledger
 from worker.studies.records import Image, Priority
@@ -20,7 +19,7 @@ from worker.submissions import intake
 def bells(database, monkeypatch):
     """The bells that rang for scorers."""
     rung = []
-    monkeypatch.setattr(doorbell, "ring_scorers", lambda images, _batch: rung.append(images) or True)
+    monkeypatch.setattr(wakeups, "ring_scorers", lambda images, _batch: rung.append(images) or True)
     return rung
 
 
@@ -65,23 +64,23 @@ def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(bells):
 
 def test_signs_of_life_come_and_go(database):
     """Alive while it tells, gone when it says farewell, forgotten after a day of silence."""
-    presence.seen("worker-1@host", "worker", now())
-    presence.worked("worker-1@host", "v3-0", "tensorflow cpu")
+    heartbeats.seen("worker-1@host", "worker", now())
+    heartbeats.worked("worker-1@host", "v3-0", "tensorflow cpu")
     with reading() as session:
         row = session.get(Process, "worker-1@host")
         assert ("v3-0", "tensorflow cpu") == (row.model_version, row.device)
-        assert presence.alive(session, "worker", "host")
-        assert not presence.alive(session, "worker", "other")
-        assert not presence.alive(session, "intake", "host")
+        assert heartbeats.alive(session, "worker", "host")
+        assert not heartbeats.alive(session, "worker", "other")
+        assert not heartbeats.alive(session, "intake", "host")
 
     with transaction() as session:
         session.execute(update(Process).values(seen_at=now() - timedelta(seconds=60)))
-        assert not presence.alive(session, "worker", "host")
-    presence.seen("worker-2@host", "worker", now())
-    presence.left("worker-2@host")
+        assert not heartbeats.alive(session, "worker", "host")
+    heartbeats.seen("worker-2@host", "worker", now())
+    heartbeats.left("worker-2@host")
     with transaction() as session:
         session.execute(update(Process).values(seen_at=now() - timedelta(days=2)))
-        presence.forget_the_silent(session)
+        heartbeats.forget_the_silent(session)
 
     with reading() as session:
         assert [] == list(session.scalars(select(Process)))
@@ -89,12 +88,12 @@ def test_signs_of_life_come_and_go(database):
 
 def test_a_timetable_is_alive_while_sweeps_are_done(database):
     """The beat process leaves its sign in what it rings for."""
-    presence.seen("intake-1@host", "intake", now())
+    heartbeats.seen("intake-1@host", "intake", now())
     with reading() as session:
-        assert not presence.sweeping(session)
-    presence.worked("intake-1@host")
+        assert not heartbeats.sweeping(session)
+    heartbeats.worked("intake-1@host")
     with reading() as session:
-        assert presence.sweeping(session)
+        assert heartbeats.sweeping(session)
 
 
 def test_a_worker_that_finishes_nothing_while_films_wait_is_not_alive(database):
@@ -102,24 +101,24 @@ def test_a_worker_that_finishes_nothing_while_films_wait_is_not_alive(database):
 
     def alive() -> bool:
         with reading() as session:
-            return presence.alive(session, "worker", "host")
+            return heartbeats.alive(session, "worker", "host")
 
     def later(seconds: float) -> None:
         with transaction() as session:
             since = now() - timedelta(seconds=seconds)
             session.execute(update(Process).where(Process.work_waits_since.is_not(None)).values(work_waits_since=since))
 
-    presence.seen("worker-1@host", "worker", now(), work_waits=True)
+    heartbeats.seen("worker-1@host", "worker", now(), work_waits=True)
     later(50)
     assert alive()
-    presence.seen("worker-1@host", "worker", now(), work_waits=True)
+    heartbeats.seen("worker-1@host", "worker", now(), work_waits=True)
     later(61)
     assert not alive()
-    presence.worked("worker-1@host")
+    heartbeats.worked("worker-1@host")
     assert alive()
-    presence.seen("worker-1@host", "worker", now(), work_waits=True)
+    heartbeats.seen("worker-1@host", "worker", now(), work_waits=True)
     later(61)
-    presence.seen("worker-1@host", "worker", now(), work_waits=False)
+    heartbeats.seen("worker-1@host", "worker", now(), work_waits=False)
     assert alive()
 
 
@@ -141,8 +140,8 @@ def state():
 def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweeping(bells, since_last_sweep, attempts):
     """However long the database was out: a process that died then may have died of it."""
     claimed_film(attempts=2)
-    presence.seen("intake-1@host", "intake", now())
-    presence.worked("intake-1@host")
+    heartbeats.seen("intake-1@host", "intake", now())
+    heartbeats.worked("intake-1@host")
     with transaction() as session:
         session.execute(update(Process).values(finished_at=now() - timedelta(seconds=since_last_sweep)))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.celery_app import SCORE_QUEUE, app
 
 
@@ -19,23 +19,23 @@ def broker(data_dir):
 
 def test_a_submission_rings_once_a_batch_and_at_most_eight_times(broker):
     """One task goes on while films wait; more let other workers help."""
-    doorbell.ring_scorers(33, 32)
-    assert 2 == doorbell._unanswered(SCORE_QUEUE)
+    wakeups.ring_scorers(33, 32)
+    assert 2 == wakeups._unanswered(SCORE_QUEUE)
 
-    doorbell.ring_scorers(10_000, 32)
-    assert 10 == doorbell._unanswered(SCORE_QUEUE)
+    wakeups.ring_scorers(10_000, 32)
+    assert 10 == wakeups._unanswered(SCORE_QUEUE)
 
 
 def test_however_much_is_submitted_while_no_worker_answers_the_broker_holds_a_few_bells(broker):
     """A flood cannot fill Redis."""
     for _ in range(1_000):
-        assert doorbell.ring_scorers(1, 32)
+        assert wakeups.ring_scorers(1, 32)
 
-    assert doorbell.MAX_UNANSWERED == doorbell._unanswered(SCORE_QUEUE)
+    assert wakeups.MAX_UNANSWERED == wakeups._unanswered(SCORE_QUEUE)
 
 
 def test_where_nobody_has_rung_yet_no_bell_is_unanswered(broker):
     """Redis knows no empty list."""
     broker.queue_delete(SCORE_QUEUE)
 
-    assert 0 == doorbell._unanswered(SCORE_QUEUE)
+    assert 0 == wakeups._unanswered(SCORE_QUEUE)

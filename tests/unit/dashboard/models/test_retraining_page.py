@@ -3,9 +3,9 @@
 import pytest
 
 from dashboard.accounts.accounts import Role
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import reading, transaction
-from worker.models import retraining_runs as retraining
+from worker.models import retraining_runs
 from worker.models.records import RetrainingRun
 
 
@@ -13,7 +13,7 @@ from worker.models.records import RetrainingRun
 def bells(monkeypatch) -> list[int]:
     """The runs for which the trainer was rung."""
     rung: list[int] = []
-    monkeypatch.setattr(doorbell, "ring_trainer", lambda run_id: rung.append(run_id) or True)
+    monkeypatch.setattr(wakeups, "ring_trainer", lambda run_id: rung.append(run_id) or True)
     return rung
 
 
@@ -24,7 +24,7 @@ def test_retrain_now_asks_in_the_name_of_the_account(client, auth, bells):
     answer = client.post("/training/", data={"csrf_token": auth.token("/training/")}, follow_redirects=True)
 
     with reading() as session:
-        assert [("scientist", "asked")] == [(run.asked_by, run.state) for run in retraining.recent(session)]
+        assert [("scientist", "asked")] == [(run.asked_by, run.state) for run in retraining_runs.recent(session)]
     assert [1] == bells
     assert "Run 1 was asked for" in answer.text
 
@@ -36,7 +36,7 @@ def test_a_second_click_makes_no_second_run(client, auth):
         client.post("/training/", data={"csrf_token": auth.token("/training/")})
 
     with reading() as session:
-        assert 1 == len(retraining.recent(session))
+        assert 1 == len(retraining_runs.recent(session))
 
 
 @pytest.mark.parametrize(("role", "offered"), [(Role.VIEWER, False), (Role.CLINICIAN, False), (Role.ADMIN, True)])

@@ -8,7 +8,7 @@ from sqlalchemy import event, update
 
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import engine, now, transaction
 from worker.monitoring.heartbeats import Process
 from worker.studies.records import Image
@@ -89,7 +89,7 @@ def test_bells_that_this_process_rang_are_counted(monitor, monkeypatch):
     monkeypatch.setattr("celery.canvas.Signature.apply_async", lambda *_a, **_k: None)
     before = figures(monitor).get(("thoraq_bells_total", "true", "thoraq.score"), 0)
 
-    doorbell.ring_scorers(1, 32)
+    wakeups.ring_scorers(1, 32)
 
     assert before + 1 == figures(monitor)["thoraq_bells_total", "true", "thoraq.score"]
 

@@ -83,13 +83,13 @@ def test_what_no_decoder_came_through_with_is_not_asked_for(client, film, rows):
 
 def test_who_asks_without_end_rings_only_so_often(database, monkeypatch):
     """Readers' bells have a queue of their own, and it has an end."""
-    from worker import wakeups as doorbell
+    from worker import wakeups
 
     rung = []
-    monkeypatch.setattr(doorbell, "_ring", lambda *_, **film: rung.append(film) or True)
-    monkeypatch.setattr(doorbell, "_unanswered", lambda _: len(rung))
+    monkeypatch.setattr(wakeups, "_ring", lambda *_, **film: rung.append(film) or True)
+    monkeypatch.setattr(wakeups, "_unanswered", lambda _: len(rung))
 
-    assert [True] * 64 + [False] * 6 == [doorbell.ring_for_detail(number) for number in range(70)]
+    assert [True] * 64 + [False] * 6 == [wakeups.ring_for_detail(number) for number in range(70)]
 
 
 def test_a_broker_that_is_out_is_said(film, monkeypatch):

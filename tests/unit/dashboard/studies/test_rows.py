@@ -11,7 +11,7 @@ from dashboard.accounts.accounts import Role
 from dashboard.studies import filters as selection
 from dashboard.studies.filters import Cursor, Filters, View, cursor, page
 from worker.database import now, reading, transaction
-from worker.studies import worklist_order as urgency
+from worker.studies import worklist_order
 from worker.studies.records import Study
 
 
@@ -47,16 +47,20 @@ def test_the_most_severe_finding_comes_first_and_what_was_read_comes_no_more(cli
 def test_nothing_waits_longer_than_the_longest_wait_behind_what_came_later():
     """The least severe study of yesterday is due before the most severe one of a day later."""
     received = now()
-    calm = urgency.due_at(received, 1, {"No-Findings": 1.0})
-    severe = urgency.due_at(received + timedelta(hours=24, seconds=1), 1, {"Pneumothorax": 1.0})
+    calm = worklist_order.due_at(received, 1, {"No-Findings": 1.0})
+    severe = worklist_order.due_at(received + timedelta(hours=24, seconds=1), 1, {"Pneumothorax": 1.0})
 
     assert calm < severe
-    assert urgency.due_at(received, 0, {}) < urgency.due_at(received, 1, {}) == received + timedelta(hours=12)
+    assert (
+        worklist_order.due_at(received, 0, {})
+        < worklist_order.due_at(received, 1, {})
+        == received + timedelta(hours=12)
+    )
 
 
 def test_a_finding_that_no_weight_is_known_for_has_the_other_weight():
     """Class names travel with a model; a new one is not lost."""
-    assert 0.4 == pytest.approx(urgency.severity({"Nodule": 0.8}))
+    assert 0.4 == pytest.approx(worklist_order.severity({"Nodule": 0.8}))
 
 
 @pytest.mark.parametrize("view", [View.OPEN, View.ALL])

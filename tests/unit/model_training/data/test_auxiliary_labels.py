@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from model_training.data import auxiliary_labels as further_findings
+from model_training.data import auxiliary_labels
 from model_training.data.auxiliary_labels import OPACITY, UNKNOWN
 
 
-def _of(*labels: str, times: int = further_findings.FEWEST_FILMS) -> dict[str, list[int]]:
+def _of(*labels: str, times: int = auxiliary_labels.FEWEST_FILMS) -> dict[str, list[int]]:
     names = [f"{number}.png" for number in range(len(labels) * times)]
     manifest = {name: {"original_labels": labels[number % len(labels)]} for number, name in enumerate(names)}
-    found = further_findings.of_films(names, manifest)
+    found = auxiliary_labels.of_films(names, manifest)
     if found is None:
         return {}
     assert found.targets.dtype == np.int8
@@ -31,8 +31,8 @@ def test_a_radiologists_mark_is_known_where_it_was_made():
 
 
 def test_rare_findings_are_not_learned():
-    assert {} == _of("Hernia", times=further_findings.FEWEST_FILMS - 1)
+    assert {} == _of("Hernia", times=auxiliary_labels.FEWEST_FILMS - 1)
 
 
 def test_films_without_a_manifest_have_none():
-    assert further_findings.of_films(["a.png"] * 30, {}) is None
+    assert auxiliary_labels.of_films(["a.png"] * 30, {}) is None

@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from model_training.data import decoded_sets as film_sets
-from model_training.data import film_cache, films
+from model_training.data import decoded_sets, film_cache, films
 from model_training.data.class_folders import DatasetError
 from model_training.data.dataset import read
 
@@ -28,7 +27,7 @@ def nothing_is_opened(monkeypatch):
 
 def sets():
     """Return the sets in the cache."""
-    return [path for path in film_sets.directory().iterdir() if not path.name.startswith(".")]
+    return [path for path in decoded_sets.directory().iterdir() if not path.name.startswith(".")]
 
 
 def replace_in(path, old, new):
@@ -155,18 +154,18 @@ def test_a_run_that_is_killed_leaves_nothing_that_is_taken_for_whole(data_dir, d
     )
     killed = subprocess.run([sys.executable, "-c", code, str(drawn)], check=False)
     assert -9 == killed.returncode
-    assert 1 == len(list(film_sets.directory().glob(".building-*")))
+    assert 1 == len(list(decoded_sets.directory().glob(".building-*")))
 
     read(drawn, SIZE)
 
-    assert [] == list(film_sets.directory().glob(".building-*"))
+    assert [] == list(decoded_sets.directory().glob(".building-*"))
     assert 1 == len(sets())
 
 
 def test_a_set_that_is_being_made_is_left_alone(data_dir, drawn):
     """Two runs at once do not disturb each other: the lock of the builder tells that it lives."""
-    film_sets.directory().mkdir(parents=True)
-    living = film_sets.directory() / ".building-other"
+    decoded_sets.directory().mkdir(parents=True)
+    living = decoded_sets.directory() / ".building-other"
     living.mkdir()
     held = os.open(living, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -194,7 +193,7 @@ def test_a_set_that_another_run_made_meanwhile_is_no_trouble(data_dir, drawn):
 
 def test_the_sets_that_were_used_last_stay(data_dir, drawn, monkeypatch):
     """The cache does not grow for ever; using a set is what counts, and a mapped one stays readable."""
-    monkeypatch.setattr(film_sets, "KEPT_SETS", 2)
+    monkeypatch.setattr(decoded_sets, "KEPT_SETS", 2)
     first = read(drawn, SIZE)
     (kept,) = sets()
     read(drawn, (32, 32))
@@ -239,7 +238,7 @@ def test_films_that_change_while_they_are_read_are_refused(data_dir, drawn):
     with pytest.raises(DatasetError, match="changed while they were read"):
         read(drawn, SIZE, meddle)
 
-    assert [] == list(film_sets.directory().iterdir())
+    assert [] == list(decoded_sets.directory().iterdir())
 
 
 def test_a_film_that_vanishes_while_it_is_read_is_one_line(data_dir, drawn, monkeypatch):

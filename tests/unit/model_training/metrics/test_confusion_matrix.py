@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from model_training.metrics import confusion_matrix as caret
+from model_training.metrics import confusion_matrix
 
 THREE = [[5, 1, 0], [1, 4, 1], [1, 1, 6]]
 #: The paper's test: true positives, predicted and true totals as printed, the errors spread as they fit.
@@ -26,7 +26,7 @@ def rounded(figures, digits=4):
 
 def test_overall_figures_of_three_classes_are_carets():
     """Caret's snapshot of its own test."""
-    overall = caret.from_table(THREE, "ABC").overall
+    overall = confusion_matrix.from_table(THREE, "ABC").overall
 
     assert {
         "Accuracy": 0.75,
@@ -51,7 +51,7 @@ def test_overall_figures_of_three_classes_are_carets():
 )
 def test_figures_by_class_are_carets(name, expected):
     """Eleven figures, in caret's order and under its names."""
-    figures = rounded(caret.from_table(THREE, "ABC").by_class[name])
+    figures = rounded(confusion_matrix.from_table(THREE, "ABC").by_class[name])
 
     names = (
         "Sensitivity", "Specificity", "Pos Pred Value", "Neg Pred Value", "Precision", "Recall", "F1",
@@ -63,7 +63,7 @@ def test_figures_by_class_are_carets(name, expected):
 
 def test_overall_figures_of_two_classes_are_carets():
     """Caret's second snapshot; McNemar is corrected for continuity."""
-    overall = rounded(caret.from_table([[8, 1], [2, 9]], ("yes", "no")).overall, 6)
+    overall = rounded(confusion_matrix.from_table([[8, 1], [2, 9]], ("yes", "no")).overall, 6)
 
     assert (0.85, 0.7, 0.5, 0.001288, 1.0) == tuple(
         overall[name] for name in ("Accuracy", "Kappa", "AccuracyNull", "AccuracyPValue", "McnemarPValue")
@@ -73,12 +73,12 @@ def test_overall_figures_of_two_classes_are_carets():
 
 def test_a_sparse_table_has_no_mcnemar():
     """A pair of classes that are never confused is 0/0 to the test; caret says NA."""
-    assert caret.from_table([[3, 1, 0], [1, 3, 1], [0, 2, 3]], "ABC").overall["McnemarPValue"] is None
+    assert confusion_matrix.from_table([[3, 1, 0], [1, 3, 1], [0, 2, 3]], "ABC").overall["McnemarPValue"] is None
 
 
 def test_the_papers_accuracy_and_totals_give_its_figures():
     """663 of 819, and what true positives and totals determine by themselves."""
-    matrix = caret.from_table(PAPER, SIX)
+    matrix = confusion_matrix.from_table(PAPER, SIX)
 
     right, n = 663, 819
     assert round(right / n, 4) == 0.8095 == round(matrix.overall["Accuracy"], 4)
@@ -97,7 +97,7 @@ def test_the_papers_accuracy_and_totals_give_its_figures():
 
 def test_a_class_that_is_never_predicted_has_no_precision():
     """Undefined is None; 0 would be a statement."""
-    figures = caret.from_table([[4, 2], [0, 0]], ("common", "rare")).by_class["rare"]
+    figures = confusion_matrix.from_table([[4, 2], [0, 0]], ("common", "rare")).by_class["rare"]
 
     assert (0.0, 1.0, None, None, None) == tuple(
         figures[name] for name in ("Sensitivity", "Specificity", "Precision", "Pos Pred Value", "F1")
@@ -106,7 +106,7 @@ def test_a_class_that_is_never_predicted_has_no_precision():
 
 def test_a_class_that_has_no_film_has_no_sensitivity():
     """Nor a balanced accuracy."""
-    figures = caret.from_table([[4, 0, 1], [1, 0, 1], [0, 0, 3]], "ABC").by_class["B"]
+    figures = confusion_matrix.from_table([[4, 0, 1], [1, 0, 1], [0, 0, 3]], "ABC").by_class["B"]
 
     assert [None] * 5 == [
         figures[name] for name in ("Sensitivity", "Recall", "Pos Pred Value", "Neg Pred Value", "Balanced Accuracy")
@@ -116,18 +116,18 @@ def test_a_class_that_has_no_film_has_no_sensitivity():
 
 def test_rows_are_predictions_and_columns_the_reference():
     """The transpose of scikit-learn's table."""
-    matrix = caret.from_labels(truth=[0, 0, 1], predicted=[1, 0, 1], classes=("A", "B"))
+    matrix = confusion_matrix.from_labels(truth=[0, 0, 1], predicted=[1, 0, 1], classes=("A", "B"))
 
     assert [[1, 0], [1, 1]] == matrix.as_dict()["table"]
 
 
 def test_an_interval_of_nothing_is_undefined():
     """No film, no share."""
-    assert {None} == set(caret.accuracy_with_interval(0, 0).values())
+    assert {None} == set(confusion_matrix.accuracy_with_interval(0, 0).values())
 
 
 @pytest.mark.parametrize("table", [np.zeros((2, 2)), [[1, 2, 3], [4, 5, 6]], [[1]]])
 def test_a_table_that_cannot_be_counted_is_refused(table):
     """Empty, not square, or of one class."""
     with pytest.raises(ValueError, match=r"count|fit"):
-        caret.from_table(table, [str(index) for index in range(len(table))])
+        confusion_matrix.from_table(table, [str(index) for index in range(len(table))])

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from model_training.commands.report import report
-from model_training.metrics import confusion_matrix as caret
+from model_training.metrics import confusion_matrix
 from model_training.report.caret_text import _rounded, text
 
 GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "caret.json").read_text(encoding="utf-8"))["cases"]
@@ -30,8 +30,8 @@ def labels(case):
 
 def matrix_of(case):
     if np.sum(case["table"]) > MOST_FILMS:
-        return caret.from_table(case["table"], case["classes"])
-    return caret.from_labels(*labels(case), case["classes"])
+        return confusion_matrix.from_table(case["table"], case["classes"])
+    return confusion_matrix.from_labels(*labels(case), case["classes"])
 
 
 def differences(ours, theirs):

@@ -2,13 +2,13 @@
 
 import pytest
 
-from model_training.metrics import confusion_matrix as caret
+from model_training.metrics import confusion_matrix
 from model_training.report.caret_text import _common, _p_values, text
 
 
 def printed(table, classes):
     """Return the printout without the blanks that R leaves at the ends of lines."""
-    return "\n".join(line.rstrip() for line in text(caret.from_table(table, classes)).splitlines())
+    return "\n".join(line.rstrip() for line in text(confusion_matrix.from_table(table, classes)).splitlines())
 
 
 def test_three_classes_are_printed_as_r_prints_them():

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from model_training.metrics import confusion_matrix as caret
+from model_training.metrics import confusion_matrix
 from model_training.report import caret_text, thumbnails
 from model_training.report import page as report_page
 from model_training.report import text as report_text
@@ -174,7 +174,7 @@ def test_reports_of_older_releases_have_a_page(undrawn, tmp_path):
 
 
 def caret_report():
-    matrix = caret.from_table([[5, 1, 0], [1, 4, 1], [1, 1, 6]], "ABC")
+    matrix = confusion_matrix.from_table([[5, 1, 0], [1, 4, 1], [1, 1, 6]], "ABC")
     return {"n": 20, **matrix.as_dict()}
 
 
@@ -187,7 +187,7 @@ def test_the_shipped_reports_have_pages(undrawn, tmp_path):
 
 def test_the_text_has_carets_own_print_in_it(report):
     """To the byte, mode everything."""
-    matrix = caret.from_table(report["test"]["table"], report["test"]["classes"])
+    matrix = confusion_matrix.from_table(report["test"]["table"], report["test"]["classes"])
 
     text = report_text.text(report)
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from model_training.retraining import heartbeat as pulse
+from model_training.retraining import heartbeat
 from model_training.retraining.heartbeat import Pulse, RunLost, RunStopped
 from worker.models.retraining_runs import Progress, Standing
 
@@ -21,7 +21,7 @@ def told(monkeypatch):
         told.append(progress)
         return told.standing
 
-    monkeypatch.setattr(pulse.retraining, "report", report)
+    monkeypatch.setattr(heartbeat.retraining_runs, "report", report)
     return told
 
 
@@ -67,7 +67,7 @@ def test_what_the_row_answers_stops_the_training_at_its_next_batch(told, standin
 
 def test_a_training_that_hangs_has_no_pulse(told, monkeypatch, caplog):
     """So that the sweep finds it."""
-    monkeypatch.setattr(pulse, "HANGS_AFTER_SECONDS", 0)
+    monkeypatch.setattr(heartbeat, "HANGS_AFTER_SECONDS", 0)
     beat = Pulse(7, "t", 3, 0.01)
     with beat:
         beat._thread.join(5)
@@ -82,7 +82,7 @@ def test_a_training_survives_a_database_that_is_out(monkeypatch, caplog):
     def out(*_):
         raise OperationalError("UPDATE", {}, Exception("no answer"))
 
-    monkeypatch.setattr(pulse.retraining, "report", out)
+    monkeypatch.setattr(heartbeat.retraining_runs, "report", out)
 
     Pulse(7, "t", 3, 60).on_epoch(1, 3, {})
 

@@ -15,7 +15,7 @@ from worker.database import reading, transaction
 from worker.models import directory as model_directory
 from worker.models import promotion, registry
 from worker.models.records import RetrainingRun, RunState
-from worker.settings import settings as worker_settings
+from worker.settings import settings
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_run_that_is_cancelled_stops_between_two_batches(configured, monkeypat
     monkeypatch.setenv("THORAQ_TRAINING_EPOCHS", "500")
     monkeypatch.setenv("THORAQ_HEARTBEAT_SECONDS", "0.1")
     forgotten_settings()
-    worker_settings.cache_clear()
+    settings.cache_clear()
     run_id = asked()
     trainer = Thread(target=retraining.retrain, args=(run_id,))
     trainer.start()

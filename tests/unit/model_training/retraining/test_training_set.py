@@ -9,8 +9,7 @@ from sqlalchemy import select
 
 from model_training.data import dataset
 from model_training.data.class_folders import DatasetError
-from model_training.retraining import gate_films as gate_split
-from model_training.retraining import training_set as lesson
+from model_training.retraining import gate_films, training_set
 from worker.database import transaction
 from worker.films import archive
 from worker.models.records import ModelVersion
@@ -90,7 +89,7 @@ def new_film(tmp_path, draw):
 
 
 def prepared(data, told=None):
-    return lesson.prepare(data, SIZE, seed=0, told=told)
+    return training_set.prepare(data, SIZE, seed=0, told=told)
 
 
 def reasons(found):
@@ -109,8 +108,8 @@ def test_without_reviews_a_gate_folder_leaves_train_as_it_is(database, gated):
 def test_a_gate_is_set_apart_from_train_by_patient_and_stays_when_films_are_added(database, drawn, draw):
     """Half of the films of one patient in the gate would leak."""
     base = dataset.read(with_patients(drawn), SIZE)
-    gate, remaining = gate_split.set_apart(base, drawn, SIZE, seed=1)
-    again, _ = gate_split.set_apart(base, drawn, SIZE, seed=1)
+    gate, remaining = gate_films.set_apart(base, drawn, SIZE, seed=1)
+    again, _ = gate_films.set_apart(base, drawn, SIZE, seed=1)
 
     in_train = {base.manifest[name]["patient_id"] for name in np.array(base.splits["train"].names)[remaining]}
     assert 0 < len(gate.files) < 12
@@ -118,7 +117,7 @@ def test_a_gate_is_set_apart_from_train_by_patient_and_stays_when_films_are_adde
     assert gate.fingerprint == again.fingerprint
 
     draw(drawn / "train" / "Left" / "zz.png", 777, bright_left=True)
-    grown, _ = gate_split.set_apart(dataset.read(drawn, SIZE), drawn, SIZE, seed=1)
+    grown, _ = gate_films.set_apart(dataset.read(drawn, SIZE), drawn, SIZE, seed=1)
     assert set(gate.sha256) <= set(grown.sha256)
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from model_training.data.dataset import read
 from model_training.networks.catalogue import NETWORKS
-from model_training.training import checkpoint, optimization
-from model_training.training import fit as training
+from model_training.training import checkpoint, fit, optimization
 from model_training.training.predictions import ask
 
 PHANTOM = NETWORKS["phantom"]
@@ -25,7 +24,7 @@ def data(shared_data):
 @pytest.fixture(scope="module")
 def fitted(data, watcher):
     """A network that was trained on them."""
-    return training.fit(PHANTOM, data, replace(PHANTOM.knobs, epochs=8, seed=7), watcher)
+    return fit.fit(PHANTOM, data, replace(PHANTOM.knobs, epochs=8, seed=7), watcher)
 
 
 def test_it_learns_what_can_be_learned(fitted, data):
@@ -51,7 +50,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, watc
     knobs = replace(PHANTOM.knobs, epochs=2, seed=11)
 
     first, again, other = (
-        training.fit(PHANTOM, data, replace(knobs, seed=seed), watcher).network.get_weights() for seed in (11, 11, 12)
+        fit.fit(PHANTOM, data, replace(knobs, seed=seed), watcher).network.get_weights() for seed in (11, 11, 12)
     )
 
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -78,7 +77,7 @@ def test_a_training_that_diverged_says_so(data, watcher):
     knobs = replace(PHANTOM.knobs, epochs=2, optimizer="sgd", learning_rate=1e38)
 
     with pytest.raises(FloatingPointError, match="diverged"):
-        training.fit(PHANTOM, data, knobs, watcher)
+        fit.fit(PHANTOM, data, knobs, watcher)
 
 
 class Killed(BaseException):
@@ -111,11 +110,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(data, watcher, tmp_path
     """Weights, curves and the kept epoch are those of a run that was left alone."""
     knobs, path = replace(PHANTOM.knobs, epochs=4, seed=3, **changes), tmp_path / "state.npz"
     with pytest.raises(Killed):
-        training.fit(PHANTOM, data, knobs, Killer(after=2), path)
+        fit.fit(PHANTOM, data, knobs, Killer(after=2), path)
     second = Killer(after=9)
 
-    resumed = training.fit(PHANTOM, data, knobs, second, path)
-    whole = training.fit(PHANTOM, data, knobs, watcher)
+    resumed = fit.fit(PHANTOM, data, knobs, second, path)
+    whole = fit.fit(PHANTOM, data, knobs, watcher)
 
     assert [2, 3, 4] == second.told
     assert whole.history == resumed.history
@@ -129,7 +128,7 @@ def test_a_damaged_state_is_no_state(data, watcher, tmp_path):
     knobs, path = replace(PHANTOM.knobs, epochs=1), tmp_path / "state.npz"
     path.write_bytes(b"PK half a file")
 
-    assert 1 == len(training.fit(PHANTOM, data, knobs, watcher, path).history)
+    assert 1 == len(fit.fit(PHANTOM, data, knobs, watcher, path).history)
 
 
 def test_a_state_that_nobody_took_up_is_forgotten(tmp_path):
@@ -147,7 +146,7 @@ def test_it_stops_when_validation_gets_no_better(data, watcher):
     """A rate of nothing gives the same loss in every epoch: the first is the best, and patience ends."""
     knobs = replace(PHANTOM.knobs, epochs=9, learning_rate=0.0, patience=2)
 
-    fitted = training.fit(PHANTOM, data, knobs, watcher)
+    fitted = fit.fit(PHANTOM, data, knobs, watcher)
 
     assert 3 == len(fitted.history)
     assert 1 == fitted.kept_epoch
@@ -157,7 +156,7 @@ def test_the_cosine_warms_up_and_ends_near_nothing(data, watcher):
     """The curve of the rate is recorded with the others."""
     knobs = replace(PHANTOM.knobs, epochs=5, learning_rate=0.01, schedule="cosine")
 
-    rates = [entry["learning_rate"] for entry in training.fit(PHANTOM, data, knobs, watcher).history]
+    rates = [entry["learning_rate"] for entry in fit.fit(PHANTOM, data, knobs, watcher).history]
 
     assert max(rates) <= 0.01
     assert rates[0] > rates[-1]
@@ -168,10 +167,10 @@ def test_mixed_precision_gives_a_network_that_computes_in_float32(data, watcher)
     """What is published runs on any device."""
     knobs = replace(PHANTOM.knobs, epochs=1, precision="mixed_bfloat16")
 
-    network = training.fit(PHANTOM, data, knobs, watcher).network
+    network = fit.fit(PHANTOM, data, knobs, watcher).network
 
     assert {"float32"} == {layer.compute_dtype for layer in network.layers if layer.name != "films"}
-    assert "float32" == training.backend.keras().config.dtype_policy().name
+    assert "float32" == fit.backend.keras().config.dtype_policy().name
 
 
 def test_further_findings_are_learned_where_they_are_stated(data, watcher):
@@ -187,8 +186,8 @@ def test_further_findings_are_learned_where_they_are_stated(data, watcher):
     told = replace(data, splits={**data.splits, "train": many}, manifest=manifest)
     knobs = replace(PHANTOM.knobs, epochs=2, seed=1, further_findings_weight=1.0)
 
-    with_both = training.fit(PHANTOM, told, knobs, watcher)
-    with_one = training.fit(PHANTOM, told, replace(knobs, further_findings_weight=0.0), watcher)
+    with_both = fit.fit(PHANTOM, told, knobs, watcher)
+    with_one = fit.fit(PHANTOM, told, replace(knobs, further_findings_weight=0.0), watcher)
 
     assert len(with_one.network.outputs) == len(with_both.network.outputs) == 1
     assert with_both.history[0].keys() == with_one.history[0].keys()
@@ -201,7 +200,7 @@ def test_a_finding_that_is_not_known_costs_nothing():
     probabilities = np.array([[0.5, 0.5, 0.001], [0.9, 0.9, 0.9]], np.float32)
 
     loss = np.asarray(
-        optimization.known_crossentropy(training.backend.keras().ops.convert_to_tensor(targets), probabilities)
+        optimization.known_crossentropy(fit.backend.keras().ops.convert_to_tensor(targets), probabilities)
     )
 
     assert loss == pytest.approx([np.log(2), 0])
@@ -210,4 +209,4 @@ def test_a_finding_that_is_not_known_costs_nothing():
 @pytest.mark.parametrize(("power", "expected"), [(1.0, [2 / 3, 2 / 3, 2 / 3, 2]), (0.0, [1, 1, 1, 1])])
 def test_weights_make_classes_count_alike_or_films(power, expected):
     """Three films of one class weigh as much as one of the other."""
-    assert expected == pytest.approx(training.sample_weights(np.array([0, 0, 0, 1]), power))
+    assert expected == pytest.approx(fit.sample_weights(np.array([0, 0, 0, 1]), power))

@@ -6,7 +6,7 @@ import pytest
 from model_training.data.class_folders import LeftOut
 from model_training.data.films import Films
 from model_training.networks.catalogue import NETWORKS
-from model_training.training import predictions as answers
+from model_training.training import predictions
 from model_training.training.predictions import PREDICTIONS_FILE, Answers, ask, keep, kept
 
 FILMS = 5
@@ -90,7 +90,7 @@ def test_a_damaged_file_is_said_to_be_one(tmp_path, content):
 
 def test_a_file_of_somebody_elses_arrays_is_refused(tmp_path):
     """It is an archive, and not ours."""
-    np.savez(tmp_path / answers.PREDICTIONS_FILE, stranger=np.zeros(3))
+    np.savez(tmp_path / predictions.PREDICTIONS_FILE, stranger=np.zeros(3))
 
     with pytest.raises(ValueError, match="no readable predictions"):
         kept(tmp_path)

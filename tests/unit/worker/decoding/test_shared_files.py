@@ -13,7 +13,7 @@ from deployment import CXR6
 from worker import cli
 from worker.decoding import decode
 from worker.errors import RejectedImage
-from worker.models import directory as model_directory
+from worker.models import directory
 from worker.models.classifier import Classifier
 
 FOLDERS = ("dicom", "awkward")
@@ -49,7 +49,7 @@ def test_every_shared_file_has_the_outcome_that_is_expected(shared, data_dir):
         "score",
         *(str(shared / name) for name in files),
         "--model",
-        str(model_directory.SHIPPED_FILMS),
+        str(directory.SHIPPED_FILMS),
         "--json",
     ]
 
@@ -64,7 +64,7 @@ def test_every_shared_file_has_the_outcome_that_is_expected(shared, data_dir):
 
 def test_reading_them_all_takes_little_memory(shared):
     """At most 300 MB above what the process had with its network loaded."""
-    classifier, process = Classifier.load(model_directory.SHIPPED_PAPER), psutil.Process()
+    classifier, process = Classifier.load(directory.SHIPPED_PAPER), psutil.Process()
     done, peak = threading.Event(), [0]
 
     def watch():

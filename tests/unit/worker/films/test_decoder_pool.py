@@ -26,7 +26,7 @@ from worker.films.decoder_pool import Decoders
 from worker.films.film_check import FilmCheck
 from worker.films.phantoms import draw
 from worker.films.preparation import FILES_AHEAD, Crashed, Place, Postponed, Preparation, Prepared, Refused
-from worker.models import directory as model_directory
+from worker.models import directory
 from worker.models.classifier import Classifier
 
 FILMS = 5
@@ -34,7 +34,7 @@ FILMS = 5
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.load(model_directory.SHIPPED_PHANTOMS)
+    return Classifier.load(directory.SHIPPED_PHANTOMS)
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import threading
 import pytest
 
 from worker.errors import TryAgainLater
-from worker.films import archive
-from worker.films import timed_reads as patience
+from worker.films import archive, timed_reads
 from worker.films.timed_reads import MAX_HANGING, Patience
 
 
@@ -53,7 +52,7 @@ def test_a_folder_that_answers_again_is_read_again():
 
 def test_a_hanging_folder_is_tried_again_after_a_rest_but_takes_few_threads(stuck, monkeypatch):
     """It may have been mounted anew; and it must not take every thread."""
-    monkeypatch.setattr(patience, "REST_SECONDS", 0)
+    monkeypatch.setattr(timed_reads, "REST_SECONDS", 0)
     reads = Patience(0.01)
     for _ in range(MAX_HANGING):
         with pytest.raises(TryAgainLater, match="did not answer within"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worker.models import directory as model_directory
+from worker.models import directory
 from worker.models.backend import gradient, keras, memory_errors
 from worker.models.classifier import Classifier
 
@@ -24,7 +24,7 @@ class SmallDevice:
 
 @pytest.fixture
 def classifier():
-    return Classifier.load(model_directory.SHIPPED_PHANTOMS, batch_size=32)
+    return Classifier.load(directory.SHIPPED_PHANTOMS, batch_size=32)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from worker.films.phantoms import FINDINGS, SIDE_PIXELS, _body, _healthy, draw
-from worker.models import directory as model_directory
+from worker.models import directory
 from worker.models.backend import keras
 from worker.models.classifier import Classifier
 from worker.models.grad_cam import heat_map
@@ -12,7 +12,7 @@ from worker.models.grad_cam import heat_map
 
 @pytest.fixture(scope="module")
 def classifier():
-    return Classifier.load(model_directory.SHIPPED_PHANTOMS, batch_size=1)
+    return Classifier.load(directory.SHIPPED_PHANTOMS, batch_size=1)
 
 
 def where_drawn(finding: str, seed: int) -> np.ndarray:

@@ -6,10 +6,9 @@ from threading import Barrier, Thread
 import pytest
 from sqlalchemy import select, update
 
-from worker import tasks
-from worker import wakeups as doorbell
+from worker import tasks, wakeups
 from worker.database import now, reading, transaction
-from worker.models import retraining_runs as retraining
+from worker.models import retraining_runs
 from worker.models.records import RetrainingEvent, RetrainingRun
 from worker.models.retraining_runs import Progress, Standing, Wish
 from worker.settings import settings
@@ -21,7 +20,7 @@ NIGHT = date(2026, 11, 23)
 def bells(database, monkeypatch):
     """The runs for which the trainer was rung."""
     rung = []
-    monkeypatch.setattr(doorbell, "ring_trainer", lambda run_id: rung.append(run_id) or True)
+    monkeypatch.setattr(wakeups, "ring_trainer", lambda run_id: rung.append(run_id) or True)
     return rung
 
 
@@ -43,7 +42,7 @@ def fall_silent():
 
 def test_ten_asks_make_one_run(bells):
     """Whoever asks while a run is unfinished gets that run."""
-    asked = {retraining.ask(by=f"person {number}") for number in range(10)}
+    asked = {retraining_runs.ask(by=f"person {number}") for number in range(10)}
 
     assert 1 == len(asked) == len(runs())
     assert "person 0" == runs()[0].asked_by
@@ -56,7 +55,7 @@ def test_two_timetables_and_ten_people_at_the_same_moment_make_one_run(bells):
     def ask(number):
         together.wait()
         night = NIGHT if number < 2 else None
-        asked.append(retraining.ask(by=str(number), night=night))
+        asked.append(retraining_runs.ask(by=str(number), night=night))
 
     threads = [Thread(target=ask, args=(number,)) for number in range(12)]
     for thread in threads:
@@ -70,35 +69,35 @@ def test_two_timetables_and_ten_people_at_the_same_moment_make_one_run(bells):
 
 def test_a_run_keeps_what_was_wished_for(bells):
     """What the settings decide is left to them."""
-    retraining.ask(by="a", wish=Wish(network="v3", epochs=5))
+    retraining_runs.ask(by="a", wish=Wish(network="v3", epochs=5))
 
     assert {"network": "v3", "epochs": 5} == runs()[0].request
 
 
 def test_a_run_under_way_is_not_rung_for_again(bells):
     """A second trainer would train the same again."""
-    run = retraining.ask(by="a")
-    assert retraining.start(run, "t1")
-    retraining.ask(by="b")
+    run = retraining_runs.ask(by="a")
+    assert retraining_runs.start(run, "t1")
+    retraining_runs.ask(by="b")
 
     assert [run] == bells
 
 
 def test_a_run_is_taken_once(bells):
     """A bell that is delivered twice finds the run taken."""
-    run = retraining.ask(by="a")
+    run = retraining_runs.ask(by="a")
 
-    assert [True, False] == [retraining.start(run, owner) is not None for owner in ("t1", "t2")]
+    assert [True, False] == [retraining_runs.start(run, owner) is not None for owner in ("t1", "t2")]
 
 
 def test_one_night_has_one_run_however_many_timetables_tick(bells):
     """The second timetable finds the night's run, even after it has ended."""
-    first = retraining.ask(by="nightly", night=NIGHT)
-    retraining.start(first, "t1")
-    retraining.fail(first, "t1", "no data")
+    first = retraining_runs.ask(by="nightly", night=NIGHT)
+    retraining_runs.start(first, "t1")
+    retraining_runs.fail(first, "t1", "no data")
 
-    assert first == retraining.ask(by="nightly", night=NIGHT)
-    assert first != retraining.ask(by="nightly", night=NIGHT + timedelta(days=1))
+    assert first == retraining_runs.ask(by="nightly", night=NIGHT)
+    assert first != retraining_runs.ask(by="nightly", night=NIGHT + timedelta(days=1))
     assert 2 == len(runs())
 
 
@@ -113,10 +112,10 @@ def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(bells, monkey
 
 def test_progress_is_stored_with_its_losses_and_its_end_in_sight(bells):
     """What the page shows comes from the row."""
-    run = retraining.ask(by="a")
-    retraining.start(run, "t1")
+    run = retraining_runs.ask(by="a")
+    retraining_runs.start(run, "t1")
 
-    assert Standing.GO_ON == retraining.report(run, "t1", Progress(3, 70, 0.5, 0.6, 120.0))
+    assert Standing.GO_ON == retraining_runs.report(run, "t1", Progress(3, 70, 0.5, 0.6, 120.0))
 
     row = runs()[0]
     assert (3, 70, 0.5, 0.6) == (row.epochs_done, row.epochs_planned, row.loss, row.validation_loss)
@@ -125,11 +124,11 @@ def test_progress_is_stored_with_its_losses_and_its_end_in_sight(bells):
 
 def test_a_run_whose_trainer_died_is_asked_for_again(bells):
     """It goes on from its checkpoint, and its log says what happened."""
-    run = retraining.ask(by="a")
-    retraining.start(run, "t1")
+    run = retraining_runs.ask(by="a")
+    retraining_runs.start(run, "t1")
     fall_silent()
 
-    retraining.sweep()
+    retraining_runs.sweep()
 
     assert ("asked", None) == (runs()[0].state, runs()[0].owner)
     assert [run, run] == bells
@@ -138,12 +137,12 @@ def test_a_run_whose_trainer_died_is_asked_for_again(bells):
 
 def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(bells):
     """Three deaths within one epoch are no accident; one a night over many epochs are."""
-    run = retraining.ask(by="a")
+    run = retraining_runs.ask(by="a")
     for epoch in (1, 1, 1, 1):
-        retraining.start(run, "t")
-        retraining.report(run, "t", Progress(epoch, 70))
+        retraining_runs.start(run, "t")
+        retraining_runs.report(run, "t", Progress(epoch, 70))
         fall_silent()
-        retraining.sweep()
+        retraining_runs.sweep()
 
     assert "failed" == runs()[0].state
     assert "died or hung 3 times" in runs()[0].message
@@ -151,94 +150,94 @@ def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(bells):
 
 def test_a_trainer_that_comes_back_before_another_took_its_run_keeps_it(bells):
     """A database that was out for long is no reason to begin anew."""
-    run = retraining.ask(by="a")
-    retraining.start(run, "t1")
+    run = retraining_runs.ask(by="a")
+    retraining_runs.start(run, "t1")
     fall_silent()
-    retraining.sweep()
+    retraining_runs.sweep()
 
-    assert Standing.GO_ON == retraining.report(run, "t1", Progress(1, 2))
-    assert retraining.start(run, "t2") is None
+    assert Standing.GO_ON == retraining_runs.report(run, "t1", Progress(1, 2))
+    assert retraining_runs.start(run, "t2") is None
 
 
 def test_a_trainer_that_lost_its_run_is_told_and_changes_nothing(bells):
     """Two never write to one row."""
-    run = retraining.ask(by="a")
-    retraining.start(run, "t1")
+    run = retraining_runs.ask(by="a")
+    retraining_runs.start(run, "t1")
     fall_silent()
-    retraining.sweep()
-    retraining.start(run, "t2")
+    retraining_runs.sweep()
+    retraining_runs.start(run, "t2")
 
-    assert Standing.LOST == retraining.report(run, "t1", Progress(1, 2))
-    assert not retraining.fail(run, "t1", "late")
+    assert Standing.LOST == retraining_runs.report(run, "t1", Progress(1, 2))
+    assert not retraining_runs.fail(run, "t1", "late")
     assert ("running", "t2") == (runs()[0].state, runs()[0].owner)
 
 
 def test_a_run_that_nobody_began_is_cancelled_at_once(bells):
     """The next may be asked for."""
-    run = retraining.ask(by="a")
+    run = retraining_runs.ask(by="a")
 
-    assert retraining.cancel(run, "b")
+    assert retraining_runs.cancel(run, "b")
 
     assert ("cancelled", "cancelled by b before it began") == (runs()[0].state, runs()[0].message)
-    assert retraining.start(run, "t1") is None
-    assert run != retraining.ask(by="c")
+    assert retraining_runs.start(run, "t1") is None
+    assert run != retraining_runs.ask(by="c")
 
 
 def test_a_trainer_hears_of_the_cancelling_when_it_reports(bells):
     """It stops between two batches; an ended run cannot be cancelled."""
-    run = retraining.ask(by="a")
-    retraining.start(run, "t1")
-    retraining.cancel(run, "b")
+    run = retraining_runs.ask(by="a")
+    retraining_runs.start(run, "t1")
+    retraining_runs.cancel(run, "b")
 
-    assert Standing.CANCEL == retraining.report(run, "t1", Progress(1, 2))
-    retraining.stopped(run, "t1")
+    assert Standing.CANCEL == retraining_runs.report(run, "t1", Progress(1, 2))
+    retraining_runs.stopped(run, "t1")
 
     assert "cancelled" == runs()[0].state
-    assert not retraining.cancel(run, "b")
+    assert not retraining_runs.cancel(run, "b")
 
 
 def test_a_cancelled_run_whose_trainer_is_gone_ends_all_the_same(bells):
     """Nobody would hear the wish."""
-    run = retraining.ask(by="a")
-    retraining.start(run, "t1")
-    retraining.cancel(run, "b")
+    run = retraining_runs.ask(by="a")
+    retraining_runs.start(run, "t1")
+    retraining_runs.cancel(run, "b")
     fall_silent()
 
-    retraining.sweep()
+    retraining_runs.sweep()
 
     assert "cancelled" == runs()[0].state
 
 
 def test_a_bell_that_nobody_heard_is_rung_again(bells):
     """An asked run waits for its trainer, not for luck."""
-    run = retraining.ask(by="a")
-    retraining.sweep()
+    run = retraining_runs.ask(by="a")
+    retraining_runs.sweep()
 
     assert [run, run] == bells
 
 
 def night_of(run_id, night):
-    retraining.start(run_id, "t")
-    retraining.fail(run_id, "t", "no data")
+    retraining_runs.start(run_id, "t")
+    retraining_runs.fail(run_id, "t", "no data")
     with transaction() as session:
         session.execute(update(RetrainingRun).values(night=night))
 
 
 def test_a_night_whose_hour_passed_unheard_is_caught_up_with_once(bells):
     """The timetable was down at two o'clock."""
-    night_of(retraining.ask(by="nightly", night=NIGHT), NIGHT)
+    night_of(retraining_runs.ask(by="nightly", night=NIGHT), NIGHT)
     next_day = datetime(2026, 11, 24, 2, 5, tzinfo=UTC)
 
-    retraining.catch_up(next_day)
+    retraining_runs.catch_up(next_day)
     assert 1 == len(runs())
-    retraining.catch_up(next_day + timedelta(minutes=6))
-    retraining.catch_up(next_day + timedelta(hours=6))
+    retraining_runs.catch_up(next_day + timedelta(minutes=6))
+    retraining_runs.catch_up(next_day + timedelta(hours=6))
 
     assert [NIGHT, NIGHT + timedelta(days=1)] == [run.night for run in runs()]
 
 
 def test_an_installation_without_nights_has_none_to_catch_up_with(bells):
     """A new one begins at its first night, not at its first sweep."""
-    retraining.catch_up(datetime(2026, 11, 24, 12, tzinfo=UTC))
+    retraining_runs.catch_up(datetime(2026, 11, 24, 12, tzinfo=UTC))
 
     assert [] == runs()

@@ -13,7 +13,7 @@ from worker.errors import Reason
 from worker.films.phantoms import draw
 from worker.models import registry
 from worker.models.records import ModelVersion
-from worker.monitoring import drift_by_day as watch
+from worker.monitoring import drift_by_day
 from worker.monitoring.drift import Day, Kind
 from worker.monitoring.records import WatchedDay
 from worker.studies import reviews
@@ -64,16 +64,16 @@ def films(database):
 
 
 def look_back():
-    watch.look_back(TODAY)
+    drift_by_day.look_back(TODAY)
     with reading() as session:
-        return [(alarm.day, alarm.source, alarm.kind) for alarm in watch.recent_alarms(session, date.min)]
+        return [(alarm.day, alarm.source, alarm.kind) for alarm in drift_by_day.recent_alarms(session, date.min)]
 
 
 def test_a_day_is_counted_per_source_and_in_all(films):
     films(1, 40, rejected=3)
     films(1, 20, source="ris", label="B")
 
-    watch.look_back(TODAY)
+    drift_by_day.look_back(TODAY)
 
     with reading() as session:
         rows = session.scalars(select(WatchedDay).where(WatchedDay.day == TODAY - timedelta(days=1))).all()
@@ -92,7 +92,7 @@ def test_a_day_is_watched_once_and_today_is_not_over(films):
     look_back()
 
     with reading() as session:
-        assert [10] == [row.figures["scored"] for row in watch.days(session, "pacs", date.min)]
+        assert [10] == [row.figures["scored"] for row in drift_by_day.days(session, "pacs", date.min)]
 
 
 def test_another_grey_level_raises_an_alarm_for_its_source_alone(films):

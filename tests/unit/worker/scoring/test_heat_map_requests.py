@@ -10,9 +10,8 @@ from sqlalchemy import func, select, update
 
 from worker.database import now, reading, transaction
 from worker.films.phantoms import draw, save
-from worker.models import directory as model_directory
-from worker.models import registry
-from worker.scoring import heat_map_requests as explanations
+from worker.models import directory, registry
+from worker.scoring import heat_map_requests
 from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
 from worker.scoring.heat_maps import picture
 from worker.settings import settings
@@ -43,7 +42,7 @@ def row() -> HeatMap:
 
 def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
     """A small picture of grey and alpha, in the film's proportions, named by content, version and finding."""
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
 
     assert HeatMapState.DONE == row().state
     path = heat_map_path(settings().heat_maps_dir, film, phantom_model, "Effusions")
@@ -57,10 +56,10 @@ def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
 
 def test_asking_again_asks_for_nothing_new(film, monkeypatch):
     """However many look at it, a film is explained once."""
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
     monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: pytest.fail("there is a heat map already"))
 
-    again = explanations.ask(1, "Effusions")
+    again = heat_map_requests.ask(1, "Effusions")
 
     assert HeatMapState.DONE == again.state
     with reading() as session:
@@ -70,23 +69,23 @@ def test_asking_again_asks_for_nothing_new(film, monkeypatch):
 @pytest.mark.parametrize(("image_id", "finding"), [(2, "Effusions"), (1, "Covid-19"), (1, "")])
 def test_what_no_model_said_of_no_film_is_not_explained(film, image_id, finding):
     """No film, or no such finding: nothing is written."""
-    assert explanations.ask(image_id, finding) is None
+    assert heat_map_requests.ask(image_id, finding) is None
 
 
 def test_a_film_that_waits_has_no_heat_map(eager):
     """Without a prediction there is nothing to explain."""
     intake.submit_files([("film", b"x")], source="test", request_id=None, priority=Priority.ROUTINE)
 
-    assert explanations.ask(1, "Effusions") is None
+    assert heat_map_requests.ask(1, "Effusions") is None
 
 
 def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(film, phantom_model):
     """A promotion in between changes no explanation."""
     with transaction() as session:
-        other = registry.import_model(session, model_directory.SHIPPED_PAPER, settings().models_dir)
+        other = registry.import_model(session, directory.SHIPPED_PAPER, settings().models_dir)
         registry.promote(session, other.version, by="test")
 
-    explanations.ask(1, "Opacity")
+    heat_map_requests.ask(1, "Opacity")
 
     assert phantom_model == explainer()._classifier.card.version
     assert HeatMapState.DONE == row().state
@@ -94,14 +93,14 @@ def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(fi
 
 def test_an_altered_model_explains_nothing_and_can_be_asked_again(film, phantom_model):
     """The hash is checked before the file is loaded."""
-    path = settings().models_dir / phantom_model / model_directory.MODEL_FILE
+    path = settings().models_dir / phantom_model / directory.MODEL_FILE
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
 
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
     failed = row()
     path.write_bytes(whole)
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
 
     assert HeatMapState.FAILED == failed.state
     assert "not the file that was published" in failed.detail
@@ -114,7 +113,7 @@ def test_a_film_that_is_another_one_by_now_is_not_explained(film):
     save(draw("Opacity", 5), path.with_suffix(".png"))
     path.with_suffix(".png").replace(path)
 
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
 
     why = "checksum_mismatch: the file is no longer the one that was scored"
     assert (HeatMapState.FAILED, why) == (row().state, row().detail)
@@ -122,17 +121,17 @@ def test_a_film_that_is_another_one_by_now_is_not_explained(film):
 
 def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, unanswered):
     """A process that died gives it back after the lease; three deaths end it."""
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
 
-    for _ in range(explanations.MAX_ATTEMPTS):
-        assert "Effusions" == explanations.claim().finding
-        assert explanations.claim() is None
+    for _ in range(heat_map_requests.MAX_ATTEMPTS):
+        assert "Effusions" == heat_map_requests.claim().finding
+        assert heat_map_requests.claim() is None
         with transaction() as session:
-            assert not explanations.any_asked(session)
+            assert not heat_map_requests.any_asked(session)
             session.execute(update(HeatMap).values(lease_until=now() - timedelta(seconds=1)))
-            assert explanations.any_asked(session)
+            assert heat_map_requests.any_asked(session)
 
-    assert explanations.claim() is None
+    assert heat_map_requests.claim() is None
     assert (HeatMapState.FAILED, True) == (row().state, "died 3 times" in row().detail)
 
 
@@ -142,7 +141,7 @@ def test_a_bell_that_nobody_heard_is_rung_again_by_the_sweeper(film, monkeypatch
 
     rung = []
     monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: rung.append(1))
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
     sweeper.sweep()
     explainer().explain_asked()
     sweeper.sweep()
@@ -158,12 +157,12 @@ def test_the_picture_has_the_proportions_of_the_film():
 def test_the_same_content_handed_over_twice_has_one_heat_map(film, tmp_path):
     """It belongs to the prediction."""
     data = (tmp_path / "film.png").read_bytes()
-    explanations.ask(1, "Effusions")
+    heat_map_requests.ask(1, "Effusions")
     intake.submit_files([("again", data)], source="test", request_id=None, priority=Priority.ROUTINE)
 
     with reading() as session:
         assert 2 == session.scalar(select(func.count()).select_from(Image))
-        assert HeatMapState.DONE == explanations.find(session, 2, "Effusions").state
+        assert HeatMapState.DONE == heat_map_requests.find(session, 2, "Effusions").state
 
 
 def test_the_command_line_writes_a_heat_map(film, tmp_path):

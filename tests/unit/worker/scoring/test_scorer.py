@@ -15,11 +15,10 @@ from sqlalchemy import select
 from worker.database import reading
 from worker.decoding import decode
 from worker.errors import ModelUnavailable
-from worker.films import archive
-from worker.films import decoder_pool as decoders
+from worker.films import archive, decoder_pool
 from worker.films.phantoms import FINDINGS, draw
 from worker.films.preparation import Crashed
-from worker.models import directory as model_directory
+from worker.models import directory
 from worker.models.classifier import Classifier
 from worker.settings import settings
 from worker.studies import outcomes
@@ -59,7 +58,7 @@ def test_films_are_scored_when_the_bell_rings(eager, phantom_model):
 def test_the_worker_says_what_the_classifier_says(eager, phantom_model):
     """There is one decoder and one network, whoever asks, and in whatever batch."""
     films = {str(seed): draw("Opacity", seed) for seed in range(40)}
-    classifier = Classifier.load(model_directory.SHIPPED_PHANTOMS)
+    classifier = Classifier.load(directory.SHIPPED_PHANTOMS)
 
     rows = submit((name, png(film)) for name, film in films.items())
 
@@ -122,7 +121,7 @@ def test_without_an_active_version_films_wait(eager):
 
 def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
     """One flipped byte is another file than the one that was published."""
-    path = settings().models_dir / phantom_model / model_directory.MODEL_FILE
+    path = settings().models_dir / phantom_model / directory.MODEL_FILE
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -149,7 +148,7 @@ def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, ph
     """The attempts are counted, its neighbours are scored, and this process lives on."""
     deadly = hashlib.sha256(png(draw("Effusions", 1))).hexdigest()
     films, asked = [png(draw("Effusions", seed)) for seed in range(3)], []
-    prepare = decoders.Decoders.prepare
+    prepare = decoder_pool.Decoders.prepare
 
     def dying(self, places, preparation, *, preview):
         asked.append(len(places))

@@ -12,8 +12,7 @@ from sqlalchemy import delete, select, update
 from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.models.records import ModelVersion
-from worker.studies import ledger
-from worker.studies import rejected_films as dead_letters
+from worker.studies import ledger, rejected_films
 from worker.studies.ledger import Rejected, Scored
 from worker.studies.records import Image, Prediction, Rejection, Study, Submission
 from worker.studies.rejected_films import Selection
@@ -113,7 +112,7 @@ class Ledger(RuleBasedStateMachine):
     def replay(self, reason):
         """An operator has rejected films tried again: the one way back."""
         with transaction() as session:
-            dead_letters.replay(session, "ada", Selection(reason=reason))
+            rejected_films.replay(session, "ada", Selection(reason=reason))
         with reading() as session:
             waiting = set(session.scalars(select(Image.id).where(Image.state == "waiting")))
         self.stood |= {image_id: "waiting" for image_id in waiting if image_id in self.stood}
@@ -124,7 +123,7 @@ class Ledger(RuleBasedStateMachine):
         with transaction() as session:
             last = session.scalar(select(Submission.id).order_by(Submission.received_at.desc()).limit(1))
             if last:
-                dead_letters.cancel(session, last, "t")
+                rejected_films.cancel(session, last, "t")
 
     @invariant()
     def no_film_is_lost_and_none_runs_backward(self):

@@ -6,13 +6,12 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.commands.rejections import cancel, rejections
 from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.models.records import ModelVersion
-from worker.studies import ledger
-from worker.studies import rejected_films as dead_letters
+from worker.studies import ledger, rejected_films
 from worker.studies.ledger import Rejected, Scored
 from worker.studies.records import Image, Priority, Rejection, Study
 from worker.studies.rejected_films import Selection
@@ -25,7 +24,7 @@ LIMITS = {"lease_seconds": 60, "max_attempts": 3}
 def bells(database, monkeypatch):
     """The bells that rang for scorers."""
     rung = []
-    monkeypatch.setattr(doorbell, "ring_scorers", lambda images, _batch: rung.append(images) or True)
+    monkeypatch.setattr(wakeups, "ring_scorers", lambda images, _batch: rung.append(images) or True)
     return rung
 
 
@@ -57,7 +56,7 @@ def claim(limit=9):
 
 def replay(**selection):
     with transaction() as session:
-        return dead_letters.replay(session, "ada", Selection(**selection))
+        return rejected_films.replay(session, "ada", Selection(**selection))
 
 
 def run(command, *arguments):

@@ -9,8 +9,7 @@ from sqlalchemy import select
 
 from worker.database import now, reading, transaction
 from worker.films.phantoms import draw
-from worker.models import directory as model_directory
-from worker.models import registry
+from worker.models import directory, registry
 from worker.settings import settings
 from worker.studies import rescoring
 from worker.studies.records import Image, Priority, Study
@@ -33,7 +32,7 @@ def scored(eager, phantom_model):
 def other(scored):
     """Another version is active: the paper's network."""
     with transaction() as session:
-        row = registry.import_model(session, model_directory.SHIPPED_PAPER, settings().models_dir)
+        row = registry.import_model(session, directory.SHIPPED_PAPER, settings().models_dir)
         return registry.promote(session, row.version, "t").version
 
 

@@ -11,13 +11,12 @@ from pydantic import ValidationError
 from receiver import KEY, SECRET, listening
 from sqlalchemy import select, update
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import now, reading, transaction
 from worker.errors import Reason, RefusedSubmission
 from worker.models.records import ModelVersion
 from worker.settings import Settings, settings
-from worker.studies import ledger
-from worker.studies import rejected_films as dead_letters
+from worker.studies import ledger, rejected_films
 from worker.studies.ledger import Rejected, Scored
 from worker.studies.records import Priority
 from worker.studies.rejected_films import Selection
@@ -29,7 +28,7 @@ from worker.submissions.records import Delivery
 @pytest.fixture
 def endpoint(database, monkeypatch):
     """A configured endpoint `ris` that listens."""
-    monkeypatch.setattr(doorbell, "ring_scorers", lambda *_: True)
+    monkeypatch.setattr(wakeups, "ring_scorers", lambda *_: True)
     with listening() as server:
         url = f"http://127.0.0.1:{server.server_port}/results"
         entry = {"url": url, "secret": SECRET, "sources": ["pacs"]}
@@ -167,7 +166,7 @@ def test_a_replay_is_told_anew_and_later(endpoint):
     finish()
     callbacks.deliver_due()
     with transaction() as session:
-        assert 1 == dead_letters.replay(session, "test", Selection())
+        assert 1 == rejected_films.replay(session, "test", Selection())
     assert 0 == callbacks.deliver_due()
 
     finish()
@@ -184,7 +183,7 @@ def test_a_later_event_waits_for_the_earlier_one(endpoint):
     endpoint.status = 500
     callbacks.deliver_due()
     with transaction() as session:
-        dead_letters.replay(session, "test", Selection())
+        rejected_films.replay(session, "test", Selection())
     finish()
     endpoint.status = 200
 

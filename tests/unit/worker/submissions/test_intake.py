@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import func, select
 
-from worker import wakeups as doorbell
+from worker import wakeups
 from worker.database import reading
 from worker.errors import RefusedSubmission
 from worker.settings import settings
@@ -15,7 +15,7 @@ from worker.submissions import intake
 def bells(database, monkeypatch, tmp_path):
     """The bells that intake rang; and a configured root."""
     rung = []
-    monkeypatch.setattr(doorbell, "ring_scorers", lambda images, _batch: rung.append(images) or True)
+    monkeypatch.setattr(wakeups, "ring_scorers", lambda images, _batch: rung.append(images) or True)
     monkeypatch.setenv("THORAQ_IMAGE_ROOTS", f'{{"images": "{tmp_path}"}}')
     settings.cache_clear()
     return rung
