@@ -26,7 +26,7 @@ def forget_settings() -> None:
     for read_once in (settings.settings, model_training.settings.settings):
         read_once.cache_clear()
     tasks.scorer.cache_clear()
-    tasks.explainer.cache_clear()
+    tasks.heat_map_drawer.cache_clear()
 
 
 @pytest.fixture

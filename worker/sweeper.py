@@ -26,10 +26,10 @@ OUTAGE_SECONDS = 60
 def sweep() -> None:
     """Put abandoned images back, ring where something waits, look after retraining runs, and watch what is over."""
     with transaction() as session:
-        _forgive_outages(session)
-        ended = ledger.expire(session)
+        _refund_outages(session)
+        ended = ledger.expire_leases(session)
         waiting = claim_order.any_waiting(session)
-        asked = heat_map_requests.any_asked(session)
+        asked = heat_map_requests.any_requested(session)
         heartbeats.forget_the_silent(session)
     if ended:
         logger.warning("%d leases had ended; their films wait again", ended)
@@ -41,16 +41,16 @@ def sweep() -> None:
     drift_by_day.look_back(datetime.now(ZoneInfo(settings().timezone)).date())
 
 
-def _forgive_outages(session: Session) -> None:
+def _refund_outages(session: Session) -> None:
     """Charge no film for a time in which nobody could reach the database: no sweep could either, which tells."""
     last = heartbeats.last_sweep(session)
     if last is None or now() - last < timedelta(seconds=settings().sweep_seconds + OUTAGE_SECONDS):
         return
-    if forgiven := ledger.forgive(session):
-        logger.warning("no sweep since %s; %d films under a lease are not charged", last.isoformat(), forgiven)
+    if refunded := ledger.refund_attempts(session):
+        logger.warning("no sweep since %s; %d films under a lease are not charged", last.isoformat(), refunded)
 
 
-def give_back(owner: str) -> None:
+def return_uncharged(owner: str) -> None:
     """Give the films of a task back that could not record them, as soon as the database answers.
 
     It is tried until their leases would have ended anyway.
@@ -61,13 +61,13 @@ def give_back(owner: str) -> None:
         stop=stop_after_delay(settings().lease_seconds),
     )
     try:
-        given_back = again(_give_back)(owner)
+        returned = again(_return_uncharged)(owner)
     except RetryError:
         logger.warning("the database is still out; the sweeper takes care of the films of a task")
     else:
-        logger.warning("an outage ended a task; its %d films wait again, uncharged", given_back)
+        logger.warning("an outage ended a task; its %d films wait again, uncharged", returned)
 
 
-def _give_back(owner: str) -> int:
+def _return_uncharged(owner: str) -> int:
     with transaction() as session:
-        return ledger.give_back(session, owner)
+        return ledger.return_uncharged(session, owner)

@@ -22,7 +22,7 @@ from worker.errors import ModelUnavailable
 from worker.models import retraining_runs
 from worker.monitoring import heartbeats
 from worker.scoring import full_pictures
-from worker.scoring.heat_maps import Explainer
+from worker.scoring.heat_maps import HeatMapDrawer
 from worker.scoring.scorer import Scorer
 from worker.settings import settings
 from worker.submissions import intake
@@ -41,9 +41,9 @@ def scorer() -> Scorer:
 
 
 @cache
-def explainer() -> Explainer:
-    """Return this process's explainer."""
-    return Explainer(settings())
+def heat_map_drawer() -> HeatMapDrawer:
+    """Return this process's heat_map_drawer."""
+    return HeatMapDrawer(settings())
 
 
 @contextmanager
@@ -58,15 +58,15 @@ def _dying_of_lack_of_memory() -> Iterator[None]:
 
 
 @app.task(name=celery_app.EXPLAIN)
-def explain() -> None:
+def draw_heat_maps() -> None:
     """Draw the heat maps that are asked for."""
     with _dying_of_lack_of_memory():
-        explainer().explain_asked()
+        heat_map_drawer().draw_requested()
 
 
 # Acknowledged at once: a film that kills its decoder at full size kills one process, once.
 @app.task(name=celery_app.DETAIL, acks_late=False)
-def show_in_full(image_id: int) -> None:
+def draw_full_picture(image_id: int) -> None:
     """Make the picture that a reader zooms into."""
     with _dying_of_lack_of_memory():
         full_pictures.draw(image_id, settings())
@@ -84,7 +84,7 @@ def score(self: Task[..., None]) -> None:
     except DBAPIError as error:
         if is_outage(error):
             # A thread, since the next bell may come to another process, and the time limit to this one.
-            threading.Thread(target=sweeper.give_back, args=(str(self.request.id),), daemon=True).start()
+            threading.Thread(target=sweeper.return_uncharged, args=(str(self.request.id),), daemon=True).start()
         raise
     heartbeats.worked(str(self.request.hostname), *scorer().loaded())
     metrics.name_loaded_model(*scorer().loaded())

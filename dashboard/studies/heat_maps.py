@@ -24,7 +24,7 @@ ADDRESS = f"/studies/<{ROW_ID}:study_id>/images/<{ROW_ID}:image_id>/heat-maps/<f
 def ask(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
     """Ask for a heat map: 202 while it is not there, 200 with the address of its picture when it is."""
     _require_film(study_id, image_id, finding)
-    row = heat_map_requests.ask(image_id, finding)
+    row = heat_map_requests.request(image_id, finding)
     if row is None:
         abort(404)
     return _answer(row, study_id, image_id), HTTPStatus.OK if _is_there(row) else HTTPStatus.ACCEPTED

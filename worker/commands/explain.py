@@ -26,7 +26,7 @@ def explain(image_id: int, finding: str, out: Path, wait_seconds: float) -> None
     Example: thoraq explain 17 --finding Effusions --out heat.png
     """
     with database_errors():
-        row = heat_map_requests.ask(image_id, finding)
+        row = heat_map_requests.request(image_id, finding)
         if row is None:
             raise click.UsageError(f"image {image_id} is not scored, or its model knows no finding {finding}")
         drawn = _wait(image_id, finding, time.monotonic() + wait_seconds)

@@ -10,7 +10,7 @@ from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.settings import settings
 from worker.studies import outcomes
-from worker.studies.rejected_films import DeadLetter, Selection
+from worker.studies.rejected_films import RejectedFilm, Selection
 from worker.studies.rejected_films import cancel as cancel_some
 from worker.studies.rejected_films import rejections as find
 from worker.studies.rejected_films import replay as replay_some
@@ -37,22 +37,22 @@ def list_(reason: str | None, submission: str | None, *, as_json: bool) -> None:
     """
     selection = Selection(Reason(reason) if reason else None, submission)
     with database_errors(), reading() as session:
-        found = list(find(session, selection))
+        films = list(find(session, selection))
     if as_json:
-        print_json(found)
+        print_json(films)
     else:
-        _show(found)
+        _show(films)
 
 
-def _show(found: list[DeadLetter]) -> None:
+def _show(films: list[RejectedFilm]) -> None:
     columns = ("image", "film", "reason", "detail", "attempts", "rejected")
     print_table(
         "rejected films",
         columns,
         [
-            (letter.image_id, letter.reference, letter.reason, letter.detail, letter.attempts,
-             letter.rejected_at.isoformat(timespec="seconds"))
-            for letter in found
+            (film.image_id, film.reference, film.reason, film.detail, film.attempts,
+             film.rejected_at.isoformat(timespec="seconds"))
+            for film in films
         ],
     )  # fmt: skip
 

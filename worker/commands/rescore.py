@@ -26,7 +26,7 @@ def rescore(*, studies: tuple[int, ...], since: datetime | None, until: datetime
         raise click.UsageError("name studies, or --since, or --until")
     zone = ZoneInfo(settings().timezone)
     with database_errors():
-        films = rescoring.ask(
+        films = rescoring.request(
             studies or None,
             since=since.replace(tzinfo=zone) if since else None,
             until=until.replace(tzinfo=zone) if until else None,

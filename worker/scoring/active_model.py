@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Scale:
+class LoadedModel:
     """The loaded network and the row that names it: what a batch is scored by, from its decoding on."""
 
     classifier: Classifier
@@ -30,21 +30,21 @@ class ActiveModel:
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; load nothing yet."""
         self._settings = settings
-        self._scale: Scale | None = None
+        self._loaded_model: LoadedModel | None = None
 
-    def load_current(self) -> Scale:
+    def load_current(self) -> LoadedModel:
         """Return the version that is active at this moment, as `load` does."""
         return self.load(_current_id())
 
     @through_outages
-    def load(self, version_id: int | None) -> Scale:
+    def load(self, version_id: int | None) -> LoadedModel:
         """Return the active version, loading it if it is not the loaded one; a batch is scored by one version.
 
         Raises:
             ModelUnavailable: there is no active version, or it cannot be loaded.
         """
-        if self._scale and self._scale.model_version_id == version_id:
-            return self._scale
+        if self._loaded_model and self._loaded_model.model_version_id == version_id:
+            return self._loaded_model
         with reading() as session:
             row = registry.active(session)
         if row is None:
@@ -59,20 +59,20 @@ class ActiveModel:
             input_size=classifier.card.input_size,
             film_check=classifier.film_check,
         )
-        self._scale = Scale(classifier, row.id, preparation)
+        self._loaded_model = LoadedModel(classifier, row.id, preparation)
         _spare_the_collector()
         logger.info("scoring with %s", row.version)
-        return self._scale
+        return self._loaded_model
 
-    def loaded(self) -> Scale:
+    def loaded(self) -> LoadedModel:
         """Return the version that is loaded.
 
         Raises:
             ModelUnavailable: none is.
         """
-        if self._scale is None:
+        if self._loaded_model is None:
             raise ModelUnavailable("no model version is loaded")
-        return self._scale
+        return self._loaded_model
 
 
 @through_outages

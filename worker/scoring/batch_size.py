@@ -10,7 +10,7 @@ LEAST_CLAIM = 4
 NEWEST_SHARE = 0.3
 
 
-class Pace:
+class BatchSizer:
     """Follows the rate of the films, and says how many are claimed at once: a power of two, as networks are asked."""
 
     def __init__(self, most: int, threads: int = 1) -> None:
@@ -27,7 +27,7 @@ class Pace:
         fitting = max(1, int(CLAIM_SECONDS / self._seconds_per_film))
         return max(self._least, min(self._most, 1 << (fitting.bit_length() - 1)))
 
-    def note(self, films: int, seconds: float) -> None:
+    def observe(self, films: int, seconds: float) -> None:
         """Take into account that so many films took so long, from the end of one batch to the end of the next.
 
         A batch that is not half full is no backlog's: what a film costs alone says little of what many cost together.

@@ -54,7 +54,7 @@ class HeatMap(Base):
 
 
 @dataclass(frozen=True)
-class Explanation:
+class HeatMapRequest:
     """What a worker needs to draw one heat map."""
 
     heat_map_id: int
@@ -67,7 +67,7 @@ class Explanation:
     model_sha256: str
 
 
-def ask(image_id: int, finding: str) -> HeatMap | None:
+def request(image_id: int, finding: str) -> HeatMap | None:
     """Return the heat map of a scored film and a finding of its model, asking for it if it is new or had failed.
 
     Returns:
@@ -75,7 +75,7 @@ def ask(image_id: int, finding: str) -> HeatMap | None:
     """
     try:
         with transaction() as session:
-            row = _asked(session, image_id, finding)
+            row = _find_or_add(session, image_id, finding)
     except IntegrityError:  # Somebody asked at the same moment.
         with reading() as session:
             row = find(session, image_id, finding)
@@ -84,7 +84,7 @@ def ask(image_id: int, finding: str) -> HeatMap | None:
     return row
 
 
-def _asked(session: Session, image_id: int, finding: str) -> HeatMap | None:
+def _find_or_add(session: Session, image_id: int, finding: str) -> HeatMap | None:
     image = session.get(Image, image_id, options=[joinedload(Image.prediction)])
     if image is None or image.prediction is None:
         return None
@@ -111,13 +111,13 @@ def find(session: Session, image_id: int, finding: str) -> HeatMap | None:
     )
 
 
-def any_asked(session: Session) -> bool:
+def any_requested(session: Session) -> bool:
     """Tell whether a heat map could be claimed now."""
     return session.scalar(select(HeatMap.id).where(_claimable()).limit(1)) is not None
 
 
 @through_outages
-def claim() -> Explanation | None:
+def claim() -> HeatMapRequest | None:
     """Lease the heat map that was asked for first, counting the attempt; None when none is asked for."""
     with transaction() as session:
         while row := session.scalar(
@@ -126,7 +126,7 @@ def claim() -> Explanation | None:
             if row.attempts < MAX_ATTEMPTS:
                 row.attempts += 1
                 row.lease_until = now() + timedelta(seconds=LEASE_SECONDS)
-                return _explanation(session, row)
+                return _request(session, row)
             _end(session, row.id, HeatMapState.FAILED, f"the process died {row.attempts} times while it drew this")
         return None
 
@@ -136,11 +136,11 @@ def _claimable() -> ColumnElement[bool]:
     return (HeatMap.state == HeatMapState.ASKED) & free
 
 
-def _explanation(session: Session, row: HeatMap) -> Explanation:
+def _request(session: Session, row: HeatMap) -> HeatMapRequest:
     """Return where one of the films with the prediction's content lies, and the version to ask."""
     image = session.scalars(select(Image).where(Image.prediction_id == row.prediction_id).limit(1)).one()
     prediction, version = row.prediction, row.prediction.model_version
-    return Explanation(
+    return HeatMapRequest(
         row.id, row.finding, prediction.image_sha256, image.root, image.path, version.version, version.sha256
     )
 

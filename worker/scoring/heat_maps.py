@@ -12,7 +12,7 @@ from worker.films import archive
 from worker.models.classifier import Classifier
 from worker.models.grad_cam import Heat
 from worker.scoring import heat_map_requests
-from worker.scoring.heat_map_requests import Explanation, heat_map_path
+from worker.scoring.heat_map_requests import HeatMapRequest, heat_map_path
 from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 SIDE_PIXELS = 256
 
 
-class Explainer:
+class HeatMapDrawer:
     """Draws heat maps with the model versions that made the predictions; keeps the one it used last."""
 
     def __init__(self, settings: Settings) -> None:
@@ -31,37 +31,37 @@ class Explainer:
         self._roots = settings.roots
         self._classifier: Classifier | None = None
 
-    def explain_asked(self) -> None:
+    def draw_requested(self) -> None:
         """Draw one heat map after the other while some are asked for and the time budget lasts."""
         deadline = time.monotonic() + self._settings.task_budget_seconds
-        while time.monotonic() < deadline and (explanation := heat_map_requests.claim()):
-            self._explain(explanation)
+        while time.monotonic() < deadline and (request := heat_map_requests.claim()):
+            self._draw(request)
 
-    def _explain(self, explanation: Explanation) -> None:
+    def _draw(self, request: HeatMapRequest) -> None:
         """Take one heat map from its film to its file, or to the reason why there is none."""
         try:
-            film = decode(self._read(explanation), self._limits)
-            classifier = self._load(explanation)
-            heat = classifier.heat_map(classifier.prepare(film), explanation.finding)
-            self._store(explanation, heat, film.shape)
+            film = decode(self._read(request), self._limits)
+            classifier = self._load(request)
+            heat = classifier.heat_map(classifier.prepare(film), request.finding)
+            self._store(request, heat, film.shape)
         except (RejectedImage, TryAgainLater, ModelUnavailable, ValueError) as error:
-            logger.warning("heat map %d failed: %s", explanation.heat_map_id, type(error).__name__)
-            heat_map_requests.fail(explanation.heat_map_id, str(error))
+            logger.warning("heat map %d failed: %s", request.heat_map_id, type(error).__name__)
+            heat_map_requests.fail(request.heat_map_id, str(error))
         else:
-            heat_map_requests.finish(explanation.heat_map_id)
-            logger.info("heat map %d is drawn", explanation.heat_map_id)
+            heat_map_requests.finish(request.heat_map_id)
+            logger.info("heat map %d is drawn", request.heat_map_id)
 
-    def _read(self, explanation: Explanation) -> bytes:
-        sha256, max_bytes = explanation.image_sha256, self._limits.max_bytes
-        return archive.read_again(explanation.root, explanation.path, sha256, self._roots, max_bytes)
+    def _read(self, request: HeatMapRequest) -> bytes:
+        sha256, max_bytes = request.image_sha256, self._limits.max_bytes
+        return archive.read_again(request.root, request.path, sha256, self._roots, max_bytes)
 
-    def _load(self, explanation: Explanation) -> Classifier:
-        if self._classifier is None or self._classifier.card.version != explanation.version:
-            directory = self._settings.models_dir / explanation.version
-            self._classifier = Classifier.load(directory, sha256=explanation.model_sha256, batch_size=1)
+    def _load(self, request: HeatMapRequest) -> Classifier:
+        if self._classifier is None or self._classifier.card.version != request.version:
+            directory = self._settings.models_dir / request.version
+            self._classifier = Classifier.load(directory, sha256=request.model_sha256, batch_size=1)
         return self._classifier
 
-    def _store(self, explanation: Explanation, heat: Heat, shape: tuple[int, ...]) -> None:
+    def _store(self, request: HeatMapRequest, heat: Heat, shape: tuple[int, ...]) -> None:
         """Store the heat over the whole film as a PNG whose grey and alpha both are the heat.
 
         Laid over the film it is a white veil; as a mask it takes any colour.
@@ -69,8 +69,8 @@ class Explainer:
         Raises:
             TryAgainLater: the disk is full or read-only.
         """
-        version, finding = explanation.version, explanation.finding
-        target = heat_map_path(self._settings.heat_maps_dir, explanation.image_sha256, version, finding)
+        version, finding = request.version, request.finding
+        target = heat_map_path(self._settings.heat_maps_dir, request.image_sha256, version, finding)
         grey = picture(heat, shape)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,8 @@ from worker.films.decoder_pool import decoders
 from worker.films.preparation import Answer, Crashed, Place, Postponed, Prepared, Refused
 from worker.models import registry
 from worker.models.classifier import device_name
-from worker.scoring.active_model import ActiveModel, Scale
-from worker.scoring.batch_size import Pace
+from worker.scoring.active_model import ActiveModel, LoadedModel
+from worker.scoring.batch_size import BatchSizer
 from worker.settings import Settings
 from worker.studies import claim_order, ledger
 from worker.studies.ledger import Claim, Rejected, Scored
@@ -50,7 +50,7 @@ class Claims:
 class Batch:
     """Films on their way from claim to record."""
 
-    scale: Scale
+    model: LoadedModel
     claims: Sequence[Claim]
     #: What becomes of them, some films each, in their order.
     answers: Sequence[Future[list[Answer]]]
@@ -72,7 +72,7 @@ class Scorer:
         self._decoders = decoders(count)
         self._claims = ThreadPoolExecutor(1, thread_name_prefix="claim")
         self._records = ThreadPoolExecutor(1, thread_name_prefix="record")
-        self._pace = Pace(settings.batch_size, count)
+        self._batch_sizer = BatchSizer(settings.batch_size, count)
         self._max_wait = {
             Priority.ROUTINE: timedelta(seconds=settings.max_wait_routine_seconds),
             Priority.OFFPEAK: timedelta(seconds=settings.max_wait_offpeak_seconds),
@@ -92,12 +92,12 @@ class Scorer:
         """
         deadline = time.monotonic() + self._settings.task_budget_seconds
         self._active.load_current()
-        self._take_back(owner)
+        self._reclaim(owner)
         try:
             while self._flow(owner, deadline):
                 pass
         except ModelUnavailable:
-            self._give_back(owner)
+            self._return_uncharged(owner)
             raise
         self._make_previews(deadline)
         with reading() as session:
@@ -139,7 +139,7 @@ class Scorer:
                     behind.append(self._predict(owner, batch))
                     while len(behind) > BATCHES_BEHIND:
                         behind.popleft().result()
-                    self._pace.note(len(batch.claims), time.monotonic() - since)
+                    self._batch_sizer.observe(len(batch.claims), time.monotonic() - since)
                     since = time.monotonic()
                 else:
                     break
@@ -154,7 +154,7 @@ class Scorer:
     @through_outages
     def _claim(self, owner: str, *, together: bool) -> Claims:
         """Claim a batch and tell by which version it is to be scored."""
-        limit = self._pace.films
+        limit = self._batch_sizer.films
         with transaction() as session:
             claims = ledger.claim(
                 session,
@@ -168,14 +168,14 @@ class Scorer:
             return Claims(claims, registry.active_id(session), full=len(claims) >= limit)
 
     @through_outages
-    def _take_back(self, owner: str) -> None:
+    def _reclaim(self, owner: str) -> None:
         with transaction() as session:
-            ledger.take_back(session, owner)
+            ledger.reclaim(session, owner)
 
     @through_outages
-    def _give_back(self, owner: str) -> None:
+    def _return_uncharged(self, owner: str) -> None:
         with transaction() as session:
-            ledger.give_back(session, owner)
+            ledger.return_uncharged(session, owner)
 
     def _decode(self, claimed: Claims) -> Batch:
         """Give the films of a batch to the decoders.
@@ -183,14 +183,14 @@ class Scorer:
         Raises:
             ModelUnavailable: another version has become active, and cannot be loaded.
         """
-        claims, scale = claimed.films, self._active.load(claimed.model_version_id)
+        claims, model = claimed.films, self._active.load(claimed.model_version_id)
         # In a backlog previews can wait, neighbours cannot.
         preview = not claimed.full
-        return Batch(scale, claims, self._prepare(claims, scale, preview=preview), preview)
+        return Batch(model, claims, self._prepare(claims, model, preview=preview), preview)
 
-    def _prepare(self, claims: Sequence[Claim], scale: Scale, *, preview: bool) -> list[Future[list[Answer]]]:
+    def _prepare(self, claims: Sequence[Claim], model: LoadedModel, *, preview: bool) -> list[Future[list[Answer]]]:
         places = [Place(claim.root, claim.path, claim.sha256) for claim in claims]
-        return self._decoders.prepare(places, scale.preparation, preview=preview)
+        return self._decoders.prepare(places, model.preparation, preview=preview)
 
     def _predict(self, owner: str, batch: Batch) -> Future[None]:
         """Ask the network about the films of a batch, and hand all outcomes to the ledger's thread."""
@@ -204,9 +204,9 @@ class Scorer:
         ]
         reasons = [entry.reason for entry in outcomes if isinstance(entry, Rejected)]
         if prepared:
-            classes = batch.scale.classifier.card.classes
+            classes = batch.model.classifier.card.classes
             with metrics.predicting.time():
-                probabilities = batch.scale.classifier.predict(np.stack([film.film for _, film in prepared]))
+                probabilities = batch.model.classifier.predict(np.stack([film.film for _, film in prepared]))
             outcomes += [
                 Scored(claim.image_id, film.sha256, dict(zip(classes, row, strict=True)), film.look)
                 for (claim, film), row in zip(prepared, probabilities.tolist(), strict=True)
@@ -220,7 +220,7 @@ class Scorer:
         logger.info("a batch of %d: %d scored, %d rejected, %d postponed, %d crashed", *counts)
         for reason in {film.detail for film in answers if isinstance(film, Postponed | Crashed)}:
             logger.warning("films are postponed or crashed: %s", reason)
-        return self._records.submit(self._record, owner, outcomes, postponed, crashed, batch.scale.model_version_id)
+        return self._records.submit(self._record, owner, outcomes, postponed, crashed, batch.model.model_version_id)
 
     @metrics.recording.time()
     @through_outages
@@ -235,9 +235,9 @@ class Scorer:
         with transaction() as session:
             ledger.record(session, owner, outcomes, model_version_id)
             if postponed:
-                ledger.release(session, owner, postponed)
+                ledger.postpone(session, owner, postponed)
             if crashed:
-                ledger.release(session, owner, crashed, charged=True)
+                ledger.postpone(session, owner, crashed, charged=True)
 
     def _make_previews(self, deadline: float) -> None:
         """Make the previews that a backlog left behind, the newest first, until something waits to be scored."""

@@ -101,13 +101,13 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
     return []
 
 
-def take_back(session: Session, owner: str) -> int:
+def reclaim(session: Session, owner: str) -> int:
     """Let the images wait again that `owner` had claimed before its process died, and return how many.
 
     A message that is delivered anew begins with this: its films need not wait for their leases to end. The attempts
     stay counted.
     """
-    return _let_wait(session, Image.owner == owner)
+    return _return_to_waiting(session, Image.owner == owner)
 
 
 def _lease(session: Session, owner: str, images: Sequence[Candidate], lease_seconds: int) -> list[Claim]:
@@ -136,7 +136,7 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
     held = set(session.scalars(select(Image.id).where(*ours).order_by(Image.id).with_for_update()))
     scored = [outcome for outcome in outcomes if isinstance(outcome, Scored) and outcome.image_id in held]
     rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected) and outcome.image_id in held]
-    kept = predictions.keep(session, {film.sha256: film.probabilities for film in scored}, model_version_id)
+    kept = predictions.save(session, {film.sha256: film.probabilities for film in scored}, model_version_id)
     _finish_scored(session, scored, kept)
     for outcome in rejected:
         image = session.get_one(Image, outcome.image_id)
@@ -164,7 +164,7 @@ def _finish_scored(session: Session, scored: Sequence[Scored], kept: Mapping[str
     session.connection().execute(update(Image).where(Image.id == bindparam("image_id")), rows)
 
 
-def release(session: Session, owner: str, image_ids: Sequence[int], *, charged: bool = False) -> None:
+def postpone(session: Session, owner: str, image_ids: Sequence[int], *, charged: bool = False) -> None:
     """Give images back, to wait again after a pause.
 
     Args:
@@ -187,23 +187,23 @@ def release(session: Session, owner: str, image_ids: Sequence[int], *, charged: 
     )
 
 
-def give_back(session: Session, owner: str) -> int:
+def return_uncharged(session: Session, owner: str) -> int:
     """Give all that an owner holds back uncharged, and return how many: an outage kept it from recording them."""
-    return _let_wait(session, Image.owner == owner, charged=False)
+    return _return_to_waiting(session, Image.owner == owner, charged=False)
 
 
-def forgive(session: Session) -> int:
+def refund_attempts(session: Session) -> int:
     """Take one attempt off every image under a lease, and return how many: its owner met an outage, whatever it did."""
-    forgiven = update(Image).where(Image.state == ImageState.SCORING, Image.attempts > 0)
-    return len(session.scalars(forgiven.values(attempts=Image.attempts - 1).returning(Image.id)).all())
+    refunded = update(Image).where(Image.state == ImageState.SCORING, Image.attempts > 0)
+    return len(session.scalars(refunded.values(attempts=Image.attempts - 1).returning(Image.id)).all())
 
 
-def expire(session: Session) -> int:
+def expire_leases(session: Session) -> int:
     """Put images back whose lease has ended, the attempt charged, and return how many."""
-    return _let_wait(session, Image.lease_until < now())
+    return _return_to_waiting(session, Image.lease_until < now())
 
 
-def _let_wait(session: Session, condition: ColumnElement[bool], *, charged: bool = True) -> int:
+def _return_to_waiting(session: Session, condition: ColumnElement[bool], *, charged: bool = True) -> int:
     attempts = Image.attempts if charged else Image.attempts - 1
     ended = session.scalars(
         update(Image)
@@ -232,7 +232,7 @@ def rescore(session: Session, study_ids: Sequence[int]) -> int:
 
 
 def _reject(session: Session, image: Image, reason: Reason, detail: str, sha256: str | None = None) -> None:
-    if image.finished_at and (earlier := predictions.last_of(session, image.sha256)):
+    if image.finished_at and (earlier := predictions.newest_id(session, image.sha256)):
         image.prediction_id = earlier
         _finish(image, ImageState.SCORED)
         return

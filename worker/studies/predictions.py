@@ -1,4 +1,4 @@
-"""What a model version says of an image content, kept once however often it is said."""
+"""Predictions: one row for each image content and model version, however often that content is scored."""
 
 from collections.abc import Mapping
 
@@ -9,29 +9,31 @@ from sqlalchemy.orm import Session
 from worker.studies.records import Prediction
 
 
-def keep(session: Session, said: Mapping[str, Mapping[str, float]], model_version_id: int) -> dict[str, int]:
-    """Insert what is new and return image content -> prediction id; two workers with one content make one row.
+def save(session: Session, probabilities: Mapping[str, Mapping[str, float]], model_version_id: int) -> dict[str, int]:
+    """Insert the predictions that are new and return the prediction's id for each image content.
+
+    Two workers that score the same content at once write one row.
 
     Args:
         session: in the transaction that records the outcomes.
-        said: SHA-256 of a content -> finding -> probability in [0, 1].
-        model_version_id: by which version.
+        probabilities: SHA-256 of an image content -> finding -> probability in [0, 1].
+        model_version_id: the version that predicted them.
     """
-    if not said:
+    if not probabilities:
         return {}
     insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert
     # Sorted, so that two batches which share contents wait for each other instead of deadlocking.
-    rows = [_row(content, said[content], model_version_id) for content in sorted(said)]
+    rows = [_row(content, probabilities[content], model_version_id) for content in sorted(probabilities)]
     # Row by row: one statement with a thousand parameters costs more to put together than it saves.
     session.connection().execute(insert(Prediction).on_conflict_do_nothing(), rows)
-    kept = select(Prediction.image_sha256, Prediction.id).where(
-        Prediction.image_sha256.in_(said), Prediction.model_version_id == model_version_id
+    ids = select(Prediction.image_sha256, Prediction.id).where(
+        Prediction.image_sha256.in_(probabilities), Prediction.model_version_id == model_version_id
     )
-    return dict(session.execute(kept).all())
+    return dict(session.execute(ids).all())
 
 
-def last_of(session: Session, content: str | None) -> int | None:
-    """Return the id of the newest prediction of an image content, whichever version made it."""
+def newest_id(session: Session, content: str | None) -> int | None:
+    """Return the id of the newest prediction of an image content, by any model version; None if there is none."""
     return session.scalar(
         select(Prediction.id).where(Prediction.image_sha256 == content).order_by(Prediction.id.desc()).limit(1)
     )

@@ -34,7 +34,7 @@ class Selection:
     until: datetime | None = None
 
 
-class DeadLetter(BaseModel):
+class RejectedFilm(BaseModel):
     """One rejected film and why; the sender's reference is the only name that it has here."""
 
     image_id: int
@@ -46,14 +46,14 @@ class DeadLetter(BaseModel):
     rejected_at: datetime
 
 
-def rejections(session: Session, selection: Selection) -> Iterator[DeadLetter]:
+def rejections(session: Session, selection: Selection) -> Iterator[RejectedFilm]:
     """Yield the rejections that stand, oldest first, in pages of `CHUNK`."""
     last = 0
     query = _selected(selection).join(Image.study).options(contains_eager(Image.study), contains_eager(Image.rejection))
     while page := session.scalars(query.where(Rejection.id > last)).all():
         for image in page:
             if image.rejection:
-                yield _letter(image, image.rejection)
+                yield _rejected_film(image, image.rejection)
                 last = image.rejection.id
         session.expunge_all()
 
@@ -117,8 +117,8 @@ def _selected(selection: Selection) -> Select[Image]:
     return query.order_by(Rejection.id).limit(CHUNK)
 
 
-def _letter(image: Image, rejection: Rejection) -> DeadLetter:
-    return DeadLetter(
+def _rejected_film(image: Image, rejection: Rejection) -> RejectedFilm:
+    return RejectedFilm(
         image_id=image.id,
         submission_id=image.study.submission_id,
         reference=image.reference,

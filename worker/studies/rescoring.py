@@ -18,7 +18,9 @@ from worker.studies.records import Image, Prediction
 PAGE = 200
 
 
-def ask(study_ids: Sequence[int] | None = None, *, since: datetime | None = None, until: datetime | None = None) -> int:
+def request(
+    study_ids: Sequence[int] | None = None, *, since: datetime | None = None, until: datetime | None = None
+) -> int:
     """Have studies scored by the active version, after all that waits, and return how many films that is.
 
     Films that the active version scored already are left as they are, as are their studies' other films.

@@ -158,9 +158,11 @@ def test_a_task_that_an_outage_ended_gives_its_films_back_uncharged(bells, monke
 
     claimed_film(attempts=1)
     outages = [OperationalError("UPDATE", {}, Exception("gone"))] * 3
-    give_back = sweeper._give_back
+    return_uncharged = sweeper._return_uncharged
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _seconds: None)
-    monkeypatch.setattr(sweeper, "_give_back", lambda owner: give_back(owner) if not outages else throw(outages.pop()))
+    monkeypatch.setattr(
+        sweeper, "_return_uncharged", lambda owner: return_uncharged(owner) if not outages else throw(outages.pop())
+    )
     monkeypatch.setattr(tasks, "scorer", cache(Out))
     monkeypatch.setattr(tasks.threading, "Thread", Now)
 

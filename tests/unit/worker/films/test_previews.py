@@ -14,7 +14,7 @@ from worker.films.previews import DETAIL_SIDE_PIXELS, PREVIEW_SIDE_PIXELS
 from worker.settings import settings
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
-from worker.tasks import show_in_full
+from worker.tasks import draw_full_picture
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def film(eager, phantom_model):
 def test_a_picture_in_full_keeps_what_a_network_does_not_look_at(film):
     """Decoded at a larger scale than for scoring; the preview that a backlog left behind comes with it."""
     image, drawn = film
-    show_in_full(image.id)
+    draw_full_picture(image.id)
 
     with Picture.open(detail_path(settings().previews_dir, image.sha256)) as detail:
         assert (DETAIL_SIDE_PIXELS * 4 // 5, DETAIL_SIDE_PIXELS) == detail.size
@@ -49,9 +49,9 @@ def test_a_film_whose_file_changed_or_is_gone_has_no_other_picture(film, caplog)
     image, _ = film
     path = settings().archive_dir / image.path
     path.write_bytes(b"another file")
-    show_in_full(image.id)
+    draw_full_picture(image.id)
     path.unlink()
-    show_in_full(image.id)
+    draw_full_picture(image.id)
 
     assert not detail_path(settings().previews_dir, image.sha256).exists()
     assert 2 == caplog.text.count("no picture in full")
@@ -59,4 +59,4 @@ def test_a_film_whose_file_changed_or_is_gone_has_no_other_picture(film, caplog)
 
 def test_a_film_that_does_not_exist_is_no_error(database):
     """A message may name what was never committed."""
-    show_in_full(4711)
+    draw_full_picture(4711)

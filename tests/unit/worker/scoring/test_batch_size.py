@@ -2,14 +2,14 @@
 
 import pytest
 
-from worker.scoring.batch_size import FIRST_CLAIM, Pace
+from worker.scoring.batch_size import FIRST_CLAIM, BatchSizer
 
 
 def after(*batches: tuple[int, float], most: int = 64) -> int:
-    pace = Pace(most)
+    sizer = BatchSizer(most)
     for films, seconds in batches:
-        pace.note(films, seconds)
-    return pace.films
+        sizer.observe(films, seconds)
+    return sizer.films
 
 
 def test_the_first_claim_is_small_and_never_more_than_the_most():
@@ -25,10 +25,10 @@ def test_a_claim_takes_about_as_long_for_a_slow_network_as_for_a_fast_one(films_
 
 def test_a_claim_has_a_film_for_every_thread_however_slow():
     """Fewer films would make it slower still, and those fewer again."""
-    pace = Pace(64, threads=16)
-    pace.note(16, 40)
+    sizer = BatchSizer(64, threads=16)
+    sizer.observe(16, 40)
 
-    assert 16 == pace.films
+    assert 16 == sizer.films
 
 
 def test_one_slow_batch_does_not_decide_and_many_do():

@@ -17,7 +17,7 @@ from worker.scoring.heat_maps import picture
 from worker.settings import settings
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
-from worker.tasks import explainer
+from worker.tasks import heat_map_drawer
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def row() -> HeatMap:
 
 def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
     """A small picture of grey and alpha, in the film's proportions, named by content, version and finding."""
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
 
     assert HeatMapState.DONE == row().state
     path = heat_map_path(settings().heat_maps_dir, film, phantom_model, "Effusions")
@@ -56,10 +56,10 @@ def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
 
 def test_asking_again_asks_for_nothing_new(film, monkeypatch):
     """However many look at it, a film is explained once."""
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
     monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: pytest.fail("there is a heat map already"))
 
-    again = heat_map_requests.ask(1, "Effusions")
+    again = heat_map_requests.request(1, "Effusions")
 
     assert HeatMapState.DONE == again.state
     with reading() as session:
@@ -69,14 +69,14 @@ def test_asking_again_asks_for_nothing_new(film, monkeypatch):
 @pytest.mark.parametrize(("image_id", "finding"), [(2, "Effusions"), (1, "Covid-19"), (1, "")])
 def test_what_no_model_said_of_no_film_is_not_explained(film, image_id, finding):
     """No film, or no such finding: nothing is written."""
-    assert heat_map_requests.ask(image_id, finding) is None
+    assert heat_map_requests.request(image_id, finding) is None
 
 
 def test_a_film_that_waits_has_no_heat_map(eager):
     """Without a prediction there is nothing to explain."""
     intake.submit_files([("film", b"x")], source="test", request_id=None, priority=Priority.ROUTINE)
 
-    assert heat_map_requests.ask(1, "Effusions") is None
+    assert heat_map_requests.request(1, "Effusions") is None
 
 
 def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(film, phantom_model):
@@ -85,9 +85,9 @@ def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(fi
         other = registry.import_model(session, directory.SHIPPED_PAPER, settings().models_dir)
         registry.promote(session, other.version, by="test")
 
-    heat_map_requests.ask(1, "Opacity")
+    heat_map_requests.request(1, "Opacity")
 
-    assert phantom_model == explainer()._classifier.card.version
+    assert phantom_model == heat_map_drawer()._classifier.card.version
     assert HeatMapState.DONE == row().state
 
 
@@ -97,10 +97,10 @@ def test_an_altered_model_explains_nothing_and_can_be_asked_again(film, phantom_
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
 
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
     failed = row()
     path.write_bytes(whole)
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
 
     assert HeatMapState.FAILED == failed.state
     assert "not the file that was published" in failed.detail
@@ -113,7 +113,7 @@ def test_a_film_that_is_another_one_by_now_is_not_explained(film):
     save(draw("Opacity", 5), path.with_suffix(".png"))
     path.with_suffix(".png").replace(path)
 
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
 
     why = "checksum_mismatch: the file is no longer the one that was scored"
     assert (HeatMapState.FAILED, why) == (row().state, row().detail)
@@ -121,15 +121,15 @@ def test_a_film_that_is_another_one_by_now_is_not_explained(film):
 
 def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, unanswered):
     """A process that died gives it back after the lease; three deaths end it."""
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
 
     for _ in range(heat_map_requests.MAX_ATTEMPTS):
         assert "Effusions" == heat_map_requests.claim().finding
         assert heat_map_requests.claim() is None
         with transaction() as session:
-            assert not heat_map_requests.any_asked(session)
+            assert not heat_map_requests.any_requested(session)
             session.execute(update(HeatMap).values(lease_until=now() - timedelta(seconds=1)))
-            assert heat_map_requests.any_asked(session)
+            assert heat_map_requests.any_requested(session)
 
     assert heat_map_requests.claim() is None
     assert (HeatMapState.FAILED, True) == (row().state, "died 3 times" in row().detail)
@@ -141,9 +141,9 @@ def test_a_bell_that_nobody_heard_is_rung_again_by_the_sweeper(film, monkeypatch
 
     rung = []
     monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: rung.append(1))
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
     sweeper.sweep()
-    explainer().explain_asked()
+    heat_map_drawer().draw_requested()
     sweeper.sweep()
 
     assert 2 == len(rung)
@@ -157,7 +157,7 @@ def test_the_picture_has_the_proportions_of_the_film():
 def test_the_same_content_handed_over_twice_has_one_heat_map(film, tmp_path):
     """It belongs to the prediction."""
     data = (tmp_path / "film.png").read_bytes()
-    heat_map_requests.ask(1, "Effusions")
+    heat_map_requests.request(1, "Effusions")
     intake.submit_files([("again", data)], source="test", request_id=None, priority=Priority.ROUTINE)
 
     with reading() as session:

@@ -38,7 +38,7 @@ def claim(owner="a", **more):
 def claim_again(owner="a"):
     """Claim as the redelivered message of a process that died does."""
     with transaction() as session:
-        ledger.take_back(session, owner)
+        ledger.reclaim(session, owner)
         return [claimed.image_id for claimed in ledger.claim(session, owner, **LIMITS)]
 
 
@@ -136,7 +136,7 @@ def test_a_film_that_must_be_alone_waits_until_nothing_is_in_flight(waiting):
     """Beside others neither it nor what comes after it is claimed; alone it goes first."""
     claim()
     with transaction() as session:
-        ledger.take_back(session, "a")
+        ledger.reclaim(session, "a")
 
     assert [] == claim("b", together=True)
     assert [4] == claim("b")
@@ -147,7 +147,7 @@ def test_what_waited_too_long_gets_a_share_of_the_batch(waiting):
     late = {Priority.ROUTINE: timedelta(minutes=30)}
     assert [4, 5, 6] == claim("b", limit=3, max_wait=late)
     with transaction() as session:
-        ledger.take_back(session, "b")
+        ledger.reclaim(session, "b")
         session.execute(update(Image).values(attempts=0))
         session.execute(update(Image).where(Image.id == 1).values(received_at=now() - timedelta(hours=1)))
 
@@ -159,7 +159,7 @@ def test_a_lease_that_ended_puts_the_image_back_and_its_late_owner_out(waiting):
     claim()
     with transaction() as session:
         session.execute(update(Image).where(Image.id == 4).values(lease_until=now() - timedelta(seconds=1)))
-        assert 1 == ledger.expire(session)
+        assert 1 == ledger.expire_leases(session)
 
     assert 0 == record([scored(4)])
     assert [4] == claim("b")
@@ -170,7 +170,7 @@ def test_trouble_outside_is_not_charged_and_pauses_the_image(waiting):
     """A released image waits a while with its attempt given back."""
     claim()
     with transaction() as session:
-        ledger.release(session, "a", [4])
+        ledger.postpone(session, "a", [4])
 
     assert (ImageState.WAITING, 0) == (image(4).state, image(4).attempts)
     assert image(4).not_before > now()

@@ -73,7 +73,7 @@ class Ledger(RuleBasedStateMachine):
     def die_and_come_again(self, owner):
         """The process is killed; its message is delivered anew."""
         with transaction() as session:
-            ledger.take_back(session, owner)
+            ledger.reclaim(session, owner)
         self.believed[owner] = {}
 
     @rule(owner=OWNERS, version=st.sampled_from([1, 2]), chance=st.randoms(use_true_random=False), twice=st.booleans())
@@ -94,7 +94,7 @@ class Ledger(RuleBasedStateMachine):
     def postpone(self, owner):
         """Trouble outside: everything goes back."""
         with transaction() as session:
-            ledger.release(session, owner, list(self.believed[owner]))
+            ledger.postpone(session, owner, list(self.believed[owner]))
             session.execute(update(Image).values(not_before=None))
         self.believed[owner] = {}
 
@@ -105,8 +105,8 @@ class Ledger(RuleBasedStateMachine):
             held = update(Image).where(Image.owner == owner)
             session.execute(held.values(lease_until=now() - timedelta(seconds=1)))
             if outage:
-                ledger.forgive(session)
-            ledger.expire(session)
+                ledger.refund_attempts(session)
+            ledger.expire_leases(session)
 
     @rule(reason=st.sampled_from([None, Reason.CORRUPT, Reason.CRASHED_THE_WORKER, Reason.CANCELLED]))
     def replay(self, reason):

@@ -44,7 +44,7 @@ def rejected(bells):
         ledger.record(session, "a", [*outcomes, Scored(4, "4" * 64, {"Effusions": 1.0})], 1)
     for _ in range(3):
         with transaction() as session:
-            ledger.take_back(session, "a")
+            ledger.reclaim(session, "a")
         claim()
     return acceptance.submission_id
 

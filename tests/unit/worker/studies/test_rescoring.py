@@ -47,7 +47,7 @@ def versions():
 
 
 def test_a_study_is_scored_by_the_active_version_and_the_first_result_stays(scored, other):
-    assert 1 == rescoring.ask([2])
+    assert 1 == rescoring.request([2])
 
     current, kept = versions()
     assert [scored, other, scored] == current
@@ -56,7 +56,7 @@ def test_a_study_is_scored_by_the_active_version_and_the_first_result_stays(scor
 
 def test_the_studys_result_is_the_new_versions(scored, other):
     """Findings that only the earlier version knew do not decide any more."""
-    rescoring.ask([1])
+    rescoring.request([1])
 
     with reading() as session:
         study = session.get_one(Study, 1)
@@ -65,16 +65,16 @@ def test_the_studys_result_is_the_new_versions(scored, other):
 
 
 def test_all_of_a_time_are_scored_again_and_what_the_active_version_scored_is_left(scored, other):
-    rescoring.ask([1])
+    rescoring.request([1])
 
-    assert 0 == rescoring.ask(since=now() + timedelta(hours=1))
-    assert 2 == rescoring.ask(since=now() - timedelta(hours=1), until=now() + timedelta(hours=1))
-    assert 0 == rescoring.ask(since=now() - timedelta(hours=1))
+    assert 0 == rescoring.request(since=now() + timedelta(hours=1))
+    assert 2 == rescoring.request(since=now() - timedelta(hours=1), until=now() + timedelta(hours=1))
+    assert 0 == rescoring.request(since=now() - timedelta(hours=1))
     assert [other] * 3 == versions()[0]
 
 
 def test_what_waits_for_its_first_result_comes_before(scored, other):
-    rescoring.ask([1])
+    rescoring.request([1])
 
     with reading() as session:
         assert Priority.OFFPEAK == session.get_one(Image, 1).priority
@@ -87,7 +87,7 @@ def test_a_film_that_is_gone_or_changed_keeps_its_first_result(scored, other, sp
         content = image.sha256
         spoil(settings().archive_dir / image.path)
 
-    rescoring.ask([1, 2])
+    rescoring.request([1, 2])
 
     assert [scored, other, scored] == versions()[0]
     with reading() as session:

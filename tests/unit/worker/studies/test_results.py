@@ -86,7 +86,7 @@ def test_a_film_that_killed_its_process_finishes_its_study(study):
     record(scored(1, Effusions=0.6), scored(2, Effusions=0.5))
     for _ in range(3):
         with transaction() as session:
-            ledger.take_back(session, "a")
+            ledger.reclaim(session, "a")
             ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
 
     assert ("scored", "Effusions") == result()[:2]
