@@ -9,45 +9,31 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dashboard import errors, formatting, headers
-from dashboard.accounts import access, sessions
-from dashboard.accounts.admin_pages import administration
-from dashboard.accounts.login_pages import auth
-from dashboard.api.results import readings
-from dashboard.api.schemas import schemas
-from dashboard.api.submissions import api
-from dashboard.models.drift_page import watching
-from dashboard.models.model_pages import models
-from dashboard.models.promotion import promotions
-from dashboard.models.retraining_page import training
-from dashboard.operations.health import health
-from dashboard.operations.metrics import metrics
-from dashboard.operations.queue_page import queues
+from dashboard.accounts import access, admin_pages, login_pages, sessions
+from dashboard.api import results, schemas, submissions
+from dashboard.models import drift_page, model_pages, promotion, retraining_page
+from dashboard.operations import health, metrics, queue_page
 from dashboard.settings import DashboardSettings, dashboard_settings
-from dashboard.studies.heat_maps import heat_maps
-from dashboard.studies.pictures import films
-from dashboard.studies.review_forms import reviewing
-from dashboard.studies.study_page import studies
-from dashboard.studies.upload_page import uploads
-from dashboard.studies.worklist_page import lists
+from dashboard.studies import heat_maps, pictures, review_forms, study_page, upload_page, worklist_page
 
 #: A form of ours is a few hundred bytes; endpoints that take files raise this for whoever may use them.
 MAX_FORM_BYTES = 256 * 1024
-BLUEPRINTS = (
-    auth,
-    lists,
-    studies,
-    films,
+MODULES = (
+    login_pages,
+    worklist_page,
+    study_page,
+    pictures,
     heat_maps,
-    reviewing,
-    uploads,
-    queues,
-    promotions,
-    models,
-    watching,
-    training,
-    administration,
-    api,
-    readings,
+    review_forms,
+    upload_page,
+    queue_page,
+    promotion,
+    model_pages,
+    drift_page,
+    retraining_page,
+    admin_pages,
+    submissions,
+    results,
     schemas,
     health,
     metrics,
@@ -86,10 +72,10 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     formatting.install(app)
     sessions.install(app, settings)
     access.install(app)
-    CSRFProtect(app).exempt(api)
+    CSRFProtect(app).exempt(submissions.blueprint)
     Bootstrap5(app)
     Compress(app)
-    for blueprint in BLUEPRINTS:
-        app.register_blueprint(blueprint)
+    for module in MODULES:
+        app.register_blueprint(module.blueprint)
     access.check_declarations(app)
     return app

@@ -172,4 +172,4 @@ def _ask_to_log_in(access: Access) -> ResponseReturnValue:
     if access.polled:
         raise Unauthorized
     here = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("auth.log_in", next=here), 303)
+    return redirect(url_for("login.log_in", next=here), 303)

@@ -14,20 +14,20 @@ from dashboard.row_ids import row_id
 from worker import audit
 from worker.database import reading
 
-administration = Blueprint("administration", __name__, url_prefix="/admin")
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
 #: How long a token may open the door, in days.
 TOKEN_DAYS = (30, 90, 365)
 
 
-@administration.get("/accounts")
+@blueprint.get("/accounts")
 @requires(ADMINS)
 def index() -> ResponseReturnValue:
     """Show the accounts and the tokens."""
     return _page()
 
 
-@administration.post("/accounts")
+@blueprint.post("/accounts")
 @requires(ADMINS, audited="add account")
 def add() -> ResponseReturnValue:
     """Make an account."""
@@ -38,14 +38,14 @@ def add() -> ResponseReturnValue:
     )
 
 
-@administration.post("/accounts/<int(max=2147483647):user_id>/role")
+@blueprint.post("/accounts/<int(max=2147483647):user_id>/role")
 @requires(ADMINS, audited="change role")
 def change_role(user_id: int) -> ResponseReturnValue:
     """Give an account another role; its sessions end."""
     return _done(lambda: accounts.change_role(_other(user_id), _role()), "The role is changed, its sessions are over.")
 
 
-@administration.post("/accounts/<int(max=2147483647):user_id>/password")
+@blueprint.post("/accounts/<int(max=2147483647):user_id>/password")
 @requires(ADMINS, audited="change password")
 def change_password(user_id: int) -> ResponseReturnValue:
     """Give an account another password; its sessions end."""
@@ -56,7 +56,7 @@ def change_password(user_id: int) -> ResponseReturnValue:
     )
 
 
-@administration.post("/accounts/<int(max=2147483647):user_id>/open")
+@blueprint.post("/accounts/<int(max=2147483647):user_id>/open")
 @requires(ADMINS, audited="open or close account")
 def set_open(user_id: int) -> ResponseReturnValue:
     """Close an account, or open it again; closing ends its sessions and its tokens open nothing."""
@@ -66,7 +66,7 @@ def set_open(user_id: int) -> ResponseReturnValue:
     )
 
 
-@administration.post("/tokens")
+@blueprint.post("/tokens")
 @requires(ADMINS, audited="make token")
 def make_token() -> ResponseReturnValue:
     """Make a token and show it, this once."""
@@ -79,20 +79,20 @@ def make_token() -> ResponseReturnValue:
         )
     except AccountError as error:
         flash(f"Nothing was made: {error}.", "error")
-        return redirect(url_for("administration.index"), 303)
+        return redirect(url_for("admin.index"), 303)
     return _page(token)
 
 
-@administration.post("/tokens/<int(max=2147483647):token_id>/revoke")
+@blueprint.post("/tokens/<int(max=2147483647):token_id>/revoke")
 @requires(ADMINS, audited="revoke token")
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Close a token for good."""
     tokens.revoke(token_id)
     flash("The token opens nothing any more.", "success")
-    return redirect(url_for("administration.index"), 303)
+    return redirect(url_for("admin.index"), 303)
 
 
-@administration.get("/audit")
+@blueprint.get("/audit")
 @requires(ADMINS, audited="read the audit log")
 def trail() -> ResponseReturnValue:
     """Show who did and saw what, newest first, and whether the chain of hashes is whole."""
@@ -100,7 +100,7 @@ def trail() -> ResponseReturnValue:
     with reading() as session:
         entries = audit.newest(session, before=row_id(request.args.get("before")))
         broken = audit.first_broken(session) if checked else None
-    return render_template("admin/audit.html", entries=entries, checked=checked, broken=broken)
+    return render_template("accounts/audit.html", entries=entries, checked=checked, broken=broken)
 
 
 def _page(token: str | None = None) -> ResponseReturnValue:
@@ -108,7 +108,7 @@ def _page(token: str | None = None) -> ResponseReturnValue:
         users = list(session.scalars(select(User).order_by(User.name)))
         made = tokens.every(session)
     return render_template(
-        "admin/accounts.html",
+        "accounts/accounts.html",
         users=users,
         tokens=made,
         token=token,
@@ -126,7 +126,7 @@ def _done(action: Callable[[], None], said: str) -> ResponseReturnValue:
         flash(said, "success")
     except (AccountError, UnfitAccount) as error:
         flash(f"Nothing was changed: {error}.", "error")
-    return redirect(url_for("administration.index"), 303)
+    return redirect(url_for("admin.index"), 303)
 
 
 def _role() -> Role:

@@ -12,7 +12,7 @@ from dashboard.accounts import sessions
 from dashboard.accounts.access import READERS, public, requires, signed_in
 from dashboard.accounts.accounts import MAX_PASSWORD_CHARACTERS, Role
 
-auth = Blueprint("auth", __name__)
+blueprint = Blueprint("login", __name__)
 
 #: One text for an unknown name and for a wrong password: it tells nobody which names exist.
 REFUSAL = "This name and password do not open an account."
@@ -35,14 +35,14 @@ class LogInForm(FlaskForm):  # type: ignore[misc]
     submit = SubmitField("Log in", render_kw={"class": "w-100"})
 
 
-@auth.get("/")
+@blueprint.get("/")
 @public
 def index() -> ResponseReturnValue:
     """Lead to the worklist, or to the log-in page."""
-    return redirect(url_for("lists.index" if g.account else "auth.log_in"))
+    return redirect(url_for("worklist.index" if g.account else "login.log_in"))
 
 
-@auth.route("/login", methods=["GET", "POST"])
+@blueprint.route("/login", methods=["GET", "POST"])
 @public
 def log_in() -> ResponseReturnValue:
     """Show the log-in page and open a session."""
@@ -50,31 +50,31 @@ def log_in() -> ResponseReturnValue:
     if not form.validate_on_submit():
         if g.account:
             return redirect(local_path(form.next.data))
-        return render_template("auth/log_in.html", form=form, mode=sessions.settings().mode)
+        return render_template("accounts/log_in.html", form=form, mode=sessions.settings().mode)
     user = sessions.check_password(form.name.data, form.password.data)
     if user is None:
         flash(REFUSAL, "error")
-        return render_template("auth/log_in.html", form=form, mode=sessions.settings().mode), 401
+        return render_template("accounts/log_in.html", form=form, mode=sessions.settings().mode), 401
     if user.role == Role.UPSTREAM:
         flash("This account belongs to a system. It uses the HTTP door at /api/v1 and has no pages.", "error")
-        return render_template("auth/log_in.html", form=form, mode=sessions.settings().mode), 403
+        return render_template("accounts/log_in.html", form=form, mode=sessions.settings().mode), 403
     sessions.write_down("log in", "opened", user)
     sessions.begin(user)
     return redirect(local_path(form.next.data), 303)
 
 
-@auth.post("/logout")
+@blueprint.post("/logout")
 @requires(READERS, audited="log out")
 def log_out() -> ResponseReturnValue:
     """End every session of the account."""
     sessions.end(signed_in())
     flash("You are logged out, here and wherever else this account was logged in.", "info")
-    return redirect(url_for("auth.log_in"), 303)
+    return redirect(url_for("login.log_in"), 303)
 
 
 def local_path(target: str | None) -> str:
     """Return `target` if it is a path on this host, the worklist otherwise."""
-    home = url_for("lists.index")
+    home = url_for("worklist.index")
     if (
         not target
         or not target.startswith("/")

@@ -87,7 +87,7 @@ def _declared(rule: Rule) -> tuple[type[BaseModel] | None, tuple[str, ...]]:
 def _operation(rule: Rule) -> dict[str, Any]:
     view, declared = current_app.view_functions[rule.endpoint], access.declared(current_app, rule.endpoint)
     model, query = _declared(rule)
-    submits = rule.endpoint == "api.submit"
+    submits = rule.endpoint == "submissions.submit"
     operation: dict[str, Any] = {
         "operationId": rule.endpoint,
         "summary": (view.__doc__ or "").strip().splitlines()[0],

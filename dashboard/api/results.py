@@ -22,7 +22,7 @@ from worker.models import registry
 from worker.models.records import ModelVersion
 from worker.studies.records import Study, StudyState
 
-readings = Blueprint("readings", __name__, url_prefix="/api/v1")
+blueprint = Blueprint("results", __name__, url_prefix="/api/v1")
 
 MAX_LIMIT = 200
 
@@ -78,7 +78,7 @@ class ModelList(BaseModel):
     notice: str = NOTICE
 
 
-@readings.get("/studies")
+@blueprint.get("/studies")
 @requires(SYSTEMS, basic=True, scope=Scope.RESULTS, audited="list studies")
 @openapi.answers(StudyList, query=("state", "after", "limit"))
 def studies() -> ResponseReturnValue:
@@ -95,7 +95,7 @@ def studies() -> ResponseReturnValue:
         return StudyList(studies=_answers(session, page.ids), following=page.following).model_dump(mode="json")
 
 
-@readings.get("/studies/<int(max=2147483647):study_id>")
+@blueprint.get("/studies/<int(max=2147483647):study_id>")
 @requires(SYSTEMS, basic=True, scope=Scope.RESULTS, audited="view study")
 @openapi.answers(StudyAnswer)
 def study(study_id: int) -> ResponseReturnValue:
@@ -107,7 +107,7 @@ def study(study_id: int) -> ResponseReturnValue:
     return found[0].model_dump(mode="json")
 
 
-@readings.get("/models")
+@blueprint.get("/models")
 @requires(SYSTEMS, basic=True, scope=Scope.MODELS)
 @openapi.answers(ModelList)
 def models() -> ResponseReturnValue:
@@ -119,7 +119,7 @@ def models() -> ResponseReturnValue:
     return ModelList(models=found).model_dump(mode="json")
 
 
-@readings.get("/openapi.json")
+@blueprint.get("/openapi.json")
 @public
 @openapi.answers(None)
 def document() -> ResponseReturnValue:

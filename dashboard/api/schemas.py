@@ -7,10 +7,10 @@ from flask import Blueprint, Response
 from dashboard.accounts.access import public
 from worker.submissions import envelope
 
-schemas = Blueprint("schemas", __name__)
+blueprint = Blueprint("schemas", __name__)
 
 
-@schemas.get(envelope.SCHEMA_PATH)
+@blueprint.get(envelope.SCHEMA_PATH)
 @public
 def score_request() -> Response:
     """Return the schema of `cxr.score.request` 1.x."""

@@ -22,10 +22,10 @@ from worker.submissions.intake import Acceptance
 #: Fields of a form that hold for all its films; `accession_number` and `accession_issuer` come beside them.
 IDENTIFIERS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "patient_key")
 
-api = Blueprint("api", __name__, url_prefix="/api/v1")
+blueprint = Blueprint("submissions", __name__, url_prefix="/api/v1")
 
 
-@api.post("/submissions")
+@blueprint.post("/submissions")
 @requires(SYSTEMS, basic=True, scope=Scope.SUBMIT, audited="submit", uploads=True)
 def submit() -> ResponseReturnValue:
     """Accept an envelope (JSON) or films (multipart): 202, and where their progress can be asked for."""
@@ -37,18 +37,18 @@ def submit() -> ResponseReturnValue:
         acceptance = _submit_files()
     else:
         raise UnsupportedMediaType("Send application/json or multipart/form-data.")
-    location = url_for("api.submission", submission_id=acceptance.submission_id)
+    location = url_for("submissions.submission", submission_id=acceptance.submission_id)
     return acceptance.model_dump(), 202, {"Location": location}
 
 
-@api.get("/submissions/<submission_id>")
+@blueprint.get("/submissions/<submission_id>")
 @requires(SYSTEMS, basic=True, scope=Scope.RESULTS)
 def submission(submission_id: str) -> ResponseReturnValue:
     """Return how a submission stands and what came of it."""
     return _answer(submission_id)
 
 
-@api.get("/submissions")
+@blueprint.get("/submissions")
 @requires(SYSTEMS, basic=True, scope=Scope.RESULTS)
 def submission_by_key() -> ResponseReturnValue:
     """Return the submission that was made under the sender's own `source` and `request_id`."""
@@ -63,7 +63,7 @@ def submission_by_key() -> ResponseReturnValue:
     return refused or _answer(found or "")
 
 
-@api.post("/submissions/<submission_id>/cancel")
+@blueprint.post("/submissions/<submission_id>/cancel")
 @requires(SYSTEMS, basic=True, scope=Scope.SUBMIT, audited="cancel submission")
 def cancel(submission_id: str) -> ResponseReturnValue:
     """Withdraw the films that nobody has begun to score; they end rejected as `cancelled`."""

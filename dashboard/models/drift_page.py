@@ -18,7 +18,7 @@ from worker.monitoring import drift_by_day
 from worker.monitoring.drift import MOMENTS, Day, Kind
 from worker.settings import settings
 
-watching = Blueprint("watching", __name__)
+blueprint = Blueprint("drift", __name__)
 
 DAYS = 30
 
@@ -53,7 +53,7 @@ class Line:
         return self.figures.labels.get(finding, 0) / self.figures.scored if self.figures.scored else None
 
 
-@watching.get("/watch")
+@blueprint.get("/watch")
 @requires(READERS)
 def index() -> ResponseReturnValue:
     """Show the last days of one source, or of all together."""
@@ -62,7 +62,7 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         lines = _lines(session, source, today) if source.isprintable() else {}
         return render_template(
-            "models/watch.html",
+            "models/drift.html",
             source=source,
             sources=filters.sources(session),
             versions=[(session.get_one(ModelVersion, version), found) for version, found in lines.items()],

@@ -17,7 +17,7 @@ from worker.models.records import Activation, ModelVersion
 from worker.monitoring import drift_by_day
 from worker.settings import settings
 
-models = Blueprint("models", __name__, url_prefix="/models")
+blueprint = Blueprint("models", __name__, url_prefix="/models")
 
 #: What a version's directory may show of itself.
 FIGURES = {
@@ -37,7 +37,7 @@ MAX_ACTIVATIONS = 20
 ALARM_DAYS, MAX_ALARMS = 14, 20
 
 
-@models.get("/")
+@blueprint.get("/")
 @requires(READERS)
 def index() -> ResponseReturnValue:
     """Show every registered version, the newest first."""
@@ -47,7 +47,7 @@ def index() -> ResponseReturnValue:
         activations = _activations(session)
         alarms = drift_by_day.recent_alarms(session, now().date() - timedelta(days=ALARM_DAYS))[:MAX_ALARMS]
         return render_template(
-            "models/index.html",
+            "models/versions.html",
             models=[(model, *headline(model.report, model.card)) for model in found],
             active_id=active.id if active else None,
             activations=activations,
@@ -59,7 +59,7 @@ def index() -> ResponseReturnValue:
         )
 
 
-@models.get("/compare")
+@blueprint.get("/compare")
 @requires(READERS)
 def compare() -> ResponseReturnValue:
     """Show two versions side by side: by default the active one and the newest other."""
@@ -87,7 +87,7 @@ def compare() -> ResponseReturnValue:
     )
 
 
-@models.get("/<version>")
+@blueprint.get("/<version>")
 @requires(READERS)
 def show(version: str) -> ResponseReturnValue:
     """Show one version: its card, its limits, its curves and its report."""
@@ -98,7 +98,7 @@ def show(version: str) -> ResponseReturnValue:
         active = registry.active(session)
         verdict = promotion.latest(session, model.id)
     return render_template(
-        "models/show.html",
+        "models/version.html",
         verdict=verdict,
         trainers=TRAINERS,
         model=model,
@@ -112,7 +112,7 @@ def show(version: str) -> ResponseReturnValue:
     )
 
 
-@models.get("/<version>/figures/<name>")
+@blueprint.get("/<version>/figures/<name>")
 @requires(READERS)
 def figure(version: str, name: str) -> ResponseReturnValue:
     """Return a figure that the training run of a registered version drew."""
@@ -125,7 +125,7 @@ def figure(version: str, name: str) -> ResponseReturnValue:
     return answer
 
 
-@models.get("/<version>/report/<name>")
+@blueprint.get("/<version>/report/<name>")
 @requires(READERS)
 def report(version: str, name: str) -> ResponseReturnValue:
     """Return the page that the training run of a registered version wrote, or what that page asks for."""

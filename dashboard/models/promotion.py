@@ -9,10 +9,10 @@ from worker.errors import ModelUnavailable
 from worker.models import promotion, registry
 from worker.models.promotion import NotPassed
 
-promotions = Blueprint("promotions", __name__, url_prefix="/models")
+blueprint = Blueprint("promotion", __name__, url_prefix="/models")
 
 
-@promotions.get("/<version>/promote")
+@blueprint.get("/<version>/promote")
 @requires(TRAINERS)
 def ask(version: str) -> ResponseReturnValue:
     """Show what the gate says of a version, before it is promoted."""
@@ -27,7 +27,7 @@ def ask(version: str) -> ResponseReturnValue:
         )
 
 
-@promotions.post("/<version>/promote")
+@blueprint.post("/<version>/promote")
 @requires(TRAINERS, audited="promote")
 def promote(version: str) -> ResponseReturnValue:
     """Make a version the active one; against the gate only if its reasons were read and it is forced."""
@@ -38,12 +38,12 @@ def promote(version: str) -> ResponseReturnValue:
         abort(404)
     except NotPassed as error:
         flash(f"Nothing was changed. {error}", "error")
-        return redirect(url_for("promotions.ask", version=version), 303)
+        return redirect(url_for("promotion.ask", version=version), 303)
     flash(f"{version} is active. Workers take it up before their next batch.", "success")
     return redirect(url_for("models.index"), 303)
 
 
-@promotions.get("/rollback")
+@blueprint.get("/rollback")
 @requires(TRAINERS)
 def ask_back() -> ResponseReturnValue:
     """Show which version a rollback leads to."""
@@ -53,7 +53,7 @@ def ask_back() -> ResponseReturnValue:
     return render_template("models/rollback.html", active=active, target=target)
 
 
-@promotions.post("/rollback")
+@blueprint.post("/rollback")
 @requires(TRAINERS, audited="roll back")
 def roll_back() -> ResponseReturnValue:
     """Return to the version that the active one replaced, if it is still the one that was shown."""
@@ -61,7 +61,7 @@ def roll_back() -> ResponseReturnValue:
         active = registry.active(session)
         if active is None or active.version != request.form.get("active"):
             flash("Nothing was changed: another version has become active in between. Look again.", "error")
-            return redirect(url_for("promotions.ask_back"), 303)
+            return redirect(url_for("promotion.ask_back"), 303)
         try:
             row = registry.rollback(session, signed_in().name)
         except ModelUnavailable as error:

@@ -17,7 +17,7 @@ from worker.models.records import RetrainingRun, RunState
 from worker.models.retraining_runs import Wish
 from worker.settings import settings
 
-training = Blueprint("training", __name__, url_prefix="/training")
+blueprint = Blueprint("retraining", __name__, url_prefix="/training")
 
 POLL_SECONDS = 5
 MAX_EPOCHS = 1000
@@ -48,14 +48,14 @@ class RunForm(FlaskForm):  # type: ignore[misc]
     submit = SubmitField("Retrain now")
 
 
-@training.get("/")
+@blueprint.get("/")
 @requires(READERS)
 def index() -> ResponseReturnValue:
     """Show the runs and the form that asks for one."""
     return _page(RunForm())
 
 
-@training.get("/now")
+@blueprint.get("/now")
 @requires(READERS, polled=True)
 def current() -> ResponseReturnValue:
     """Return the state of the newest run, and the part of the page that shows the runs."""
@@ -66,11 +66,11 @@ def current() -> ResponseReturnValue:
         # The form above the runs was drawn for another state of affairs.
         "reload": ("unfinished" in request.args) != unfinished,
         "newest": {"id": newest.id, "state": newest.state, "epochs_done": newest.epochs_done} if newest else None,
-        "parts": {"runs": render_template("training/_runs.html", **context)},
+        "parts": {"runs": render_template("models/_runs.html", **context)},
     }
 
 
-@training.post("/")
+@blueprint.post("/")
 @requires(TRAINERS, audited="ask for a retraining")
 def retrain() -> ResponseReturnValue:
     """Ask for a retraining run; an unfinished one is not doubled."""
@@ -80,20 +80,20 @@ def retrain() -> ResponseReturnValue:
     wish = Wish(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
     run_id = retraining_runs.ask(by=signed_in().name, wish=wish)
     flash(f"Run {run_id} was asked for. The trainer takes it up as soon as it is free.", "success")
-    return redirect(url_for("training.index"), 303)
+    return redirect(url_for("retraining.index"), 303)
 
 
-@training.get("/<int(max=2147483647):run_id>")
+@blueprint.get("/<int(max=2147483647):run_id>")
 @requires(READERS)
 def show(run_id: int) -> ResponseReturnValue:
     """Show one run: what it learned from, its log, the gate's verdict on its candidate."""
     with reading() as session:
         run = session.get(RetrainingRun, run_id, options=[joinedload(RetrainingRun.candidate)]) or abort(404)
         verdict = promotion.latest(session, run.candidate_id) if run.candidate_id else None
-        return render_template("training/show.html", run=run, verdict=verdict, events=list(run.events))
+        return render_template("models/run.html", run=run, verdict=verdict, events=list(run.events))
 
 
-@training.post("/<int(max=2147483647):run_id>/cancel")
+@blueprint.post("/<int(max=2147483647):run_id>/cancel")
 @requires(TRAINERS, audited="cancel a retraining")
 def cancel(run_id: int) -> ResponseReturnValue:
     """Ask the trainer to stop a run; its checkpoint is kept."""
@@ -101,11 +101,11 @@ def cancel(run_id: int) -> ResponseReturnValue:
         flash(f"Run {run_id} stops before its next batch.", "info")
     else:
         flash(f"Run {run_id} is over already.", "info")
-    return redirect(url_for("training.index"), 303)
+    return redirect(url_for("retraining.index"), 303)
 
 
 def _page(form: RunForm, status: int = 200) -> ResponseReturnValue:
-    return render_template("training/index.html", form=form, poll_seconds=POLL_SECONDS, **_context()), status
+    return render_template("models/retraining.html", form=form, poll_seconds=POLL_SECONDS, **_context()), status
 
 
 def _context() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from worker.database import Base, reading
 from worker.monitoring import heartbeats
 from worker.settings import settings
 
-health = Blueprint("health", __name__, url_prefix="/health")
+blueprint = Blueprint("health", __name__, url_prefix="/health")
 
 #: A monitor waits a few seconds at most; a broker that needs longer is no help anyway.
 BROKER_TIMEOUT_SECONDS = 2
@@ -37,14 +37,14 @@ class Dependency:
         return self.life == Life.UP
 
 
-@health.get("/live")
+@blueprint.get("/live")
 @public
 def live() -> ResponseReturnValue:
     """Answer as long as this process answers at all."""
     return {"status": "alive"}
 
 
-@health.get("/ready")
+@blueprint.get("/ready")
 @public
 def ready() -> ResponseReturnValue:
     """Tell dependency by dependency what is there; 503 when no study could be accepted."""

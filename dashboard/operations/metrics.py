@@ -22,13 +22,13 @@ from worker.models.records import ModelVersion
 from worker.monitoring import drift_by_day
 from worker.monitoring.drift import Day, Kind
 
-metrics = Blueprint("metrics", __name__)
+blueprint = Blueprint("metrics", __name__)
 
 #: Of this process's own measurements, the only ones that it makes.
 BELLS = "thoraq_bells_total"
 
 
-@metrics.get("/metrics")
+@blueprint.get("/metrics")
 @public
 def scrape() -> ResponseReturnValue:
     """Return the figures to whoever carries the token of `THORAQ_METRICS_TOKEN`; without one, there is no such page."""

@@ -20,7 +20,7 @@ from worker.studies import rejected_films
 from worker.studies.records import Rejection
 from worker.studies.rejected_films import CHUNK, Selection
 
-queues = Blueprint("queues", __name__, url_prefix="/queue")
+blueprint = Blueprint("queue", __name__, url_prefix="/queue")
 
 #: How often the page asks again.
 POLL_SECONDS = 5
@@ -28,14 +28,14 @@ POLL_SECONDS = 5
 MAX_CHUNKS = 20
 
 
-@queues.get("/")
+@blueprint.get("/")
 @requires(READERS)
 def index() -> ResponseReturnValue:
     """Show how the queue stands."""
-    return render_template("queues/index.html", poll_seconds=POLL_SECONDS, **_context())
+    return render_template("operations/queue.html", poll_seconds=POLL_SECONDS, **_context())
 
 
-@queues.get("/now")
+@blueprint.get("/now")
 @requires(READERS, polled=True)
 def current() -> ResponseReturnValue:
     """Return how the queue stands: figures for programs, and the parts of the page that they change."""
@@ -45,11 +45,11 @@ def current() -> ResponseReturnValue:
         "films": state.films,
         "scorers_up": state.scorers_up,
         "standstill": context["standstill"],
-        "parts": {name: render_template(f"queues/_{name}.html", **context) for name in ("alert", "board")},
+        "parts": {name: render_template(f"operations/_{name}.html", **context) for name in ("alert", "board")},
     }
 
 
-@queues.get("/chart.svg")
+@blueprint.get("/chart.svg")
 @requires(READERS, polled=True)
 def chart() -> ResponseReturnValue:
     """Return the picture of the last hours."""
@@ -58,7 +58,7 @@ def chart() -> ResponseReturnValue:
     )
 
 
-@queues.get("/rejected")
+@blueprint.get("/rejected")
 @requires(READERS)
 def rejected() -> ResponseReturnValue:
     """Show the films whose rejection stands, newest first."""
@@ -66,7 +66,7 @@ def rejected() -> ResponseReturnValue:
     with reading() as session:
         found = _rejected(session, reason, row_id(request.args.get("before")))
     return render_template(
-        "queues/rejected.html",
+        "operations/rejected.html",
         rejections=found[:PAGE_SIZE],
         more=found[PAGE_SIZE - 1].id if len(found) > PAGE_SIZE else None,
         reason=reason,
@@ -76,7 +76,7 @@ def rejected() -> ResponseReturnValue:
     )
 
 
-@queues.post("/rejected/<int(max=2147483647):image_id>/replay")
+@blueprint.post("/rejected/<int(max=2147483647):image_id>/replay")
 @requires(REVIEWERS, audited="replay rejected film")
 def replay(image_id: int) -> ResponseReturnValue:
     """Have one rejected film tried again."""
@@ -85,7 +85,7 @@ def replay(image_id: int) -> ResponseReturnValue:
     return _replayed(count)
 
 
-@queues.post("/rejected/replay")
+@blueprint.post("/rejected/replay")
 @requires(TRAINERS, audited="replay all rejected films")
 def replay_all() -> ResponseReturnValue:
     """Have every rejected film tried again, or all of one reason."""
@@ -104,7 +104,7 @@ def _replayed(count: int) -> ResponseReturnValue:
     if count:
         wakeups.ring_scorers(count, settings().batch_size)
     flash(f"{plural(count, 'film')} will be tried again." if count else "There was nothing to try again.", "info")
-    return redirect(url_for("queues.rejected"), 303)
+    return redirect(url_for("queue.rejected"), 303)
 
 
 def _rejected(session: Session, reason: Reason | None, before: int | None) -> list[Rejection]:

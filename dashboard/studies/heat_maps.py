@@ -13,13 +13,13 @@ from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_pat
 from worker.settings import settings
 from worker.studies.records import Image
 
-heat_maps = Blueprint("heat_maps", __name__)
+blueprint = Blueprint("heat_maps", __name__)
 
 ROW_ID = "int(max=2147483647)"
 ADDRESS = f"/studies/<{ROW_ID}:study_id>/images/<{ROW_ID}:image_id>/heat-maps/<finding>"
 
 
-@heat_maps.post(ADDRESS)
+@blueprint.post(ADDRESS)
 @requires(READERS, polled=True)
 def ask(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
     """Ask for a heat map: 202 while it is not there, 200 with the address of its picture when it is."""
@@ -30,14 +30,14 @@ def ask(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
     return _answer(row, study_id, image_id), HTTPStatus.OK if _is_there(row) else HTTPStatus.ACCEPTED
 
 
-@heat_maps.get(ADDRESS)
+@blueprint.get(ADDRESS)
 @requires(READERS, polled=True)
 def state(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
     """Tell how a heat map stands that was asked for."""
     return _answer(_found(study_id, image_id, finding), study_id, image_id)
 
 
-@heat_maps.get(f"{ADDRESS}/picture.png")
+@blueprint.get(f"{ADDRESS}/picture.png")
 @requires(READERS, polled=True)
 def picture(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
     """Return a heat map: grey and alpha both are the heat, over the whole film, in the film's proportions."""

@@ -14,19 +14,19 @@ from worker.films.archive import detail_path, preview_path
 from worker.settings import settings
 from worker.studies.records import Image, ImageState
 
-films = Blueprint("films", __name__)
+blueprint = Blueprint("pictures", __name__)
 
 ADDRESS = "/films/<int(max=2147483647):image_id>"
 
 
-@films.get(f"{ADDRESS}/preview.jpg")
+@blueprint.get(f"{ADDRESS}/preview.jpg")
 @requires(READERS)
 def preview(image_id: int) -> ResponseReturnValue:
     """Return the small grey picture that the worker made of a film."""
     return _served(preview_path(settings().previews_dir, _film(image_id).sha256 or ""))
 
 
-@films.post(f"{ADDRESS}/detail")
+@blueprint.post(f"{ADDRESS}/detail")
 @requires(READERS, polled=True)
 def ask(image_id: int) -> ResponseReturnValue:
     """Ask for the picture in full: 202 while it is not there, 200 with its address when it is."""
@@ -41,14 +41,14 @@ def ask(image_id: int) -> ResponseReturnValue:
     return answer, HTTPStatus.ACCEPTED
 
 
-@films.get(f"{ADDRESS}/detail")
+@blueprint.get(f"{ADDRESS}/detail")
 @requires(READERS, polled=True)
 def state(image_id: int) -> ResponseReturnValue:
     """Tell whether the picture in full is there."""
     return _answer(_film(image_id))
 
 
-@films.get(f"{ADDRESS}/detail.jpg")
+@blueprint.get(f"{ADDRESS}/detail.jpg")
 @requires(READERS, polled=True, audited="view film in full")
 def detail(image_id: int) -> ResponseReturnValue:
     """Return the picture in full."""
@@ -64,7 +64,7 @@ def _answer(image: Image) -> dict[str, Any]:
     there = detail_path(settings().previews_dir, image.sha256 or "").is_file()
     return {
         "state": "done" if there else "asked",
-        "picture": url_for("films.detail", image_id=image.id) if there else None,
+        "picture": url_for("pictures.detail", image_id=image.id) if there else None,
     }
 
 

@@ -15,12 +15,12 @@ from worker.studies.records import Image, ImageState, Study, StudyState
 from worker.studies.rejected_films import Selection
 from worker.studies.reviews import UnfitReview, Verdict
 
-reviewing = Blueprint("reviewing", __name__)
+blueprint = Blueprint("reviews", __name__)
 
 MAX_FINDINGS = 32
 
 
-@reviewing.post("/studies/<int(max=2147483647):study_id>/review")
+@blueprint.post("/studies/<int(max=2147483647):study_id>/review")
 @requires(REVIEWERS, audited="review")
 def review(study_id: int) -> ResponseReturnValue:
     """Store what somebody sees; the study leaves the worklist. This is the label that retraining uses."""
@@ -31,13 +31,13 @@ def review(study_id: int) -> ResponseReturnValue:
         except UnfitReview as error:
             session.rollback()
             flash(f"Nothing was stored: {error}.", "error")
-            return redirect(url_for("studies.show", study_id=study_id, _anchor="review"), 303)
+            return redirect(url_for("study.show", study_id=study_id, _anchor="review"), 303)
         study.read_at = study.read_at or now()
     flash("Your review is stored, and the study has left the worklist.", "success")
-    return redirect(url_for("studies.show", study_id=study_id), 303)
+    return redirect(url_for("study.show", study_id=study_id), 303)
 
 
-@reviewing.post("/studies/<int(max=2147483647):study_id>/seen")
+@blueprint.post("/studies/<int(max=2147483647):study_id>/seen")
 @requires(REVIEWERS, audited="take off the worklist")
 def seen(study_id: int) -> ResponseReturnValue:
     """Take a study off the worklist that has no result to review."""
@@ -47,10 +47,10 @@ def seen(study_id: int) -> ResponseReturnValue:
             abort(409)
         study.read_at = study.read_at or now()
     flash("The study has left the worklist.", "success")
-    return redirect(url_for("lists.index"), 303)
+    return redirect(url_for("worklist.index"), 303)
 
 
-@reviewing.post("/studies/<int(max=2147483647):study_id>/replay")
+@blueprint.post("/studies/<int(max=2147483647):study_id>/replay")
 @requires(REVIEWERS, audited="replay rejected films")
 def replay(study_id: int) -> ResponseReturnValue:
     """Have the rejected films of a study tried again, from their first attempt on."""
@@ -63,7 +63,7 @@ def replay(study_id: int) -> ResponseReturnValue:
     if count:
         wakeups.ring_scorers(count, settings().batch_size)
     flash(f"{plural(count, 'film')} will be tried again." if count else "No film of this study is rejected.", "info")
-    return redirect(url_for("studies.show", study_id=study_id), 303)
+    return redirect(url_for("study.show", study_id=study_id), 303)
 
 
 def _add(session: Session, study: Study) -> None:

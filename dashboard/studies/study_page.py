@@ -14,12 +14,12 @@ from dashboard.studies.study import Examination, earlier, examination
 from worker.database import reading
 from worker.studies import reviews
 
-studies = Blueprint("studies", __name__)
+blueprint = Blueprint("study", __name__)
 
 POLL_SECONDS = 5
 
 
-@studies.get("/studies/<int(max=2147483647):study_id>")
+@blueprint.get("/studies/<int(max=2147483647):study_id>")
 @requires(READERS, audited="view study")
 def show(study_id: int) -> ResponseReturnValue:
     """Show one study with its films and their probabilities."""
@@ -27,10 +27,10 @@ def show(study_id: int) -> ResponseReturnValue:
         found = examination(session, study_id)
         if found is None:
             abort(404)
-        return render_template("studies/show.html", **_context(session, found))
+        return render_template("studies/study.html", **_context(session, found))
 
 
-@studies.get("/studies/<int(max=2147483647):study_id>/now")
+@blueprint.get("/studies/<int(max=2147483647):study_id>/now")
 @requires(READERS, polled=True)
 def current(study_id: int) -> ResponseReturnValue:
     """Tell the page of an unfinished study, which shows `finished` films, whether more are finished by now."""

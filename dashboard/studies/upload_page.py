@@ -22,7 +22,7 @@ from worker.database import reading
 from worker.studies.records import Priority
 from worker.submissions import intake
 
-uploads = Blueprint("uploads", __name__)
+blueprint = Blueprint("upload", __name__)
 
 #: `Submission.source` of what came through this page.
 SOURCE = "dashboard"
@@ -50,7 +50,7 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
     submit = SubmitField("Hand over for scoring")
 
 
-@uploads.route("/upload", methods=["GET", "POST"])
+@blueprint.route("/upload", methods=["GET", "POST"])
 @requires(SENDERS, uploads=True, audited="upload")
 def upload() -> ResponseReturnValue:
     """Show the form, and hand its films over."""
@@ -59,7 +59,7 @@ def upload() -> ResponseReturnValue:
         form.request_id.data = form.request_id.data or uuid.uuid4().hex
         status = 400 if request.method == "POST" else 200
         limit = sessions.settings().max_upload_bytes
-        return render_template("uploads/upload.html", form=form, limit=limit), status
+        return render_template("studies/upload.html", form=form, limit=limit), status
     acceptance = intake.submit_files(
         files_of(form.films.data),
         source=SOURCE,
@@ -70,10 +70,10 @@ def upload() -> ResponseReturnValue:
         flash("These films were handed over before; this is their submission.", "info")
     else:
         flash(f"Accepted: {plural(acceptance.accepted, 'film')}.", "success")
-    return redirect(url_for("uploads.submission", submission_id=acceptance.submission_id), 303)
+    return redirect(url_for("upload.submission", submission_id=acceptance.submission_id), 303)
 
 
-@uploads.get("/submissions/<submission_id>")
+@blueprint.get("/submissions/<submission_id>")
 @requires(READERS)
 def submission(submission_id: str) -> ResponseReturnValue:
     """Show how far a submission is and what came of it."""
@@ -84,11 +84,11 @@ def submission(submission_id: str) -> ResponseReturnValue:
         shown = page(session, Filters(submission_id=submission_id), cursor(request.args.get("after")))
         found = rows(session, shown.ids)
     return render_template(
-        "uploads/submission.html", progress=current, page=shown, rows=found, poll_seconds=POLL_SECONDS
+        "studies/submission.html", progress=current, page=shown, rows=found, poll_seconds=POLL_SECONDS
     )
 
 
-@uploads.get("/submissions/<submission_id>/now")
+@blueprint.get("/submissions/<submission_id>/now")
 @requires(READERS, polled=True)
 def submission_now(submission_id: str) -> ResponseReturnValue:
     """Return how far a submission is, and the part of the page that shows it."""
@@ -99,7 +99,7 @@ def submission_now(submission_id: str) -> ResponseReturnValue:
     return {
         "state": current.state,
         "films": current.films,
-        "parts": {"progress": render_template("uploads/_progress.html", progress=current)},
+        "parts": {"progress": render_template("studies/_progress.html", progress=current)},
         "reload": current.state == "finished",
     }
 

@@ -19,14 +19,14 @@ from worker.database import reading
 from worker.models.records import ModelVersion
 from worker.studies.records import StudyState
 
-lists = Blueprint("lists", __name__)
+blueprint = Blueprint("worklist", __name__)
 
 POLL_SECONDS = 5
 #: The longest accession number of DICOM (VR SH) is 16; senders of the envelope may use 64.
 MAX_ACCESSION_CHARACTERS = 64
 
 
-@lists.get("/studies")
+@blueprint.get("/studies")
 @requires(READERS)
 def index() -> ResponseReturnValue:
     """Show what nobody has read, most urgent first; or everything, newest first."""
@@ -37,7 +37,7 @@ def index() -> ResponseReturnValue:
     kept = kept_in_address(filters)
     here = {name: value for name in ("after", "before") if (value := request.args.get(name))}
     return render_template(
-        "studies/index.html",
+        "studies/worklist.html",
         page=shown,
         rows=found,
         filters=filters,
@@ -49,7 +49,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@lists.get("/studies/now")
+@blueprint.get("/studies/now")
 @requires(READERS, polled=True)
 def current() -> ResponseReturnValue:
     """Return the rows of a page if they are others than those that the caller has."""
@@ -62,21 +62,21 @@ def current() -> ResponseReturnValue:
     return {"seen": seen, "parts": parts}
 
 
-@lists.post("/studies/find")
+@blueprint.post("/studies/find")
 @requires(READERS, audited="find by accession number")
 def find() -> ResponseReturnValue:
     """Show the studies with an accession number, which travels in the body and so into no log and no history."""
     number = request.form.get("accession", "").strip()
     if not number or len(number) > MAX_ACCESSION_CHARACTERS or not number.isprintable():
         flash("Enter an accession number of up to 64 characters.", "error")
-        return redirect(url_for("lists.index"), 303)
+        return redirect(url_for("worklist.index"), 303)
     filters = Filters(accession=number)
     with reading() as session:
         found = rows(session, selection.page(session, filters).ids)
-    return render_template("studies/found.html", rows=found, filters=filters)
+    return render_template("studies/by_accession.html", rows=found, filters=filters)
 
 
-@lists.get("/studies/export.<any(csv,json):form>")
+@blueprint.get("/studies/export.<any(csv,json):form>")
 @requires(READERS, audited="export")
 def export(form: str) -> ResponseReturnValue:
     """Return the list as it is narrowed, in its order, as a file."""

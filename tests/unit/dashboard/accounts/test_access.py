@@ -20,66 +20,66 @@ SYSTEMS = SENDERS | {Role.UPSTREAM}
 EXPECTED = {
     "static": EVERYBODY,
     "bootstrap.static": EVERYBODY,
-    "auth.index": EVERYBODY,
-    "auth.log_in": EVERYBODY,
-    "auth.log_out": PEOPLE,
-    "lists.index": PEOPLE,
-    "lists.current": PEOPLE,
-    "lists.find": PEOPLE,
-    "lists.export": PEOPLE,
-    "studies.show": PEOPLE,
-    "studies.current": PEOPLE,
-    "films.preview": PEOPLE,
-    "films.ask": PEOPLE,
-    "films.state": PEOPLE,
-    "films.detail": PEOPLE,
+    "login.index": EVERYBODY,
+    "login.log_in": EVERYBODY,
+    "login.log_out": PEOPLE,
+    "worklist.index": PEOPLE,
+    "worklist.current": PEOPLE,
+    "worklist.find": PEOPLE,
+    "worklist.export": PEOPLE,
+    "study.show": PEOPLE,
+    "study.current": PEOPLE,
+    "pictures.preview": PEOPLE,
+    "pictures.ask": PEOPLE,
+    "pictures.state": PEOPLE,
+    "pictures.detail": PEOPLE,
     "heat_maps.ask": PEOPLE,
     "heat_maps.state": PEOPLE,
     "heat_maps.picture": PEOPLE,
-    "reviewing.review": SENDERS,
-    "reviewing.seen": SENDERS,
-    "reviewing.replay": SENDERS,
-    "uploads.upload": SENDERS,
-    "uploads.submission": PEOPLE,
-    "uploads.submission_now": PEOPLE,
-    "queues.index": PEOPLE,
-    "queues.current": PEOPLE,
-    "queues.chart": PEOPLE,
-    "queues.rejected": PEOPLE,
-    "queues.replay": SENDERS,
-    "queues.replay_all": TRAINERS,
+    "reviews.review": SENDERS,
+    "reviews.seen": SENDERS,
+    "reviews.replay": SENDERS,
+    "upload.upload": SENDERS,
+    "upload.submission": PEOPLE,
+    "upload.submission_now": PEOPLE,
+    "queue.index": PEOPLE,
+    "queue.current": PEOPLE,
+    "queue.chart": PEOPLE,
+    "queue.rejected": PEOPLE,
+    "queue.replay": SENDERS,
+    "queue.replay_all": TRAINERS,
     "models.index": PEOPLE,
     "models.compare": PEOPLE,
-    "promotions.ask": TRAINERS,
-    "promotions.promote": TRAINERS,
-    "promotions.ask_back": TRAINERS,
-    "promotions.roll_back": TRAINERS,
+    "promotion.ask": TRAINERS,
+    "promotion.promote": TRAINERS,
+    "promotion.ask_back": TRAINERS,
+    "promotion.roll_back": TRAINERS,
     "models.show": PEOPLE,
     "models.figure": PEOPLE,
     "models.report": PEOPLE,
-    "training.index": PEOPLE,
-    "watching.index": PEOPLE,
-    "training.current": PEOPLE,
-    "training.retrain": TRAINERS,
-    "training.show": PEOPLE,
-    "training.cancel": TRAINERS,
-    "administration.index": ADMINS,
-    "administration.add": ADMINS,
-    "administration.change_role": ADMINS,
-    "administration.change_password": ADMINS,
-    "administration.set_open": ADMINS,
-    "administration.make_token": ADMINS,
-    "administration.revoke_token": ADMINS,
-    "administration.trail": ADMINS,
-    "api.submit": SYSTEMS,
-    "api.cancel": SYSTEMS,
-    "readings.studies": SYSTEMS,
-    "readings.study": SYSTEMS,
-    "readings.models": SYSTEMS,
-    "readings.document": EVERYBODY,
+    "retraining.index": PEOPLE,
+    "drift.index": PEOPLE,
+    "retraining.current": PEOPLE,
+    "retraining.retrain": TRAINERS,
+    "retraining.show": PEOPLE,
+    "retraining.cancel": TRAINERS,
+    "admin.index": ADMINS,
+    "admin.add": ADMINS,
+    "admin.change_role": ADMINS,
+    "admin.change_password": ADMINS,
+    "admin.set_open": ADMINS,
+    "admin.make_token": ADMINS,
+    "admin.revoke_token": ADMINS,
+    "admin.trail": ADMINS,
+    "submissions.submit": SYSTEMS,
+    "submissions.cancel": SYSTEMS,
+    "results.studies": SYSTEMS,
+    "results.study": SYSTEMS,
+    "results.models": SYSTEMS,
+    "results.document": EVERYBODY,
     "schemas.score_request": EVERYBODY,
-    "api.submission": SYSTEMS,
-    "api.submission_by_key": SYSTEMS,
+    "submissions.submission": SYSTEMS,
+    "submissions.submission_by_key": SYSTEMS,
     "health.live": EVERYBODY,
     "health.ready": EVERYBODY,
     # By a token of its own, which no account has.
@@ -108,7 +108,7 @@ def calls(app: Flask) -> list[tuple[str, str, str]]:
         for rule in app.url_map.iter_rules():
             path = adapter.build(rule.endpoint, {name: PARTS[name] for name in rule.arguments})
             found += [(rule.endpoint, method, path) for method in sorted(rule.methods - {"OPTIONS", "HEAD"})]
-    return sorted(found, key=lambda call: call[0] == "auth.log_out")
+    return sorted(found, key=lambda call: call[0] == "login.log_out")
 
 
 def test_every_endpoint_has_declared_who_may_call_it(app):
@@ -118,9 +118,9 @@ def test_every_endpoint_has_declared_who_may_call_it(app):
 
 def test_an_endpoint_without_a_declaration_keeps_the_application_from_starting(app):
     """Forgetting the decorator is found at the start, by name."""
-    app.view_functions["studies.forgotten"] = lambda: "open to all"
+    app.view_functions["study.forgotten"] = lambda: "open to all"
 
-    with pytest.raises(RuntimeError, match=r"studies\.forgotten"):
+    with pytest.raises(RuntimeError, match=r"study\.forgotten"):
         access.check_declarations(app)
 
 
@@ -146,10 +146,12 @@ def test_every_endpoint_answers_each_role_as_declared(app, client, auth, role, m
 
     wrong = []
     for endpoint, method, path in calls(app):
-        answer = client.open(path, method=method, headers=basic if endpoint.startswith(("api.", "readings.")) else {})
+        answer = client.open(
+            path, method=method, headers=basic if endpoint.startswith(("submissions.", "results.")) else {}
+        )
         # A log-out that was done leads to the log-in page too, but with a new cookie.
         led_away = answer.status_code == 303 and answer.location.startswith("/login")
-        done = endpoint == "auth.log_out" and "Set-Cookie" in answer.headers
+        done = endpoint == "login.log_out" and "Set-Cookie" in answer.headers
         refused = answer.status_code in {401, 403} or (led_away and not done)
         if refused == (role in EXPECTED[endpoint]):
             wrong.append((endpoint, method, answer.status_code))
