@@ -1,4 +1,4 @@
-"""The product itself: films handed over at once, one worker, from the bell to the last outcome in the database.
+"""The product itself: films handed over at once, one worker, from the wake-up to the last outcome in the database.
 
 Takes Redis and the database from THORAQ_BROKER_URL and THORAQ_DATABASE_URL, which must be there for it alone.
 Example: THORAQ_DATA_DIR=/tmp/bench THORAQ_BROKER_URL=redis://127.0.0.1:6379/9 python benchmarks/system.py FOLDER

@@ -78,7 +78,7 @@ def postgres_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def eager(database: Path) -> Iterator[Path]:
-    """Celery in eager mode: a bell is answered at once, in this process."""
+    """Celery in eager mode: a wake-up is answered at once, in this process."""
     from worker import tasks
     from worker.celery_app import app
 

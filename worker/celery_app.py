@@ -24,7 +24,7 @@ INTAKE_QUEUE = "intake"
 #: Celery's own default: a sender that names no queue reaches the intake too.
 DEFAULT_QUEUE = "celery"
 SCORE_QUEUE = "score"
-#: What readers wait for: heat maps and pictures in full. Workers take from it and from the bells in turns.
+#: What readers wait for: heat maps and pictures in full. Workers take from it and from `score` in turns.
 PICTURE_QUEUE = "pictures"
 TRAIN_QUEUE = "train"
 #: Where kombu puts what it can route nowhere, instead of dropping it; never consumed.

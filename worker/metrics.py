@@ -22,7 +22,9 @@ _BATCH = Histogram("thoraq_batch_films", "Films of one batch.", buckets=FILMS)
 _SCORED = Counter("thoraq_films_scored", "Films recorded with a prediction by this process.")
 _REJECTED = Counter("thoraq_films_rejected", "Films rejected by this process.", ["reason"])
 _CRASHED = Counter("thoraq_films_crashed", "Films during which a decoder died, hung or failed.")
-_BELLS = Counter("thoraq_bells", "Messages sent to wake another process.", ["task", "heard"])
+_WAKEUPS = Counter("thoraq_wakeups", "Messages sent to wake another process.", ["task", "delivered"])
+#: The name before version 0.1.0, exported until 0.2.0.
+_BELLS = Counter("thoraq_bells", "Deprecated: use thoraq_wakeups_total.", ["task", "heard"])
 _LOADED = Gauge("thoraq_loaded_model_info", "The model version that this process has loaded.", ["version", "device"])
 
 
@@ -35,9 +37,10 @@ def count_batch(scored: int, reasons: Sequence[str], crashed: int = 0) -> None:
         _REJECTED.labels(reason).inc()
 
 
-def count_bell(task: str, *, heard: bool) -> None:
+def count_wakeup(task: str, *, delivered: bool) -> None:
     """Count a message that was sent to wake another process, and whether the broker took it."""
-    _BELLS.labels(task, str(heard).lower()).inc()
+    for counter in (_WAKEUPS, _BELLS):
+        counter.labels(task, str(delivered).lower()).inc()
 
 
 def name_loaded_model(version: str, device: str) -> None:

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     #: 8000 x 8000: larger than any radiography detector sold.
     max_pixels: int = Field(default=64_000_000, ge=1)
 
-    #: One task scores batches for `task_budget_seconds`, then rings for the rest; the limit kills one that hangs.
+    #: One task scores batches for `task_budget_seconds`, then sends a wake-up for the rest; a time limit kills it.
     task_budget_seconds: int = Field(default=30, ge=1)
     task_time_limit_seconds: int = Field(default=120, ge=2)
     #: Beyond this a claimed film counts as abandoned. Longer than the time limit, so a live batch is never doubled.

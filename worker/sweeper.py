@@ -1,4 +1,4 @@
-"""Finds what was left lying: leases that ended, bells that nobody heard. It only puts back and rings again."""
+"""Recovers abandoned work: returns images whose lease expired and re-sends lost wake-ups."""
 
 import logging
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ OUTAGE_SECONDS = 60
 
 @through_outages
 def sweep() -> None:
-    """Put abandoned images back, ring where something waits, look after retraining runs, and watch what is over."""
+    """Return abandoned images, wake processes for what waits, check retraining runs, look for drift in past days."""
     with transaction() as session:
         _refund_outages(session)
         ended = ledger.expire_leases(session)
@@ -34,9 +34,9 @@ def sweep() -> None:
     if ended:
         logger.warning("%d leases had ended; their films wait again", ended)
     if waiting:
-        wakeups.ring_scorers(settings().batch_size, settings().batch_size)
+        wakeups.wake_scorers(settings().batch_size, settings().batch_size)
     if asked:
-        wakeups.ring_explainer()
+        wakeups.wake_for_heat_maps()
     retraining_runs.sweep()
     drift_by_day.look_back(datetime.now(ZoneInfo(settings().timezone)).date())
 

@@ -83,13 +83,13 @@ def score(self: Task[..., None]) -> None:
         return
     except DBAPIError as error:
         if is_outage(error):
-            # A thread, since the next bell may come to another process, and the time limit to this one.
+            # A thread, since the next wake-up may come to another process, and the time limit to this one.
             threading.Thread(target=sweeper.return_uncharged, args=(str(self.request.id),), daemon=True).start()
         raise
     heartbeats.worked(str(self.request.hostname), *scorer().loaded())
     metrics.name_loaded_model(*scorer().loaded())
     if still_waiting:
-        wakeups.ring_scorers(1, settings().batch_size)
+        wakeups.wake_scorers(1, settings().batch_size)
 
 
 @app.task(name=celery_app.SCORE_REQUEST, acks_on_timeout=False)

@@ -1,4 +1,4 @@
-"""Rings Redis after a commit. A bell that is not heard costs seconds: the sweeper rings again."""
+"""Wakes other processes by a Celery message after a commit. A lost message costs seconds: the sweeper sends another."""
 
 import logging
 
@@ -9,51 +9,51 @@ from worker.celery_app import DETAIL, EXPLAIN, PICTURE_QUEUE, RETRAIN, SCORE, SC
 
 logger = logging.getLogger(__name__)
 
-#: Bells of one submission. A task goes on while films wait, so one suffices; more let other workers help.
-MAX_BELLS = 8
-#: Unanswered bells beyond which nobody rings: however many films wait, Redis holds a few kilobytes. More than there
-#: are workers, so that each finds one.
-MAX_UNANSWERED = 64
+#: Wake-ups for one submission. A task goes on while films wait, so one is enough; more let other workers help.
+MAX_WAKEUPS = 8
+#: No wake-up is sent to a queue that holds this many: Redis then holds a few kilobytes, however many films wait. The
+#: limit is above the number of workers, so that each finds one.
+MAX_PENDING = 64
 
 
-def ring_scorers(images: int, batch_size: int) -> bool:
-    """Ring for `images` waiting films; tell whether the broker heard it.
+def wake_scorers(images: int, batch_size: int) -> bool:
+    """Wake scoring workers for `images` waiting films; return whether the broker took every message.
 
-    The bell carries no identifier: a worker claims whatever is most urgent when it answers.
+    The message carries no identifier: a worker claims the most urgent films when it receives one.
     """
     try:
-        missing = MAX_UNANSWERED - _unanswered(SCORE_QUEUE)
+        room = MAX_PENDING - _pending(SCORE_QUEUE)
     except OperationalError:
-        logger.warning("the broker does not tell how many bells wait; the sweeper will ring again")
+        logger.warning("the broker does not say how many wake-ups are pending; the sweeper will send one")
         return False
-    return all(_ring(SCORE, SCORE_QUEUE) for _ in range(min(MAX_BELLS, missing, -(-images // batch_size))))
+    return all(_send(SCORE, SCORE_QUEUE) for _ in range(min(MAX_WAKEUPS, room, -(-images // batch_size))))
 
 
-def ring_explainer() -> bool:
-    """Ring for the heat maps that are asked for; tell whether the broker heard it."""
-    return _ring(EXPLAIN, PICTURE_QUEUE)
+def wake_for_heat_maps() -> bool:
+    """Wake a worker to draw the requested heat maps; return whether the broker took the message."""
+    return _send(EXPLAIN, PICTURE_QUEUE)
 
 
-def ring_for_detail(image_id: int) -> bool:
-    """Ask a worker for the picture in full of one film; tell whether it will come. Nobody rings again.
+def wake_for_full_picture(image_id: int) -> bool:
+    """Ask a worker for one film's picture at full size; return whether it will come. The sweeper does not repeat this.
 
-    Beyond `MAX_UNANSWERED` bells nobody rings: a reader who asks without end holds up no other for long.
+    Nothing is sent while `MAX_PENDING` messages wait, so that one reader cannot hold up the others for long.
     """
     try:
-        if _unanswered(PICTURE_QUEUE) >= MAX_UNANSWERED:
+        if _pending(PICTURE_QUEUE) >= MAX_PENDING:
             return False
     except OperationalError:
-        logger.warning("the broker does not tell how many pictures are asked for; nobody is rung for another")
+        logger.warning("the broker does not say how many pictures are pending; no further one is requested")
         return False
-    return _ring(DETAIL, PICTURE_QUEUE, image_id=image_id)
+    return _send(DETAIL, PICTURE_QUEUE, image_id=image_id)
 
 
-def ring_trainer(run_id: int) -> bool:
-    """Ring for one retraining run; tell whether the broker heard it."""
-    return _ring(RETRAIN, TRAIN_QUEUE, run_id=run_id)
+def wake_trainer(run_id: int) -> bool:
+    """Wake the trainer for one retraining run; return whether the broker took the message."""
+    return _send(RETRAIN, TRAIN_QUEUE, run_id=run_id)
 
 
-def _unanswered(queue: str) -> int:
+def _pending(queue: str) -> int:
     """Return how many messages of a queue no worker has fetched yet.
 
     Raises:
@@ -61,10 +61,10 @@ def _unanswered(queue: str) -> int:
     """
     with app.connection_or_acquire() as connection:
         try:
-            # Without this, the channel would try a broker that is out for seconds, while a sender waits.
+            # Without this, the channel would retry an unreachable broker for seconds while a sender waits.
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
             declared = connection.default_channel.queue_declare(queue=queue, passive=True)
-        except connection.channel_errors:  # Nobody rang yet.
+        except connection.channel_errors:  # The queue does not exist until its first message.
             return 0
         except connection.connection_errors as error:
             connection.collapse()
@@ -72,12 +72,12 @@ def _unanswered(queue: str) -> int:
         return int(declared.message_count)
 
 
-def _ring(task: str, queue: str, **arguments: int) -> bool:
+def _send(task: str, queue: str, **arguments: int) -> bool:
     try:
         app.signature(task, kwargs=arguments).apply_async(queue=queue)
     except OperationalError:
-        metrics.count_bell(task, heard=False)
-        logger.warning("the broker did not hear %s; the sweeper will ring again", task)
+        metrics.count_wakeup(task, delivered=False)
+        logger.warning("the broker did not take the wake-up %s; the sweeper will send another", task)
         return False
-    metrics.count_bell(task, heard=True)
+    metrics.count_wakeup(task, delivered=True)
     return True

@@ -103,7 +103,7 @@ def _sweeper(session: Session) -> Dependency:
         return Dependency(Life.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?")
     if heartbeats.sweeping(session):
         return Dependency(Life.UP, f"swept {duration(age)} ago")
-    return Dependency(Life.DOWN, f"the last sweep was {duration(age)} ago; lost bells are not rung again")
+    return Dependency(Life.DOWN, f"the last sweep was {duration(age)} ago; lost wake-ups are not sent again")
 
 
 def _queue(session: Session) -> Dependency:

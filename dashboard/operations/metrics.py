@@ -24,8 +24,8 @@ from worker.monitoring.drift import Day, Kind
 
 blueprint = Blueprint("metrics", __name__)
 
-#: Of this process's own measurements, the only ones that it makes.
-BELLS = "thoraq_bells_total"
+#: The measurements of its own that this process makes; the second name is deprecated.
+WAKEUPS = ["thoraq_wakeups_total", "thoraq_bells_total"]
 
 
 @blueprint.get("/metrics")
@@ -36,7 +36,7 @@ def scrape() -> ResponseReturnValue:
     with reading() as session:
         figures = CollectorRegistry()
         figures.register(Ledger(session))
-        text = generate_latest(figures) + generate_latest(REGISTRY.restricted_registry([BELLS]))
+        text = generate_latest(figures) + generate_latest(REGISTRY.restricted_registry(WAKEUPS))
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 

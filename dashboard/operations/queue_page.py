@@ -102,7 +102,7 @@ def replay_all() -> ResponseReturnValue:
 
 def _replayed(count: int) -> ResponseReturnValue:
     if count:
-        wakeups.ring_scorers(count, settings().batch_size)
+        wakeups.wake_scorers(count, settings().batch_size)
     flash(f"{plural(count, 'film')} will be tried again." if count else "There was nothing to try again.", "info")
     return redirect(url_for("queue.rejected"), 303)
 

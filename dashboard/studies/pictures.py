@@ -36,7 +36,7 @@ def ask(image_id: int) -> ResponseReturnValue:
         return answer, HTTPStatus.OK
     if image.state != ImageState.SCORED:  # No decoder has come through with it.
         abort(404)
-    if not wakeups.ring_for_detail(image.id):
+    if not wakeups.wake_for_full_picture(image.id):
         abort(503)
     return answer, HTTPStatus.ACCEPTED
 

@@ -61,7 +61,7 @@ def replay(study_id: int) -> ResponseReturnValue:
         ).all()
         count = sum(rejected_films.replay(session, by, Selection(image_id=image_id)) for image_id in rejected)
     if count:
-        wakeups.ring_scorers(count, settings().batch_size)
+        wakeups.wake_scorers(count, settings().batch_size)
     flash(f"{plural(count, 'film')} will be tried again." if count else "No film of this study is rejected.", "info")
     return redirect(url_for("study.show", study_id=study_id), 303)
 

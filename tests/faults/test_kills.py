@@ -39,7 +39,7 @@ def accepted(deployment, tmp_path) -> str:
     (tmp_path / "films").mkdir()
     copies(tmp_path / "films", 600)
     deployment.environment["THORAQ_BATCH_SIZE"] = "8"
-    # Somebody must ring once the pause of a film is over whose decoder was killed.
+    # A wake-up is needed once the pause of a film is over whose decoder was killed.
     deployment.start("intake")
     deployment.start("beat")
     deployment.start("worker")

@@ -31,7 +31,7 @@ def working(deployment, tmp_path):
 
 
 def test_redis_killed_and_started_again_costs_seconds(working, redis_server, tmp_path):
-    """The worker goes on with what it holds, and hears the next bell without having been started again."""
+    """The worker goes on with what it holds, and receives the next wake-up without a restart."""
     child = working.children("worker")
     redis_server.kill()
     time.sleep(5)

@@ -84,7 +84,7 @@ def test_a_timetable_ends_though_its_broker_died_in_the_same_moment(deployment, 
     deployment.environment["THORAQ_SWEEP_SECONDS"] = "0.1"
     for delay_seconds in (0, 0.2, 1):
         deployment.start("beat")
-        deployment.wait_for(lambda: "Sending due task" in deployment.log("beat"), "the first bell", 30)
+        deployment.wait_for(lambda: "Sending due task" in deployment.log("beat"), "the first task of beat", 30)
 
         redis_server.kill()
         time.sleep(delay_seconds)

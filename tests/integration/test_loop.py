@@ -80,7 +80,7 @@ def correct_everything(deployment):
 
 
 def ask_from_everywhere(deployment):
-    """Two timetables ring and ten people ask at once."""
+    """Two beat processes and ten people ask at once."""
     asking = [
         subprocess.Popen(
             [sys.executable, "-m", "worker", "retrain"], env=deployment.environment, cwd=CHECKOUT,
@@ -88,9 +88,9 @@ def ask_from_everywhere(deployment):
         )
         for _ in range(PEOPLE)
     ]  # fmt: skip
-    with Celery(broker=deployment.environment["THORAQ_BROKER_URL"]) as timetable:
+    with Celery(broker=deployment.environment["THORAQ_BROKER_URL"]) as beat:
         for _ in range(2):
-            timetable.send_task("thoraq.retrain_nightly", queue="intake")
+            beat.send_task("thoraq.retrain_nightly", queue="intake")
     assert PEOPLE * [0] == [process.wait(120) for process in asking]
 
 

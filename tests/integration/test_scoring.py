@@ -75,7 +75,7 @@ def test_a_message_that_cannot_be_accepted_is_kept_and_told(deployment, tmp_path
 
 
 def test_films_submitted_while_no_worker_and_no_broker_is_there_are_scored_later(deployment, tmp_path, phantoms):
-    """A bell that nobody hears loses nothing: the sweeper rings again."""
+    """A lost wake-up loses no film: the sweeper sends another."""
     lost = dict(deployment.environment)
     deployment.environment["THORAQ_BROKER_URL"] = "redis://127.0.0.1:1/0"
     accepted = deployment.json("submit", str(tmp_path / "images"))

@@ -34,8 +34,8 @@ def worker() -> None:
 
     Example: thoraq worker
     """
-    # The first bell loads the network and takes up what waited while no worker was there.
-    signals.worker_ready.connect(lambda **_: wakeups.ring_scorers(1, 1), weak=False)
+    # The first wake-up loads the network and takes up what waited while no worker was there.
+    signals.worker_ready.connect(lambda **_: wakeups.wake_scorers(1, 1), weak=False)
     run_celery_worker([PICTURE_QUEUE, SCORE_QUEUE], SCORER, ["worker.tasks"])
 
 

@@ -78,7 +78,7 @@ def replay(image: int | None, reason: str | None, submission: str | None, *, eve
         while some := _replay(selection):
             replayed += some
     if replayed:
-        wakeups.ring_scorers(replayed, settings().batch_size)
+        wakeups.wake_scorers(replayed, settings().batch_size)
     if as_json:
         print_json({"replayed": replayed})
     else:

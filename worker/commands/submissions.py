@@ -79,7 +79,7 @@ def submit(
         "accession": {"number": accession, "issuer": issuer} if accession else None,
         "patient_key": patient_key,
     }
-    broker_url(settings())  # Refused before anything is accepted, where nobody could ever hear the bell.
+    broker_url(settings())  # Without a broker, fail before anything is accepted: no worker could be woken.
     with database_errors():
         acceptance = submit_files(
             _read(films),

@@ -81,7 +81,7 @@ def ask(by: str, night: date | None = None, wish: Wish | None = None) -> int:
         if run is None:  # The other's run has ended in between.
             return ask(by, night, wish)
     if run.state == RunState.ASKED:
-        wakeups.ring_trainer(run.id)
+        wakeups.wake_trainer(run.id)
     return run.id
 
 
@@ -99,7 +99,7 @@ def _unfinished(session: Session) -> RetrainingRun | None:
 
 @through_outages
 def start(run_id: int, owner: str) -> RetrainingRun | None:
-    """Take an asked run and return it; None where another has it: a second delivery of its bell finds it taken."""
+    """Take an asked run and return it; None where another has it: a second delivery of its message finds it taken."""
     with transaction() as session:
         taken = session.scalar(
             update(RetrainingRun)
@@ -204,7 +204,7 @@ def _log(session: Session, run_id: int, text: str) -> None:
 
 
 def sweep() -> None:
-    """Look after the runs: ring for one that was not begun, ask again for one whose trainer died, catch up a night."""
+    """Check the runs: wake the trainer for one not begun, ask again after a trainer died, catch up a missed night."""
     since = now() - timedelta(seconds=settings().trainer_silence_seconds)
     with transaction() as session:
         for run in session.scalars(
@@ -216,7 +216,7 @@ def sweep() -> None:
         session.flush()
         asked = session.scalars(select(RetrainingRun.id).where(RetrainingRun.state == RunState.ASKED)).all()
     for run_id in asked:
-        wakeups.ring_trainer(run_id)
+        wakeups.wake_trainer(run_id)
     catch_up(datetime.now(ZoneInfo(settings().timezone)))
 
 

@@ -80,7 +80,7 @@ def request(image_id: int, finding: str) -> HeatMap | None:
         with reading() as session:
             row = find(session, image_id, finding)
     if row is not None and row.state == HeatMapState.ASKED:
-        wakeups.ring_explainer()
+        wakeups.wake_for_heat_maps()
     return row
 
 

@@ -1,7 +1,7 @@
 """Rejected films: listing them, having them tried again, and withdrawing what still waits. What a person asks for.
 
-A replay begins a new series of attempts; the rejection that it ends stays in its row. Nothing here rings: the caller
-does, after its commit.
+A replay begins a new series of attempts; the rejection that it ends stays in its row. The caller commits, then
+wakes scorers.
 """
 
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def replay(session: Session, by: str, selection: Selection) -> int:
     """Let up to `CHUNK` rejected films wait again and return how many; call again until none is left.
 
     Args:
-        session: in a transaction; the caller commits, and rings.
+        session: in a transaction; the caller commits, and wakes scorers.
         by: who asked, kept with the rejection.
         selection: which films; give `until`, or a film that is rejected anew meanwhile is replayed anew.
     """

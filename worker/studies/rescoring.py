@@ -42,7 +42,7 @@ def request(
             films += ledger.rescore(session, page)
         last = page[-1]
     if films:
-        wakeups.ring_scorers(films, settings().batch_size)
+        wakeups.wake_scorers(films, settings().batch_size)
     return films
 
 

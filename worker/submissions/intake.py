@@ -1,4 +1,4 @@
-"""Accepting studies: check, store rows, commit, ring. The one function behind the message, HTTP and the command line.
+"""Accepts studies: checks, stores rows, commits, wakes scorers. The message, HTTP and the command line all use it.
 
 A study is accepted when its rows have committed. Whether a file is there, and is a film, is for the worker to find.
 """
@@ -122,14 +122,14 @@ def receive(message: object) -> None:
 
 
 def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
-    """Write the rows of a submission in one transaction, then ring."""
+    """Write the rows of a submission in one transaction, then wake scorers."""
     _check_callback(envelope)
     try:
         acceptance = _insert(envelope, roots)
     except IntegrityError:  # The same key was committed in between: the first one's answer holds.
         acceptance = _insert(envelope, roots)
     if acceptance.accepted and not acceptance.repeated:
-        wakeups.ring_scorers(acceptance.accepted, settings().batch_size)
+        wakeups.wake_scorers(acceptance.accepted, settings().batch_size)
     return acceptance
 
 

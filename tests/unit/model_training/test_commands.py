@@ -189,6 +189,6 @@ def test_waiting_for_a_run_that_failed_fails(eager_nothing, monkeypatch):
 
 @pytest.fixture
 def eager_nothing(database, monkeypatch):
-    """A database, and a broker that hears every bell and does nothing."""
+    """A database, and a broker that takes every message and does nothing."""
     monkeypatch.setattr(app, "send_task", lambda *_arguments, **_options: None)
     return database

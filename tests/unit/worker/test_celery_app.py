@@ -52,7 +52,7 @@ def test_secrets_are_stars_wherever_settings_are_printed():
 
 
 def test_a_broker_that_is_out_is_told_and_not_raised(monkeypatch, database):
-    """The rows are committed; the sweeper rings again."""
+    """The rows are committed; the sweeper sends another wake-up."""
 
     def out(*_arguments, **_options):
         raise OperationalError
@@ -60,18 +60,18 @@ def test_a_broker_that_is_out_is_told_and_not_raised(monkeypatch, database):
     monkeypatch.setattr(app, "send_task", out)
     monkeypatch.setattr(app.tasks[SCORE], "apply_async", out)
 
-    assert not wakeups.ring_scorers(1, 32)
+    assert not wakeups.wake_scorers(1, 32)
 
 
-def test_a_submission_rings_once_a_batch_and_not_without_end(monkeypatch):
-    """Several workers may help; a flood of bells helps nobody."""
-    rung = []
-    monkeypatch.setattr(wakeups, "_ring", lambda *arguments: rung.append(arguments) or True)
+def test_a_submission_sends_a_wakeup_a_batch_up_to_a_limit(monkeypatch):
+    """Several workers may help; more than eight wake-ups would only fill the queue."""
+    sent = []
+    monkeypatch.setattr(wakeups, "_send", lambda *arguments: sent.append(arguments) or True)
 
-    for images, expected in ((1, 1), (32, 1), (33, 2), (10_000, wakeups.MAX_BELLS)):
-        rung.clear()
-        wakeups.ring_scorers(images, 32)
-        assert expected == len(rung)
+    for images, expected in ((1, 1), (32, 1), (33, 2), (10_000, wakeups.MAX_WAKEUPS)):
+        sent.clear()
+        wakeups.wake_scorers(images, 32)
+        assert expected == len(sent)
 
 
 def test_settings_come_from_the_environment_then_from_the_data_directory(monkeypatch, tmp_path):

@@ -46,10 +46,12 @@ def test_a_port_that_is_taken_costs_the_metrics_and_not_the_work(caplog):
     assert f"no metrics on 127.0.0.1:{port}" in caplog.text
 
 
-@pytest.mark.parametrize("heard", [True, False])
-def test_bells_are_counted_heard_or_not(heard):
-    """Many that nobody hears are a broker that is out."""
-    labels = {"task": "thoraq.test", "heard": str(heard).lower()}
-    metrics.count_bell("thoraq.test", heard=heard)
+@pytest.mark.parametrize("delivered", [True, False])
+def test_wakeups_are_counted_delivered_or_not(delivered):
+    """Many that are not delivered mean that the broker is out. The old name stays for one version."""
+    metrics.count_wakeup("thoraq.test", delivered=delivered)
 
-    assert 1 == REGISTRY.get_sample_value("thoraq_bells_total", labels)
+    value = str(delivered).lower()
+    new, old = {"task": "thoraq.test", "delivered": value}, {"task": "thoraq.test", "heard": value}
+    assert 1 == REGISTRY.get_sample_value("thoraq_wakeups_total", new)
+    assert 1 == REGISTRY.get_sample_value("thoraq_bells_total", old)

@@ -1,4 +1,4 @@
-"""The sweeper and the signs of life."""
+"""The sweeper, and the heartbeats of processes."""
 
 from datetime import timedelta
 from functools import cache
@@ -16,38 +16,38 @@ from worker.submissions import intake
 
 
 @pytest.fixture
-def bells(database, monkeypatch):
-    """The bells that rang for scorers."""
-    rung = []
-    monkeypatch.setattr(wakeups, "ring_scorers", lambda images, _batch: rung.append(images) or True)
-    return rung
+def wakeups_sent(database, monkeypatch):
+    """The numbers of films for which scorers were woken."""
+    sent = []
+    monkeypatch.setattr(wakeups, "wake_scorers", lambda images, _batch: sent.append(images) or True)
+    return sent
 
 
 def submit():
     intake.submit_files([("a.png", b"a")], source="t", request_id=None, priority=Priority.ROUTINE)
 
 
-def test_nothing_waiting_rings_no_bell(bells):
+def test_nobody_is_woken_when_nothing_waits(wakeups_sent):
     """An idle system is silent."""
     sweeper.sweep()
 
-    assert [] == bells
+    assert [] == wakeups_sent
 
 
-def test_a_waiting_film_is_rung_for_until_somebody_claims_it(bells):
-    """However many bells were lost."""
+def test_scorers_are_woken_until_a_waiting_film_is_claimed(wakeups_sent):
+    """Lost wake-ups are repaired by later ones."""
     submit()
-    bells.clear()
+    wakeups_sent.clear()
 
     sweeper.sweep()
     with transaction() as session:
         ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
     sweeper.sweep()
 
-    assert 1 == len(bells)
+    assert 1 == len(wakeups_sent)
 
 
-def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(bells):
+def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(wakeups_sent):
     """A worker that vanished gives its films back."""
     submit()
     with transaction() as session:
@@ -59,7 +59,7 @@ def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(bells):
     with reading() as session:
         image = session.scalars(select(Image)).one()
     assert ("waiting", None, 1) == (image.state, image.owner, image.attempts)
-    assert 2 == len(bells)
+    assert 2 == len(wakeups_sent)
 
 
 def test_signs_of_life_come_and_go(database):
@@ -86,8 +86,8 @@ def test_signs_of_life_come_and_go(database):
         assert [] == list(session.scalars(select(Process)))
 
 
-def test_a_timetable_is_alive_while_sweeps_are_done(database):
-    """The beat process leaves its sign in what it rings for."""
+def test_beat_is_alive_while_sweeps_are_done(database):
+    """The beat process is alive if the tasks that it sends are carried out."""
     heartbeats.seen("intake-1@host", "intake", now())
     with reading() as session:
         assert not heartbeats.sweeping(session)
@@ -137,7 +137,9 @@ def state():
 
 
 @pytest.mark.parametrize(("since_last_sweep", "attempts"), [(20, 2), (80, 2), (100, 1), (3600, 1)])
-def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweeping(bells, since_last_sweep, attempts):
+def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweeping(
+    wakeups_sent, since_last_sweep, attempts
+):
     """However long the database was out: a process that died then may have died of it."""
     claimed_film(attempts=2)
     heartbeats.seen("intake-1@host", "intake", now())
@@ -150,7 +152,7 @@ def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweepi
     assert ("waiting", None, attempts) == state()
 
 
-def test_a_task_that_an_outage_ended_gives_its_films_back_uncharged(bells, monkeypatch):
+def test_a_task_that_an_outage_ended_gives_its_films_back_uncharged(wakeups_sent, monkeypatch):
     """In the background, as soon as the database answers."""
     from sqlalchemy.exc import OperationalError
 

@@ -1,4 +1,4 @@
-"""Bells: few, bounded, and never worth waiting for."""
+"""Wake-ups: few, bounded, and sent without waiting for an unreachable broker."""
 
 import pytest
 
@@ -17,25 +17,25 @@ def broker(data_dir):
         channel.queue_purge(SCORE_QUEUE)
 
 
-def test_a_submission_rings_once_a_batch_and_at_most_eight_times(broker):
+def test_a_submission_sends_a_wakeup_a_batch_and_at_most_eight_times(broker):
     """One task goes on while films wait; more let other workers help."""
-    wakeups.ring_scorers(33, 32)
-    assert 2 == wakeups._unanswered(SCORE_QUEUE)
+    wakeups.wake_scorers(33, 32)
+    assert 2 == wakeups._pending(SCORE_QUEUE)
 
-    wakeups.ring_scorers(10_000, 32)
-    assert 10 == wakeups._unanswered(SCORE_QUEUE)
+    wakeups.wake_scorers(10_000, 32)
+    assert 10 == wakeups._pending(SCORE_QUEUE)
 
 
-def test_however_much_is_submitted_while_no_worker_answers_the_broker_holds_a_few_bells(broker):
-    """A flood cannot fill Redis."""
+def test_the_broker_holds_a_few_wakeups_however_much_is_submitted_while_no_worker_answers(broker):
+    """Many submissions cannot fill Redis."""
     for _ in range(1_000):
-        assert wakeups.ring_scorers(1, 32)
+        assert wakeups.wake_scorers(1, 32)
 
-    assert wakeups.MAX_UNANSWERED == wakeups._unanswered(SCORE_QUEUE)
+    assert wakeups.MAX_PENDING == wakeups._pending(SCORE_QUEUE)
 
 
-def test_where_nobody_has_rung_yet_no_bell_is_unanswered(broker):
-    """Redis knows no empty list."""
+def test_a_queue_that_was_never_used_has_no_pending_wakeup(broker):
+    """Redis has no empty lists, so the queue does not exist."""
     broker.queue_delete(SCORE_QUEUE)
 
-    assert 0 == wakeups._unanswered(SCORE_QUEUE)
+    assert 0 == wakeups._pending(SCORE_QUEUE)

@@ -10,14 +10,14 @@ from worker.models.records import RetrainingRun
 
 
 @pytest.fixture(autouse=True)
-def bells(monkeypatch) -> list[int]:
-    """The runs for which the trainer was rung."""
-    rung: list[int] = []
-    monkeypatch.setattr(wakeups, "ring_trainer", lambda run_id: rung.append(run_id) or True)
-    return rung
+def wakeups_sent(monkeypatch) -> list[int]:
+    """The runs for which the trainer was woken."""
+    sent: list[int] = []
+    monkeypatch.setattr(wakeups, "wake_trainer", lambda run_id: sent.append(run_id) or True)
+    return sent
 
 
-def test_retrain_now_asks_in_the_name_of_the_account(client, auth, bells):
+def test_retrain_now_asks_in_the_name_of_the_account(client, auth, wakeups_sent):
     """The run says who wanted it."""
     auth.login(Role.SCIENTIST)
 
@@ -25,7 +25,7 @@ def test_retrain_now_asks_in_the_name_of_the_account(client, auth, bells):
 
     with reading() as session:
         assert [("scientist", "asked")] == [(run.asked_by, run.state) for run in retraining_runs.recent(session)]
-    assert [1] == bells
+    assert [1] == wakeups_sent
     assert "Run 1 was asked for" in answer.text
 
 

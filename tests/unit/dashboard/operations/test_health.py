@@ -69,7 +69,7 @@ def test_a_silent_worker_is_not_up(client, rows, silent_seconds):
 
 
 def test_a_dead_broker_is_told_and_costs_no_study(client, monkeypatch):
-    """The sweeper rings later."""
+    """The sweeper sends the wake-up later."""
     monkeypatch.setenv("THORAQ_BROKER_URL", "redis://127.0.0.1:1/0")
     settings.cache_clear()
 
@@ -110,7 +110,7 @@ def test_the_oldest_waiting_film_is_an_alarm(client, rows, age_seconds, state):
 
 @pytest.mark.parametrize(("age_seconds", "state"), [(40, "up"), (100, "down")])
 def test_a_sweeper_that_stopped_is_told(client, rows, age_seconds, state):
-    """Without it, what a lost bell left lying waits on."""
+    """Without it, a film whose wake-up was lost waits on."""
     rows.process(seen_seconds_ago=age_seconds, kind="intake", name="intake-1@host")
 
     assert state == client.get("/health/ready").json["dependencies"]["sweeper"]["state"]

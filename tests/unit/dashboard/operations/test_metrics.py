@@ -84,14 +84,16 @@ def test_the_deployment_is_told_by_kind_and_life(monitor, rows):
     assert 40 <= found["thoraq_last_sweep_seconds",] < 50
 
 
-def test_bells_that_this_process_rang_are_counted(monitor, monkeypatch):
-    """Heard or not."""
+def test_wakeups_that_this_process_sent_are_counted_under_the_old_name_too(monitor, monkeypatch):
+    """The old name stays for one version."""
     monkeypatch.setattr("celery.canvas.Signature.apply_async", lambda *_a, **_k: None)
-    before = figures(monitor).get(("thoraq_bells_total", "true", "thoraq.score"), 0)
+    before = figures(monitor).get(("thoraq_wakeups_total", "true", "thoraq.score"), 0)
 
-    wakeups.ring_scorers(1, 32)
+    wakeups.wake_scorers(1, 32)
 
-    assert before + 1 == figures(monitor)["thoraq_bells_total", "true", "thoraq.score"]
+    after = figures(monitor)
+    assert before + 1 == after["thoraq_wakeups_total", "true", "thoraq.score"]
+    assert before + 1 == after["thoraq_bells_total", "true", "thoraq.score"]
 
 
 def test_no_question_reads_the_films_that_are_finished(monitor, rows, scores):

@@ -14,11 +14,11 @@ ADDRESS = "/studies/1/images/1/heat-maps/Effusions"
 
 @pytest.fixture
 def film(rows, scores, monkeypatch):
-    """A scored film, and a broker that hears every bell."""
-    rung = []
-    monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: rung.append(1) or True)
+    """A scored film, and a broker that takes every message."""
+    sent = []
+    monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: sent.append(1) or True)
     rows.study(scores(Effusions=0.9), model=rows.model())
-    return rung
+    return sent
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ ADDRESS = "/films/1/detail"
 
 @pytest.fixture
 def film(client, auth, rows, scores, monkeypatch):
-    """A scored film without any picture, a broker that hears every bell, and what asks as the page's script does."""
-    rung = []
-    monkeypatch.setattr("worker.wakeups.ring_for_detail", lambda image_id: rung.append(image_id) or True)
+    """A scored film without any picture, a broker that takes every message, and what asks as the page's script does."""
+    sent = []
+    monkeypatch.setattr("worker.wakeups.wake_for_full_picture", lambda image_id: sent.append(image_id) or True)
     rows.study(scores(Effusions=0.9), model=rows.model())
     auth.login(Role.VIEWER)
     token = auth.token("/studies/1")
-    return rung, lambda address=ADDRESS: client.post(address, headers={"X-CSRFToken": token})
+    return sent, lambda address=ADDRESS: client.post(address, headers={"X-CSRFToken": token})
 
 
 def test_a_preview_is_served_as_the_worker_made_it(client, auth, rows, scores):
@@ -56,8 +56,8 @@ def test_a_scored_film_without_a_preview_has_a_place_for_the_picture_that_the_pa
 
 
 def test_the_picture_in_full_is_asked_for_told_and_served(client, film):
-    """202 until a worker has made it, then its address; who asks again rings no more."""
-    rung, ask = film
+    """202 until a worker has made it, then its address; a second request sends no second message."""
+    sent, ask = film
     asked, waiting, too_early = ask(), client.get(ADDRESS), client.get(f"{ADDRESS}.jpg")
     path = detail_path(settings().previews_dir, f"{1:060x}0000")
     path.parent.mkdir(parents=True)
@@ -68,32 +68,32 @@ def test_the_picture_in_full_is_asked_for_told_and_served(client, film):
     assert (202, {"state": "asked", "picture": None}, 404) == (asked.status_code, waiting.json, too_early.status_code)
     assert (200, "done") == (again.status_code, again.json["state"])
     assert (b"a picture", "image/jpeg") == (served.data, served.content_type)
-    assert [1] == rung
+    assert [1] == sent
 
 
 def test_what_no_decoder_came_through_with_is_not_asked_for(client, film, rows):
     """A film that was rejected, one that waits, and one that is none."""
-    rung, ask = film
+    sent, ask = film
     rows.study("corrupt")
     rows.study(None)
 
     assert [404, 404, 404] == [ask(f"/films/{number}/detail").status_code for number in (2, 3, 4711)]
-    assert [] == rung
+    assert [] == sent
 
 
 def test_who_asks_without_end_rings_only_so_often(database, monkeypatch):
-    """Readers' bells have a queue of their own, and it has an end."""
+    """Requests of readers have a queue of their own with a limit."""
     from worker import wakeups
 
-    rung = []
-    monkeypatch.setattr(wakeups, "_ring", lambda *_, **film: rung.append(film) or True)
-    monkeypatch.setattr(wakeups, "_unanswered", lambda _: len(rung))
+    sent = []
+    monkeypatch.setattr(wakeups, "_send", lambda *_, **film: sent.append(film) or True)
+    monkeypatch.setattr(wakeups, "_pending", lambda _: len(sent))
 
-    assert [True] * 64 + [False] * 6 == [wakeups.ring_for_detail(number) for number in range(70)]
+    assert [True] * 64 + [False] * 6 == [wakeups.wake_for_full_picture(number) for number in range(70)]
 
 
 def test_a_broker_that_is_out_is_said(film, monkeypatch):
     """The page tells that there is no picture now."""
-    monkeypatch.setattr("worker.wakeups.ring_for_detail", lambda _: False)
+    monkeypatch.setattr("worker.wakeups.wake_for_full_picture", lambda _: False)
 
     assert 503 == film[1]().status_code

@@ -101,14 +101,14 @@ def test_an_unfit_review_changes_nothing_and_says_why(clinician, rows, scores, f
 
 def test_a_rejected_film_is_tried_again_or_the_study_taken_off_the_worklist(client, clinician, rows, monkeypatch):
     """Whoever looks at it decides."""
-    rung = []
-    monkeypatch.setattr("worker.wakeups.ring_scorers", lambda films, batch: rung.append(films))
+    sent = []
+    monkeypatch.setattr("worker.wakeups.wake_scorers", lambda films, batch: sent.append(films))
     seen, again = rows.study("corrupt"), rows.study("corrupt")
 
     send(clinician, seen, "seen")
     send(clinician, again, "replay")
 
-    assert [1] == rung
+    assert [1] == sent
     with reading() as session:
         assert session.get(Study, seen).read_at is not None
         assert [ImageState.WAITING] == [image.state for image in session.get(Study, again).images]
@@ -130,7 +130,7 @@ def test_earlier_studies_of_the_patient_are_linked_and_those_of_another_sender_a
 
 def test_all_rejected_films_of_a_reason_are_tried_again_at_once(client, auth, rows, monkeypatch):
     """By those who look after the queue."""
-    monkeypatch.setattr("worker.wakeups.ring_scorers", lambda films, batch: True)
+    monkeypatch.setattr("worker.wakeups.wake_scorers", lambda films, batch: True)
     auth.login(Role.SCIENTIST)
     for _ in range(3):
         rows.study("corrupt")

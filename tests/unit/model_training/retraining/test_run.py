@@ -78,7 +78,7 @@ def test_a_run_tells_what_it_learns_from(configured):
 
 
 def test_a_run_that_another_took_is_left_alone(configured, monkeypatch):
-    """Redis may ring twice."""
+    """Redis may deliver a message twice."""
     run_id = asked()
     with transaction() as session:
         session.get_one(RetrainingRun, run_id).state = RunState.RUNNING

@@ -17,11 +17,11 @@ NIGHT = date(2026, 11, 23)
 
 
 @pytest.fixture
-def bells(database, monkeypatch):
-    """The runs for which the trainer was rung."""
-    rung = []
-    monkeypatch.setattr(wakeups, "ring_trainer", lambda run_id: rung.append(run_id) or True)
-    return rung
+def wakeups_sent(database, monkeypatch):
+    """The runs for which the trainer was woken."""
+    sent = []
+    monkeypatch.setattr(wakeups, "wake_trainer", lambda run_id: sent.append(run_id) or True)
+    return sent
 
 
 def runs():
@@ -40,7 +40,7 @@ def fall_silent():
         session.execute(update(RetrainingRun).values(heartbeat_at=since))
 
 
-def test_ten_asks_make_one_run(bells):
+def test_ten_asks_make_one_run(wakeups_sent):
     """Whoever asks while a run is unfinished gets that run."""
     asked = {retraining_runs.ask(by=f"person {number}") for number in range(10)}
 
@@ -48,7 +48,7 @@ def test_ten_asks_make_one_run(bells):
     assert "person 0" == runs()[0].asked_by
 
 
-def test_two_timetables_and_ten_people_at_the_same_moment_make_one_run(bells):
+def test_two_timetables_and_ten_people_at_the_same_moment_make_one_run(wakeups_sent):
     """Twelve threads, one start signal, real transactions."""
     asked, together = [], Barrier(12)
 
@@ -67,30 +67,30 @@ def test_two_timetables_and_ten_people_at_the_same_moment_make_one_run(bells):
     assert 1 == len(set(asked)) == len(runs())
 
 
-def test_a_run_keeps_what_was_wished_for(bells):
+def test_a_run_keeps_what_was_wished_for(wakeups_sent):
     """What the settings decide is left to them."""
     retraining_runs.ask(by="a", wish=Wish(network="v3", epochs=5))
 
     assert {"network": "v3", "epochs": 5} == runs()[0].request
 
 
-def test_a_run_under_way_is_not_rung_for_again(bells):
+def test_a_run_under_way_wakes_the_trainer_once(wakeups_sent):
     """A second trainer would train the same again."""
     run = retraining_runs.ask(by="a")
     assert retraining_runs.start(run, "t1")
     retraining_runs.ask(by="b")
 
-    assert [run] == bells
+    assert [run] == wakeups_sent
 
 
-def test_a_run_is_taken_once(bells):
-    """A bell that is delivered twice finds the run taken."""
+def test_a_run_is_taken_once(wakeups_sent):
+    """A wake-up that is delivered twice finds the run taken."""
     run = retraining_runs.ask(by="a")
 
     assert [True, False] == [retraining_runs.start(run, owner) is not None for owner in ("t1", "t2")]
 
 
-def test_one_night_has_one_run_however_many_timetables_tick(bells):
+def test_one_night_has_one_run_however_many_timetables_tick(wakeups_sent):
     """The second timetable finds the night's run, even after it has ended."""
     first = retraining_runs.ask(by="nightly", night=NIGHT)
     retraining_runs.start(first, "t1")
@@ -101,7 +101,7 @@ def test_one_night_has_one_run_however_many_timetables_tick(bells):
     assert 2 == len(runs())
 
 
-def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(bells, monkeypatch):
+def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(wakeups_sent, monkeypatch):
     """The timetable's task makes the night's run."""
     tasks.retrain_nightly()
     tasks.retrain_nightly()
@@ -110,7 +110,7 @@ def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(bells, monkey
     assert runs()[0].night is not None
 
 
-def test_progress_is_stored_with_its_losses_and_its_end_in_sight(bells):
+def test_progress_is_stored_with_its_losses_and_its_end_in_sight(wakeups_sent):
     """What the page shows comes from the row."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -122,7 +122,7 @@ def test_progress_is_stored_with_its_losses_and_its_end_in_sight(bells):
     assert timedelta(seconds=100) < row.expected_at - now() <= timedelta(seconds=120)
 
 
-def test_a_run_whose_trainer_died_is_asked_for_again(bells):
+def test_a_run_whose_trainer_died_is_asked_for_again(wakeups_sent):
     """It goes on from its checkpoint, and its log says what happened."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -131,11 +131,11 @@ def test_a_run_whose_trainer_died_is_asked_for_again(bells):
     retraining_runs.sweep()
 
     assert ("asked", None) == (runs()[0].state, runs()[0].owner)
-    assert [run, run] == bells
+    assert [run, run] == wakeups_sent
     assert any("silent" in line for line in log(run))
 
 
-def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(bells):
+def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(wakeups_sent):
     """Three deaths within one epoch are no accident; one a night over many epochs are."""
     run = retraining_runs.ask(by="a")
     for epoch in (1, 1, 1, 1):
@@ -148,7 +148,7 @@ def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(bells):
     assert "died or hung 3 times" in runs()[0].message
 
 
-def test_a_trainer_that_comes_back_before_another_took_its_run_keeps_it(bells):
+def test_a_trainer_that_comes_back_before_another_took_its_run_keeps_it(wakeups_sent):
     """A database that was out for long is no reason to begin anew."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -159,7 +159,7 @@ def test_a_trainer_that_comes_back_before_another_took_its_run_keeps_it(bells):
     assert retraining_runs.start(run, "t2") is None
 
 
-def test_a_trainer_that_lost_its_run_is_told_and_changes_nothing(bells):
+def test_a_trainer_that_lost_its_run_is_told_and_changes_nothing(wakeups_sent):
     """Two never write to one row."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -172,7 +172,7 @@ def test_a_trainer_that_lost_its_run_is_told_and_changes_nothing(bells):
     assert ("running", "t2") == (runs()[0].state, runs()[0].owner)
 
 
-def test_a_run_that_nobody_began_is_cancelled_at_once(bells):
+def test_a_run_that_nobody_began_is_cancelled_at_once(wakeups_sent):
     """The next may be asked for."""
     run = retraining_runs.ask(by="a")
 
@@ -183,7 +183,7 @@ def test_a_run_that_nobody_began_is_cancelled_at_once(bells):
     assert run != retraining_runs.ask(by="c")
 
 
-def test_a_trainer_hears_of_the_cancelling_when_it_reports(bells):
+def test_a_trainer_hears_of_the_cancelling_when_it_reports(wakeups_sent):
     """It stops between two batches; an ended run cannot be cancelled."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -196,7 +196,7 @@ def test_a_trainer_hears_of_the_cancelling_when_it_reports(bells):
     assert not retraining_runs.cancel(run, "b")
 
 
-def test_a_cancelled_run_whose_trainer_is_gone_ends_all_the_same(bells):
+def test_a_cancelled_run_whose_trainer_is_gone_ends_all_the_same(wakeups_sent):
     """Nobody would hear the wish."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -208,12 +208,12 @@ def test_a_cancelled_run_whose_trainer_is_gone_ends_all_the_same(bells):
     assert "cancelled" == runs()[0].state
 
 
-def test_a_bell_that_nobody_heard_is_rung_again(bells):
+def test_a_lost_wakeup_is_sent_again(wakeups_sent):
     """An asked run waits for its trainer, not for luck."""
     run = retraining_runs.ask(by="a")
     retraining_runs.sweep()
 
-    assert [run, run] == bells
+    assert [run, run] == wakeups_sent
 
 
 def night_of(run_id, night):
@@ -223,7 +223,7 @@ def night_of(run_id, night):
         session.execute(update(RetrainingRun).values(night=night))
 
 
-def test_a_night_whose_hour_passed_unheard_is_caught_up_with_once(bells):
+def test_a_night_whose_hour_passed_unheard_is_caught_up_with_once(wakeups_sent):
     """The timetable was down at two o'clock."""
     night_of(retraining_runs.ask(by="nightly", night=NIGHT), NIGHT)
     next_day = datetime(2026, 11, 24, 2, 5, tzinfo=UTC)
@@ -236,7 +236,7 @@ def test_a_night_whose_hour_passed_unheard_is_caught_up_with_once(bells):
     assert [NIGHT, NIGHT + timedelta(days=1)] == [run.night for run in runs()]
 
 
-def test_an_installation_without_nights_has_none_to_catch_up_with(bells):
+def test_an_installation_without_nights_has_none_to_catch_up_with(wakeups_sent):
     """A new one begins at its first night, not at its first sweep."""
     retraining_runs.catch_up(datetime(2026, 11, 24, 12, tzinfo=UTC))
 

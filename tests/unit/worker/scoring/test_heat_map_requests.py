@@ -31,8 +31,8 @@ def film(eager, phantom_model, tmp_path):
 
 @pytest.fixture
 def unanswered(monkeypatch):
-    """Bells ring where nobody is."""
-    monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: True)
+    """Wake-ups go nowhere."""
+    monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: True)
 
 
 def row() -> HeatMap:
@@ -57,7 +57,7 @@ def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
 def test_asking_again_asks_for_nothing_new(film, monkeypatch):
     """However many look at it, a film is explained once."""
     heat_map_requests.request(1, "Effusions")
-    monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: pytest.fail("there is a heat map already"))
+    monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: pytest.fail("there is a heat map already"))
 
     again = heat_map_requests.request(1, "Effusions")
 
@@ -139,14 +139,14 @@ def test_a_bell_that_nobody_heard_is_rung_again_by_the_sweeper(film, monkeypatch
     """Like that of a film."""
     from worker import sweeper
 
-    rung = []
-    monkeypatch.setattr("worker.wakeups.ring_explainer", lambda: rung.append(1))
+    sent = []
+    monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: sent.append(1))
     heat_map_requests.request(1, "Effusions")
     sweeper.sweep()
     heat_map_drawer().draw_requested()
     sweeper.sweep()
 
-    assert 2 == len(rung)
+    assert 2 == len(sent)
 
 
 def test_the_picture_has_the_proportions_of_the_film():

@@ -1,4 +1,4 @@
-"""The main job in Celery's eager mode: a film handed over is scored when its bell is answered."""
+"""The main job in Celery's eager mode: a film handed over is scored when its wake-up arrives."""
 
 import hashlib
 import io

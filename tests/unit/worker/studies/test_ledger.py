@@ -178,7 +178,7 @@ def test_trouble_outside_is_not_charged_and_pauses_the_image(waiting):
 
 
 def test_what_waits_is_told(waiting):
-    """The sweeper rings only where something can be claimed."""
+    """The sweeper wakes scorers only where something can be claimed."""
     with reading() as session:
         assert claim_order.any_waiting(session)
     claim()

@@ -21,21 +21,21 @@ LIMITS = {"lease_seconds": 60, "max_attempts": 3}
 
 
 @pytest.fixture
-def bells(database, monkeypatch):
-    """The bells that rang for scorers."""
-    rung = []
-    monkeypatch.setattr(wakeups, "ring_scorers", lambda images, _batch: rung.append(images) or True)
-    return rung
+def wakeups_sent(database, monkeypatch):
+    """The numbers of films for which scorers were woken."""
+    sent = []
+    monkeypatch.setattr(wakeups, "wake_scorers", lambda images, _batch: sent.append(images) or True)
+    return sent
 
 
 @pytest.fixture
-def rejected(bells):
+def rejected(wakeups_sent):
     """Four films: 1 and 2 corrupt, 3 killed its process thrice, 4 scored; returns the submission's id."""
     acceptance = intake.submit_files(
         [(f"{n}.png", bytes([n])) for n in range(1, 5)],
         source="t", request_id=None, priority=Priority.ROUTINE,
     )  # fmt: skip
-    bells.clear()
+    wakeups_sent.clear()
     with transaction() as session:
         session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={"trained_on": "films"}, report={}))
         session.flush()
@@ -80,13 +80,13 @@ def test_rejections_are_listed_with_reason_attempts_and_the_senders_reference(re
     ("arguments", "replayed"),
     [(["1"], [1]), (["4"], []), (["--reason", "corrupt"], [1, 2]), (["--reason", "blank"], []), (["--all"], [1, 2, 3])],
 )
-def test_one_film_all_of_a_reason_or_all_are_replayed_and_rung_for(rejected, bells, arguments, replayed):
+def test_one_film_all_of_a_reason_or_all_are_replayed_and_wake_scorers(rejected, wakeups_sent, arguments, replayed):
     """A scored film is never among them."""
     run(rejections, "replay", *arguments)
 
     with reading() as session:
         assert replayed == list(session.scalars(select(Image.id).where(Image.state == "waiting").order_by(Image.id)))
-    assert ([len(replayed)] if replayed else []) == bells
+    assert ([len(replayed)] if replayed else []) == wakeups_sent
 
 
 def test_a_replay_without_a_choice_is_refused(rejected):
@@ -142,7 +142,7 @@ def test_a_replay_does_not_chase_what_it_causes(rejected):
     assert 0 == replay(reason=Reason.CORRUPT, until=began)
 
 
-def test_what_waits_of_a_submission_is_withdrawn_and_what_is_being_scored_is_finished(bells):
+def test_what_waits_of_a_submission_is_withdrawn_and_what_is_being_scored_is_finished(wakeups_sent):
     """And can be replayed like any other rejection."""
     acceptance = intake.submit_files(
         [(f"{n}.png", bytes([n])) for n in (1, 2, 3)],
@@ -159,6 +159,6 @@ def test_what_waits_of_a_submission_is_withdrawn_and_what_is_being_scored_is_fin
     assert 2 == replay(reason=Reason.CANCELLED)
 
 
-def test_an_unknown_submission_cannot_be_withdrawn(bells):
+def test_an_unknown_submission_cannot_be_withdrawn(wakeups_sent):
     """A slip is told."""
     assert 2 == CliRunner().invoke(cancel, ["0" * 32]).exit_code

@@ -28,7 +28,7 @@ from worker.submissions.records import Delivery
 @pytest.fixture
 def endpoint(database, monkeypatch):
     """A configured endpoint `ris` that listens."""
-    monkeypatch.setattr(wakeups, "ring_scorers", lambda *_: True)
+    monkeypatch.setattr(wakeups, "wake_scorers", lambda *_: True)
     with listening() as server:
         url = f"http://127.0.0.1:{server.server_port}/results"
         entry = {"url": url, "secret": SECRET, "sources": ["pacs"]}

@@ -90,7 +90,7 @@ def test_the_order_of_fields_and_fields_without_a_value_are_no_other_content(dat
     """A sender whose language shuffles its maps repeats, and does not contradict itself."""
     monkeypatch.setenv("THORAQ_IMAGE_ROOTS", f'{{"images": "{tmp_path}"}}')
     settings.cache_clear()
-    monkeypatch.setattr("worker.wakeups.ring_scorers", lambda *_: True)
+    monkeypatch.setattr("worker.wakeups.wake_scorers", lambda *_: True)
     item = {"image": {"root": "images", "path": "a.png"}, "reference": "A"}
     shuffled = {"reference": "A", "image": {"path": "a.png", "root": "images"}}
 

@@ -12,13 +12,13 @@ from worker.submissions import intake
 
 
 @pytest.fixture
-def bells(database, monkeypatch, tmp_path):
-    """The bells that intake rang; and a configured root."""
-    rung = []
-    monkeypatch.setattr(wakeups, "ring_scorers", lambda images, _batch: rung.append(images) or True)
+def wakeups_sent(database, monkeypatch, tmp_path):
+    """The numbers of films for which intake woke scorers; also configures a root."""
+    sent = []
+    monkeypatch.setattr(wakeups, "wake_scorers", lambda images, _batch: sent.append(images) or True)
     monkeypatch.setenv("THORAQ_IMAGE_ROOTS", f'{{"images": "{tmp_path}"}}')
     settings.cache_clear()
-    return rung
+    return sent
 
 
 def envelope(**changes):
@@ -38,18 +38,18 @@ def count(table):
         return session.scalar(select(func.count()).select_from(table))
 
 
-def test_a_single_image_envelope_becomes_a_waiting_image(bells):
-    """Rows first, then the bell."""
+def test_a_single_image_envelope_becomes_a_waiting_image(wakeups_sent):
+    """The rows are committed before the wake-up is sent."""
     acceptance = intake.accept(envelope())
 
     assert (1, [], False) == (acceptance.accepted, acceptance.refused, acceptance.repeated)
     with reading() as session:
         image = session.scalars(select(Image)).one()
     assert ("waiting", Priority.URGENT, "images", "a.png") == (image.state, image.priority, image.root, image.path)
-    assert [1] == bells
+    assert [1] == wakeups_sent
 
 
-def test_items_with_one_study_uid_form_one_study(bells):
+def test_items_with_one_study_uid_form_one_study(wakeups_sent):
     """Two views of one examination are answered together; a stranger is a study of its own."""
     items = [
         {"image": {"path": "pa.png"}, "study_instance_uid": "1.2.3"},
@@ -63,7 +63,7 @@ def test_items_with_one_study_uid_form_one_study(bells):
     assert 3 == count(Image)
 
 
-def test_the_same_key_and_content_is_accepted_once(bells):
+def test_the_same_key_and_content_is_accepted_once(wakeups_sent):
     """A repeat gets the first answer, though it was asked at another moment."""
     first = intake.accept(envelope(requested_at="2026-01-01T00:00:00Z"))
     second = intake.accept(envelope(requested_at="2026-01-01T00:00:05Z"))
@@ -71,10 +71,10 @@ def test_the_same_key_and_content_is_accepted_once(bells):
     assert first.submission_id == second.submission_id
     assert second.repeated
     assert 1 == count(Image)
-    assert [1] == bells
+    assert [1] == wakeups_sent
 
 
-def test_the_same_key_with_other_content_is_a_conflict(bells):
+def test_the_same_key_with_other_content_is_a_conflict(wakeups_sent):
     """A sender that reuses a key is told so."""
     intake.accept(envelope())
 
@@ -84,7 +84,7 @@ def test_the_same_key_with_other_content_is_a_conflict(bells):
     assert "conflict" == refused.value.code
 
 
-def test_a_bad_item_harms_no_other(bells):
+def test_a_bad_item_harms_no_other(wakeups_sent):
     """The good items are accepted, the bad ones listed with their reasons."""
     items = [
         {"image": {"path": "good.png"}},
@@ -119,7 +119,7 @@ def test_a_bad_item_harms_no_other(bells):
         ("invalid", [1, 2]),
     ],
 )
-def test_a_message_that_cannot_be_accepted_is_stored_with_its_reason(bells, code, message):
+def test_a_message_that_cannot_be_accepted_is_stored_with_its_reason(wakeups_sent, code, message):
     """Nobody waits for the answer of a message, so it is kept; and no value of it is repeated."""
     intake.receive(message)
 
@@ -130,7 +130,7 @@ def test_a_message_that_cannot_be_accepted_is_stored_with_its_reason(bells, code
     assert 0 == count(Submission)
 
 
-def test_fields_of_a_later_minor_version_are_kept_and_change_nothing(bells):
+def test_fields_of_a_later_minor_version_are_kept_and_change_nothing(wakeups_sent):
     """Additions do not break an older reader."""
     intake.accept(envelope(schema_version="1.7", correlation_id="hl7-98231"))
 
@@ -138,7 +138,7 @@ def test_fields_of_a_later_minor_version_are_kept_and_change_nothing(bells):
         assert {"correlation_id": "hl7-98231"} == session.scalars(select(Submission)).one().extra
 
 
-def test_uploaded_files_are_archived_by_content(bells):
+def test_uploaded_files_are_archived_by_content(wakeups_sent):
     """The sender's copy may go once the answer is there."""
     acceptance = intake.submit_files(
         [("night/a.png", b"one"), ("night/b.png", b"one"), ("c.png", b"two")],
@@ -154,7 +154,7 @@ def test_uploaded_files_are_archived_by_content(bells):
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1b", "\n", "\ud800"])
-def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_name(bells, character):
+def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_name(wakeups_sent, character):
     """No character reaches the database, a log or a terminal that one of them would choke on."""
     with pytest.raises(RefusedSubmission) as refused:
         intake.accept(envelope(source=f"pacs{character}north"))
@@ -167,7 +167,7 @@ def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_na
         assert ["a?b.png"] == list(session.scalars(select(Image.reference)))
 
 
-def test_an_outage_of_the_database_is_waited_out_for_a_message_only(bells, monkeypatch):
+def test_an_outage_of_the_database_is_waited_out_for_a_message_only(wakeups_sent, monkeypatch):
     """A page must answer soon; a message has nobody who waits."""
     from sqlalchemy.exc import OperationalError
 
@@ -189,7 +189,7 @@ def test_an_outage_of_the_database_is_waited_out_for_a_message_only(bells, monke
     assert 1 == count(Image)
 
 
-def test_a_message_with_other_arguments_is_kept_as_refused(bells):
+def test_a_message_with_other_arguments_is_kept_as_refused(wakeups_sent):
     """A sender that names the argument wrongly is told, too."""
     from worker.tasks import receive
 
@@ -198,7 +198,7 @@ def test_a_message_with_other_arguments_is_kept_as_refused(bells):
     assert 1 == count(Refusal)
 
 
-def test_a_message_that_the_database_cannot_take_goes_back_to_the_broker(bells, monkeypatch):
+def test_a_message_that_the_database_cannot_take_goes_back_to_the_broker(wakeups_sent, monkeypatch):
     """Without tables, or without a disk: the broker keeps it until the database can."""
     from celery.exceptions import Reject
     from sqlalchemy.exc import ProgrammingError
