@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help install demo test check lock clean
+.PHONY: help install demo test docs check lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,23 @@ demo: install ## run the whole product on this machine; ARGS="--once --images DI
 test: install ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
+# Mermaid draws the pictures in the reader's browser; npm brings its files, and the hash says that they are these.
+MERMAID := 12.3.0
+MERMAID_SHA256 := be0684e8d20bfc874df12c0f04927a5c482f57f2200eec54cca52a4583fd4040
+
+build/mermaid-$(MERMAID).tgz:
+	@command -v npm >/dev/null || { echo "make docs needs npm, which fetches Mermaid" >&2; exit 1; }
+	mkdir -p build
+	npm pack --silent --pack-destination build mermaid@$(MERMAID)
+	echo "$(MERMAID_SHA256)  $@" | sha256sum --check --quiet || { rm -f $@; exit 1; }
+
+docs/mermaid/mermaid.esm.min.mjs: build/mermaid-$(MERMAID).tgz
+	mkdir -p docs/mermaid
+	tar -xzf $< -C docs/mermaid --touch --strip-components=2 --wildcards --exclude='*.map' 'package/dist/mermaid.esm.min.mjs' 'package/dist/chunks/mermaid.esm.min/*.mjs'
+
+docs: install docs/mermaid/mermaid.esm.min.mjs ## build the documentation site into build/docs; a warning is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+
 check: ## everything that CI runs
 	bash .ci/run
 
@@ -40,4 +57,4 @@ lock: install ## lock the newest dependencies that are at least a week old
 	$(LOCK) --extra demo --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove the virtual environment and the demo's data
-	rm -rf $(VENV) .thoraq build *.egg-info
+	rm -rf $(VENV) .thoraq build docs/mermaid *.egg-info
