@@ -12,20 +12,20 @@ from typing import Any
 
 from model_training import film_check
 from model_training.data.dataset import Dataset, read
-from model_training.data.films import Films, read_labelled
+from model_training.data.films import Films, read_class_folders
 from model_training.metrics import evaluation
 from model_training.metrics.calibration import fit_temperature
 from model_training.networks.catalogue import CHANNELS, NETWORKS, Network, trainable_parameters
-from model_training.networks.hyperparameters import KEPT_BY, Knobs
+from model_training.networks.hyperparameters import EPOCH_RULE, Hyperparameters
 from model_training.report import thumbnails
 from model_training.report.assemble import EXTERNAL, assemble
 from model_training.report.limits import limits_of
 from model_training.report.provenance import software
 from model_training.settings import settings as training_settings
 from model_training.training import checkpoint, fit, model_file, predictions
-from model_training.training.devices import over_devices
+from model_training.training.devices import distribute_over
 from model_training.training.fit import Fitted, Progress
-from model_training.training.predictions import Answers
+from model_training.training.predictions import Predictions
 from worker.decoding import PREPROCESSING
 from worker.films.film_check import FILM_CHECK_FILE
 from worker.models.directory import MODEL_FILE, FilmCheckCard, ModelCard, sha256_of, write_card
@@ -46,7 +46,7 @@ class Recipe:
     seed: int = 0
     #: Films of other hospitals in class folders: evaluated, never trained on.
     external: Path | None = None
-    #: Replaces the network's own knobs of these names.
+    #: Replaces the network's own hyperparameters of these names.
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -59,18 +59,18 @@ class Recipe:
         return NETWORKS[self.network]
 
     @property
-    def knobs(self) -> Knobs:
+    def hyperparameters(self) -> Hyperparameters:
         """The choices of the training run."""
-        own = self.architecture.knobs
+        own = self.architecture.hyperparameters
         return replace(own, epochs=self.epochs or own.epochs, seed=self.seed, **self.changes)
 
 
-def make(
+def build(
     recipe: Recipe,
     directory: Path,
     progress: Progress,
     data: Dataset | None = None,
-    noted: Mapping[str, Any] = MappingProxyType({}),
+    notes: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModelCard:
     """Train, calibrate, evaluate, and write the model directory; the test split is looked at last, once.
 
@@ -81,30 +81,30 @@ def make(
         directory: where to write.
         progress: told how far it is.
         data: what to train on; None: what the recipe names, the whole of it.
-        noted: what the card tells of the training beside its choices.
+        notes: what the card tells of the training beside its choices.
 
     Raises:
         DatasetError: the data cannot be trained on.
         FloatingPointError: the training diverged.
     """
-    network, knobs = recipe.architecture, recipe.knobs
+    network, hyperparameters = recipe.architecture, recipe.hyperparameters
     data = data or read(recipe.data, network.input_size, progress.on_film)
     external = _external(recipe, data)
     state = _checkpoint(recipe, data)
-    with over_devices(training_settings().devices):
-        fitted = fit.fit(network, data, knobs, progress, state)
-    temperature = _calibrate(fitted, data, knobs)
+    with distribute_over(training_settings().devices):
+        fitted = fit.fit(network, data, hyperparameters, progress, state)
+    temperature = _calibrate(fitted, data, hyperparameters)
     directory.mkdir(parents=True, exist_ok=True)
     model_file.write(fitted.network, directory / MODEL_FILE)
-    found = {
-        split: predictions.ask(fitted.network, films, knobs.batch_size)
+    by_split = {
+        split: predictions.predict(fitted.network, films, hyperparameters.batch_size)
         for split, films in {**data.splits, **external}.items()
     }
-    report = assemble(data, fitted, knobs, answers=found, temperature=temperature)
+    report = assemble(data, fitted, hyperparameters, predictions=by_split, temperature=temperature)
     card = _card(recipe, data, fitted, report, sha256_of(directory / MODEL_FILE))
-    told = {"training": {**card.training, **noted}, "film_check": _film_check(data, external, directory)}
+    told = {"training": {**card.training, **notes}, "film_check": _film_check(data, external, directory)}
     card = card.model_copy(update=told)
-    _write(recipe, card, {"version": card.version, "network": network.name, **report}, found, directory)
+    _write(recipe, card, {"version": card.version, "network": network.name, **report}, by_split, directory)
     state.unlink(missing_ok=True)
     return card
 
@@ -112,24 +112,31 @@ def make(
 def _external(recipe: Recipe, data: Dataset) -> dict[str, Films]:
     if recipe.external is None:
         return {}
-    return {EXTERNAL: read_labelled(recipe.external, data.classes, recipe.architecture.input_size)}
+    return {EXTERNAL: read_class_folders(recipe.external, data.classes, recipe.architecture.input_size)}
 
 
 def _checkpoint(recipe: Recipe, data: Dataset) -> Path:
     """Return where a run with these choices on these films keeps its state."""
-    choices = {"network": recipe.network, **asdict(recipe.knobs), "kept_by": KEPT_BY, "data": data.fingerprint}
+    choices = {
+        "network": recipe.network,
+        **asdict(recipe.hyperparameters),
+        "kept_by": EPOCH_RULE,
+        "data": data.fingerprint,
+    }
     folder = settings().data_dir / "checkpoints"
     checkpoint.forget_old(folder)
     return folder / checkpoint.name_of(choices | {"preprocessing": PREPROCESSING, "software": software()})
 
 
-def _calibrate(fitted: Fitted, data: Dataset, knobs: Knobs) -> float:
+def _calibrate(fitted: Fitted, data: Dataset, hyperparameters: Hyperparameters) -> float:
     """Divide the last layer by the temperature that fits the validation films, and return it (Guo et al. 2017).
 
     What is published answers with calibrated probabilities, and no caller has to know of a temperature.
     """
     films = data.splits["validation"]
-    temperature = fit_temperature(predictions.ask(fitted.network, films, knobs.batch_size).probabilities, films.labels)
+    temperature = fit_temperature(
+        predictions.predict(fitted.network, films, hyperparameters.batch_size).probabilities, films.labels
+    )
     last = fitted.network.layers[-1]
     last.set_weights([weights / temperature for weights in last.get_weights()])
     return temperature
@@ -148,18 +155,18 @@ def _film_check(data: Dataset, external: Mapping[str, Films], directory: Path) -
 
 
 def _write(
-    recipe: Recipe, card: ModelCard, report: Mapping[str, Any], found: Mapping[str, Answers], directory: Path
+    recipe: Recipe, card: ModelCard, report: Mapping[str, Any], by_split: Mapping[str, Predictions], directory: Path
 ) -> None:
     from model_training.report import page  # noqa: PLC0415 - Matplotlib takes a second to import
 
     write_card(directory, card, report)
-    predictions.keep(directory, found)
-    thumbnails.keep(report, recipe.data, card.input_size, directory)
+    predictions.save(directory, by_split)
+    thumbnails.save(report, recipe.data, card.input_size, directory)
     page.publish(report, directory, card.model_dump(mode="json"))
 
 
 def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Mapping[str, Any], sha256: str) -> ModelCard:
-    network, knobs = recipe.architecture, recipe.knobs
+    network, hyperparameters = recipe.architecture, recipe.hyperparameters
     return ModelCard(
         version=f"{network.name}-{sha256[:DIGEST_DIGITS]}",
         sha256=sha256,
@@ -172,10 +179,10 @@ def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Mapping[str, An
         trained_on=data.kind,
         data_fingerprint=data.fingerprint,
         data_counts=data.counts,
-        seed=knobs.seed,
-        epochs=knobs.epochs,
-        batch_size=knobs.batch_size,
-        training={**knobs.recorded(), "kept_epoch": fitted.kept_epoch},
+        seed=hyperparameters.seed,
+        epochs=hyperparameters.epochs,
+        batch_size=hyperparameters.batch_size,
+        training={**hyperparameters.recorded(), "kept_epoch": fitted.kept_epoch},
         metrics={split: evaluation.headline(report[split]) for split in data.splits},
         software=software(),
         trained_at=datetime.now(UTC),

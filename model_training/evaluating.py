@@ -9,22 +9,22 @@ from pathlib import Path
 from model_training.data import manifest
 from model_training.data.class_folders import DatasetError, LeftOut
 from model_training.data.dataset import MANIFEST_FILE
-from model_training.data.films import Films, OnFilm, read_labelled
+from model_training.data.films import Films, OnFilm, read_class_folders
 from model_training.data.manifest import Manifest
-from model_training.training.predictions import Answers
+from model_training.training.predictions import Predictions
 from worker.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
-class Labelled:
+class PredictedFilms:
     """Films with their classes, what is known of each, and a network's answers to them."""
 
-    answers: Answers
+    predictions: Predictions
     #: The manifest's row per film name; empty where there is no manifest.
     manifest: Manifest
 
 
-def answered(classifier: Classifier, folder: Path, on_film: OnFilm) -> Labelled:
+def predict_folder(classifier: Classifier, folder: Path, on_film: OnFilm) -> PredictedFilms:
     """Return a network's answers to a folder of class folders, or to its split `test` where it has one.
 
     A manifest in the folder is used, or one beside it whose rows name the folder.
@@ -32,9 +32,11 @@ def answered(classifier: Classifier, folder: Path, on_film: OnFilm) -> Labelled:
     Raises:
         DatasetError: there is no film, a class that the model does not know, or a manifest that is none.
     """
-    films = _accepted(classifier, read_labelled(folder, classifier.card.classes, classifier.card.input_size, on_film))
-    answers = Answers.of(films, classifier.predict(films.pixels))
-    return Labelled(answers, _manifest(folder.resolve(), answers.names))
+    films = _accepted(
+        classifier, read_class_folders(folder, classifier.card.classes, classifier.card.input_size, on_film)
+    )
+    predictions = Predictions.of(films, classifier.predict(films.pixels))
+    return PredictedFilms(predictions, _manifest(folder.resolve(), predictions.names))
 
 
 def _accepted(classifier: Classifier, films: Films) -> Films:

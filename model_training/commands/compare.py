@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_comparison, print_versions
 from model_training.data.class_folders import DatasetError
-from model_training.evaluating import Labelled, answered
+from model_training.evaluating import PredictedFilms, predict_folder
 from model_training.report.versions import row_of
 from worker.commands.console import json_option, print_json
 from worker.commands.model_choice import resolve
@@ -82,17 +82,17 @@ def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool
     from model_training.metrics.comparison import compare as compared  # noqa: PLC0415 - SciPy takes a second to import
     from model_training.report.assemble import patients_of  # noqa: PLC0415 - likewise
 
-    (card_a, a), (card_b, b) = (_answered(directory, data) for directory in directories)
+    (card_a, a), (card_b, b) = (_predict(directory, data) for directory in directories)
     if card_a.classes != card_b.classes:
         raise click.UsageError(
             f"the models know different classes: {', '.join(card_a.classes)}, and {', '.join(card_b.classes)}"
         )
     # Each model's detector leaves out films of its own.
-    of_other = set(b.answers.names)
-    both = [name for name in a.answers.names if name in of_other]
+    of_other = set(b.predictions.names)
+    both = [name for name in a.predictions.names if name in of_other]
     if not both:
         raise click.UsageError("there is no film that both models take for one")
-    of_a, of_b = a.answers.to(both), b.answers.to(both)
+    of_a, of_b = a.predictions.to(both), b.predictions.to(both)
     result: dict[str, Any] = compared(
         of_a.probabilities,
         of_b.probabilities,
@@ -100,19 +100,19 @@ def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool
         card_a.classes,
         names=(card_a.version, card_b.version),
         patients=patients_of(of_a.names, a.manifest) if a.manifest else None,
-    ) | {"left_out": len({*a.answers.names, *b.answers.names}) - len(both)}
+    ) | {"left_out": len({*a.predictions.names, *b.predictions.names}) - len(both)}
     if as_json:
         print_json(result)
     else:
         print_comparison(result)
 
 
-def _answered(directory: Path, data: Path) -> tuple[ModelCard, Labelled]:
+def _predict(directory: Path, data: Path) -> tuple[ModelCard, PredictedFilms]:
     with bars() as progress:
         try:
             classifier = Classifier.load(directory)
             task = progress.add_task(f"films for {classifier.card.version}", total=None, note="")
-            return classifier.card, answered(
+            return classifier.card, predict_folder(
                 classifier, data, lambda done, total: progress.update(task, completed=done, total=total)
             )
         except DatasetError as error:

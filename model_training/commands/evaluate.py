@@ -1,4 +1,4 @@
-"""`thoraq evaluate`: what a model is worth on labelled films."""
+"""`thoraq evaluate`: what a model is worth on predicted films."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import click
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_evaluation
 from model_training.data.class_folders import DatasetError
-from model_training.evaluating import Labelled, answered
+from model_training.evaluating import PredictedFilms, predict_folder
 from model_training.report.assemble import by_attribute, evaluated, worst_errors
 from worker.commands.console import print_json
 from worker.commands.model_choice import model_option, resolve
@@ -40,15 +40,15 @@ def evaluate(*, data: Path, model: str, json_path: str | None, html: Path | None
     Example: thoraq evaluate --data films --json evaluation.json
     """
     classifier = Classifier.load(resolve(model))
-    labelled = _answered(classifier, data)
-    classes, manifest = classifier.card.classes, labelled.manifest
+    predicted = _predict(classifier, data)
+    classes, manifest = classifier.card.classes, predicted.manifest
     result = {
         "model": classifier.card.version,
-        **evaluated(labelled.answers, classes, manifest),
-        **({"subgroups": by_attribute(labelled.answers, classes, manifest)} if manifest else {}),
+        **evaluated(predicted.predictions, classes, manifest),
+        **({"subgroups": by_attribute(predicted.predictions, classes, manifest)} if manifest else {}),
     }
     if html:
-        _write_page(result, labelled, classifier, data, html)
+        _write_page(result, predicted, classifier, data, html)
     if json_path == "-":
         print_json(result)
         return
@@ -59,16 +59,20 @@ def evaluate(*, data: Path, model: str, json_path: str | None, html: Path | None
     print_evaluation(result, f"{classifier.card.version} on {data}")
 
 
-def _answered(classifier: Classifier, data: Path) -> Labelled:
+def _predict(classifier: Classifier, data: Path) -> PredictedFilms:
     with bars() as progress:
         reading = progress.add_task("reading films", total=None, note="")
         try:
-            return answered(classifier, data, lambda done, total: progress.update(reading, completed=done, total=total))
+            return predict_folder(
+                classifier, data, lambda done, total: progress.update(reading, completed=done, total=total)
+            )
         except DatasetError as error:
             raise click.BadParameter(str(error), param_hint="--data") from error
 
 
-def _write_page(result: dict[str, Any], labelled: Labelled, classifier: Classifier, data: Path, html: Path) -> None:
+def _write_page(
+    result: dict[str, Any], predicted: PredictedFilms, classifier: Classifier, data: Path, html: Path
+) -> None:
     from model_training.report import page, thumbnails  # noqa: PLC0415 - Matplotlib takes a second to import
 
     card = classifier.card
@@ -80,15 +84,15 @@ def _write_page(result: dict[str, Any], labelled: Labelled, classifier: Classifi
         "on": "given films",
         "test": result,
         "subgroups": result.get("subgroups"),
-        "gallery": worst_errors(labelled.answers, card.classes),
+        "gallery": worst_errors(predicted.predictions, card.classes),
     }
     folder = page.folder_of(html)
     try:
-        thumbnails.keep(report, data, card.input_size, folder)
+        thumbnails.save(report, data, card.input_size, folder)
         page.write(
             report,
             html,
-            answers={"test": labelled.answers},
+            predictions={"test": predicted.predictions},
             card=card.model_dump(mode="json"),
             thumbnails=folder / thumbnails.THUMBNAILS_DIR,
         )

@@ -77,13 +77,13 @@ def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> 
 def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
     from model_training.report import page  # noqa: PLC0415 - Matplotlib takes a second to import
     from model_training.report.thumbnails import THUMBNAILS_DIR  # noqa: PLC0415
-    from model_training.training.predictions import kept  # noqa: PLC0415
+    from model_training.training.predictions import load  # noqa: PLC0415
     from worker.errors import ModelUnavailable  # noqa: PLC0415
     from worker.models.directory import read_card  # noqa: PLC0415
 
     try:
-        card, answers = read_card(directory).model_dump(mode="json"), kept(directory)
-        page.write(stored, html, answers=answers, card=card, thumbnails=directory / THUMBNAILS_DIR)
+        card, predictions = read_card(directory).model_dump(mode="json"), load(directory)
+        page.write(stored, html, predictions=predictions, card=card, thumbnails=directory / THUMBNAILS_DIR)
     except (ModelUnavailable, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--run") from error
     except OSError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from model_training.candidate import Recipe, make
+from model_training.candidate import Recipe, build
 from model_training.commands.progress import TrainingBars
 from model_training.commands.tables import print_evaluation
 from model_training.data.class_folders import DatasetError
@@ -63,7 +63,7 @@ def train(
         raise click.BadParameter(f"{out} is not empty", param_hint="--out")
     given = {"schedule": schedule, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
-    directory, card = _made(Recipe(data, network, epochs, seed, external, changes), out)
+    directory, card = _train(Recipe(data, network, epochs, seed, external, changes), out)
     report = read_report(directory)
     if as_json:
         print_json({**report, "directory": str(directory)})
@@ -74,21 +74,21 @@ def train(
     click.echo(str(directory))
 
 
-def _made(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
+def _train(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
     """Train under a temporary name, so that a directory that bears a candidate's name is whole."""
     candidates = settings().data_dir / "candidates"
     parent = out.resolve().parent if out else candidates
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".candidate-", dir=parent) as scratch:
-        made = Path(scratch) / "made"
+        unfinished = Path(scratch) / "unfinished"
         try:
             with TrainingBars() as progress:
-                card = make(recipe, made, progress)
+                card = build(recipe, unfinished, progress)
         except DatasetError as error:
             raise click.BadParameter(str(error), param_hint="--data") from error
         except FloatingPointError as error:
             raise click.ClickException(str(error)) from error
         target = out or candidates / card.version
         # An empty directory of that name gives way; one with files was refused before.
-        made.rename(target)
+        unfinished.rename(target)
     return target, card

@@ -41,14 +41,14 @@ FEWEST_FILMS = 20
 
 
 @dataclass(frozen=True)
-class FurtherFindings:
+class AuxiliaryLabels:
     """Which findings are learned beside the class, and on which films they are known."""
 
     names: tuple[str, ...]
     targets: Targets
 
 
-def of_films(films: Sequence[str], manifest: Mapping[str, Mapping[str, str]]) -> FurtherFindings | None:
+def of_films(films: Sequence[str], manifest: Mapping[str, Mapping[str, str]]) -> AuxiliaryLabels | None:
     """Return the findings that enough films show, in the order of the films; None where there are none.
 
     Args:
@@ -61,7 +61,7 @@ def of_films(films: Sequence[str], manifest: Mapping[str, Mapping[str, str]]) ->
     enough = np.flatnonzero((targets == 1).sum(axis=0) >= FEWEST_FILMS)
     if not len(enough):
         return None
-    return FurtherFindings(tuple(names[index] for index in enough), targets[:, enough])
+    return AuxiliaryLabels(tuple(names[index] for index in enough), targets[:, enough])
 
 
 def _stated(labels: str) -> dict[str, int]:

@@ -17,7 +17,7 @@ from model_training.data import film_cache, manifest, splitting
 from model_training.data.class_folders import DUPLICATE, DatasetError, FilmFile, LeftOut
 from model_training.data.decoded_sets import Decoded
 from model_training.data.films import Films, OnFilm, Size, ignore
-from model_training.data.formats import MANIFEST_FILE, SPLITS, Layout, layout_of, some
+from model_training.data.formats import MANIFEST_FILE, SPLITS, DatasetFiles, find_files, some
 from model_training.data.manifest import Manifest
 from model_training.data.splitting import Member, Splitting
 from worker.films.phantoms import KIND, KIND_FILE
@@ -91,7 +91,7 @@ def read(data: Path, size: Size, on_film: OnFilm = ignore, *, split_seed: int = 
         DatasetError: a folder, a file or a class is missing, a manifest contradicts itself or the folders, or a film
             or a patient is in two splits.
     """
-    found = layout_of(data)
+    found = find_files(data)
     decoded = film_cache.decoded([(file.name, file.path) for file in found.files], size, on_film)
     films, left_out = _judged(found, decoded)
     _refuse_twins(films, found.classes)
@@ -131,7 +131,7 @@ def patient_of(row: Mapping[str, str]) -> str | None:
     return row.get("patient_id") or None if row.get("patient_known", "").lower() not in {"no", "false", "0"} else None
 
 
-def _judged(found: Layout, decoded: Decoded) -> tuple[list[_Film], list[_Left]]:
+def _judged(found: DatasetFiles, decoded: Decoded) -> tuple[list[_Film], list[_Left]]:
     """Tell films from files that are none."""
     films: list[_Film] = []
     left_out = list(found.left_out)
@@ -163,7 +163,9 @@ def _without_copies(films: Sequence[_Film]) -> tuple[list[_Film], list[_Film]]:
     return [film for film in films if film.row in kept], [film for film in films if film.row not in kept]
 
 
-def _split(films: Sequence[_Film], copies: Sequence[_Film], found: Layout, seed: int) -> tuple[list[_Film], Splitting]:
+def _split(
+    films: Sequence[_Film], copies: Sequence[_Film], found: DatasetFiles, seed: int
+) -> tuple[list[_Film], Splitting]:
     """Give every film a split. What ties a left-out copy, ties the film that stands for it."""
     ties: dict[str, set[str]] = defaultdict(set)
     for film in (*films, *copies):
@@ -180,7 +182,7 @@ def _split(films: Sequence[_Film], copies: Sequence[_Film], found: Layout, seed:
         )
         for film in films
     ]
-    splits, made = splitting.share_out(members, seed)
+    splits, made = splitting.assign_splits(members, seed)
     return [replace(film, split=split) for film, split in zip(films, splits, strict=True)], made
 
 

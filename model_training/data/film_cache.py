@@ -78,7 +78,7 @@ def arranged(source: Decoded, parts: Sequence[Rows]) -> list[Grey]:
     return np.split(made.pixels, np.cumsum([len(rows) for rows in parts])[:-1])
 
 
-def kept_together(films: Iterable[Grey], contents: Sequence[str], size: Size) -> Grey:
+def cache_films(films: Iterable[Grey], contents: Sequence[str], size: Size) -> Grey:
     """Return decoded films as one set of the cache, uint8, shape (n, height, width), mapped and read-only.
 
     Args:

@@ -73,7 +73,7 @@ def ignore(_done: int, _total: int) -> None:
     """Take no note of how many films are read."""
 
 
-def read_labelled(folder: Path, classes: Sequence[str], size: Size, on_film: OnFilm = ignore) -> Films:
+def read_class_folders(folder: Path, classes: Sequence[str], size: Size, on_film: OnFilm = ignore) -> Films:
     """Read a folder of class folders, or its split `test` where it has one, for an evaluation.
 
     The films live in memory alone: an evaluation leaves no copy of them behind.

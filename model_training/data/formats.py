@@ -20,7 +20,7 @@ NAMED_IN_ERRORS = 3
 
 
 @dataclass(frozen=True)
-class Layout:
+class DatasetFiles:
     """What is there to be read."""
 
     #: Below which the films are named.
@@ -36,7 +36,7 @@ class Layout:
     left_out: tuple[tuple[str | None, LeftOut], ...] = ()
 
 
-def layout_of(data: Path) -> Layout:
+def find_files(data: Path) -> DatasetFiles:
     """Return what a folder or a manifest holds.
 
     Split folders rule over a manifest beside them, which must not contradict them; what no row of a ruling manifest
@@ -62,7 +62,7 @@ def some(names: Sequence[str]) -> str:
     return "; ".join(names[:NAMED_IN_ERRORS]) + (f"; and {rest} others" if rest > 0 else "")
 
 
-def _of_split_folders(folder: Path) -> Layout:
+def _of_split_folders(folder: Path) -> DatasetFiles:
     for split in SPLITS:
         if not (folder / split).is_dir():
             raise DatasetError(f"{folder} has no folder {split}")
@@ -78,7 +78,7 @@ def _of_split_folders(folder: Path) -> Layout:
     for split, file in files:
         _require_agreement(table.get(file.name, {}), file.name, split, classes[file.label])
     splits = tuple(split for split, _ in files)
-    return Layout(folder, classes, tuple(file for _, file in files), splits, table, tuple(left_out))
+    return DatasetFiles(folder, classes, tuple(file for _, file in files), splits, table, tuple(left_out))
 
 
 def _require_agreement(row: Mapping[str, str], name: str, split: str, class_name: str) -> None:
@@ -88,7 +88,7 @@ def _require_agreement(row: Mapping[str, str], name: str, split: str, class_name
             raise DatasetError(f"{name} lies in {place}, but {MANIFEST_FILE} says {row[column]}")
 
 
-def _of_class_folders(folder: Path) -> Layout:
+def _of_class_folders(folder: Path) -> DatasetFiles:
     classes = class_folders(folder)
     if not classes:
         raise DatasetError(f"{folder} has no folder train, no class folders and no {MANIFEST_FILE}")
@@ -96,10 +96,10 @@ def _of_class_folders(folder: Path) -> Layout:
         raise DatasetError(f"{folder} needs at least two class folders, or the folders {', '.join(SPLITS)}")
     found = listed(folder, folder, classes)
     files = tuple(sorted(found.files, key=lambda file: file.name))
-    return Layout(folder, classes, files, (), {}, tuple((None, entry) for entry in found.left_out))
+    return DatasetFiles(folder, classes, files, (), {}, tuple((None, entry) for entry in found.left_out))
 
 
-def _of_manifest(path: Path) -> Layout:
+def _of_manifest(path: Path) -> DatasetFiles:
     table, folder = manifest.read(path), path.parent
     if without := sorted(name for name, row in table.items() if not row.get("class")):
         raise DatasetError(f"{path} gives no class for {some(without)}")
@@ -110,7 +110,7 @@ def _of_manifest(path: Path) -> Layout:
         raise DatasetError(f"{path} names files that are not there: {some(missing)}")
     names = sorted(table)
     files = tuple(FilmFile(folder / name, name, classes.index(table[name]["class"])) for name in names)
-    return Layout(folder, classes, files, _splits_of(table, names, path), table)
+    return DatasetFiles(folder, classes, files, _splits_of(table, names, path), table)
 
 
 def _splits_of(table: Manifest, names: Sequence[str], path: Path) -> tuple[str, ...]:

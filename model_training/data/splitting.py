@@ -46,7 +46,7 @@ class Splitting:
     fractions: Mapping[str, float] = field(default_factory=lambda: FRACTIONS)
 
 
-def share_out(members: Sequence[Member], seed: int) -> tuple[tuple[str, ...], Splitting]:
+def assign_splits(members: Sequence[Member], seed: int) -> tuple[tuple[str, ...], Splitting]:
     """Return the split of each film and how the splits were made.
 
     Each group, the largest first, goes where it is missed most: to the split that brings the sum over the strata of
@@ -55,7 +55,7 @@ def share_out(members: Sequence[Member], seed: int) -> tuple[tuple[str, ...], Sp
     Raises:
         DatasetError: a class has fewer groups than there are splits.
     """
-    groups = tied_together(members)
+    groups = find_groups(members)
     _require_enough(members, groups)
     strata = _strata(members)
     count = groups.max() + 1
@@ -66,7 +66,7 @@ def share_out(members: Sequence[Member], seed: int) -> tuple[tuple[str, ...], Sp
     return tuple(splits[chosen[group]] for group in groups), Splitting(seed, int(count))
 
 
-def tied_together(members: Sequence[Member]) -> npt.NDArray[np.int64]:
+def find_groups(members: Sequence[Member]) -> npt.NDArray[np.int64]:
     """Return the number of each film's group: the connected parts of the graph of films and what ties them."""
     from scipy.sparse import coo_array  # noqa: PLC0415 - SciPy takes a while to import
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415 - likewise

@@ -13,7 +13,7 @@ from typing import Any
 
 from model_training.networks import efficientnet, imagenet
 from model_training.networks.augmentation import Augmentation
-from model_training.networks.hyperparameters import Knobs
+from model_training.networks.hyperparameters import Hyperparameters
 from worker.models import backend
 
 #: The grey channel, three times: what the paper's networks expect.
@@ -38,7 +38,7 @@ class Network:
     description: str
     #: Returns the uncompiled Keras model of this network for a number of classes.
     build: Build
-    knobs: Knobs
+    hyperparameters: Hyperparameters
     #: Height and width in pixels.
     input_size: tuple[int, int] = (64, 64)
 
@@ -147,38 +147,40 @@ NETWORKS: dict[str, Network] = {
             "v1",
             "the paper's first: three convolutions, no regularisation",
             _paper,
-            Knobs(70, augmentation=PAPER_AUGMENTATION),
+            Hyperparameters(70, augmentation=PAPER_AUGMENTATION),
         ),
         Network(
             "v2",
             "the paper's second, a reconstruction from its parameter count: batch normalisation, dropout, SGD",
             _reconstruction,
-            Knobs(70, optimizer="sgd", learning_rate=0.01, augmentation=PAPER_AUGMENTATION),
+            Hyperparameters(70, optimizer="sgd", learning_rate=0.01, augmentation=PAPER_AUGMENTATION),
         ),
         Network(
             "v3",
             "the paper's final: as v1, with dropout after each pooling",
             _paper_with_dropout,
-            Knobs(70, augmentation=PAPER_AUGMENTATION),
+            Hyperparameters(70, augmentation=PAPER_AUGMENTATION),
         ),
         Network(
             "lite0",
             "ours: EfficientNet-Lite0 from ImageNet's weights, films standardised, scanner and collection disguised",
             _lite,
-            Knobs(
+            Hyperparameters(
                 16,
                 optimizer="adamw",
                 learning_rate=3e-4,
                 schedule="cosine",
                 weight_decay=1e-4,
                 average_momentum=0.99,
-                further_findings_weight=1.0,
+                auxiliary_labels_weight=1.0,
                 class_weight_power=1.0,
                 augmentation=STRONG_AUGMENTATION,
             ),
             input_size=(192, 192),
         ),
-        Network("phantom", "a small one for drawn phantoms", _small, Knobs(30, augmentation=PAPER_AUGMENTATION)),
+        Network(
+            "phantom", "a small one for drawn phantoms", _small, Hyperparameters(30, augmentation=PAPER_AUGMENTATION)
+        ),
     )
 }
 

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 from model_training.networks.augmentation import Augmentation
 
-KEPT_BY = "the lowest validation loss once a temperature is fitted, its classes weighted as in training"
+EPOCH_RULE = "the lowest validation loss once a temperature is fitted, its classes weighted as in training"
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 
 
 @dataclass(frozen=True)
-class Knobs:
+class Hyperparameters:
     """How a network is trained."""
 
     epochs: int
@@ -28,7 +28,7 @@ class Knobs:
     #: A class weighs (films / (classes * films of the class)) ** power: 1 makes all classes count alike, 0 all films.
     class_weight_power: float = 0.5
     #: How much the loss of the second head counts beside the class's, where the data state further findings.
-    further_findings_weight: float = 0.0
+    auxiliary_labels_weight: float = 0.0
     #: Weights are averaged over the steps by this momentum, and the averages are judged and kept; None: they are not.
     average_momentum: float | None = None
     #: Stop after so many epochs that were no better on validation; None: never.
@@ -39,7 +39,9 @@ class Knobs:
 
     def recorded(self) -> Mapping[str, Any]:
         """Return every knob that is in use and the rule of keeping, for card and report."""
-        knobs = asdict(self)
-        amounts = {f"augmentation_{name}": amount for name, amount in knobs.pop("augmentation").items() if amount}
-        used = {name: value for name, value in knobs.items() if value is not None}
-        return {**used, **amounts, "kept_by": KEPT_BY}
+        hyperparameters = asdict(self)
+        amounts = {
+            f"augmentation_{name}": amount for name, amount in hyperparameters.pop("augmentation").items() if amount
+        }
+        used = {name: value for name, value in hyperparameters.items() if value is not None}
+        return {**used, **amounts, "kept_by": EPOCH_RULE}

@@ -11,12 +11,12 @@ from typing import Any
 from model_training.data.dataset import SPLITS, Dataset, Manifest, patient_of
 from model_training.data.films import reasons_of
 from model_training.metrics import calibration, evaluation, operating_points, source_leak, subgroups
-from model_training.networks.hyperparameters import Knobs
+from model_training.networks.hyperparameters import Hyperparameters
 from model_training.report import worst_errors as gallery
 from model_training.report.limits import limits_of
 from model_training.report.provenance import provenance
 from model_training.training.fit import Fitted
-from model_training.training.predictions import Answers, ask
+from model_training.training.predictions import Predictions, predict
 
 #: The split of the answers that holds films of other hospitals.
 EXTERNAL = "external"
@@ -27,9 +27,9 @@ CONFOUNDED_CLASS = "Covid-19"
 def assemble(
     data: Dataset,
     fitted: Fitted,
-    knobs: Knobs,
+    hyperparameters: Hyperparameters,
     *,
-    answers: Mapping[str, Answers] | None = None,
+    predictions: Mapping[str, Predictions] | None = None,
     temperature: float = 1.0,
 ) -> dict[str, Any]:
     """Return the report without the name of the version, which the file's content decides.
@@ -39,50 +39,56 @@ def assemble(
     Args:
         data: what was trained on.
         fitted: the network as it is published, its last layer divided by the temperature already.
-        knobs: of the run.
-        answers: of that network to each split, and to `external` where there are films of other hospitals, never
+        hyperparameters: of the run.
+        predictions: of that network to each split, and to `external` where there are films of other hospitals, never
             trained on; when None, it is asked for those of the splits.
         temperature: by which the last layer was divided; fitted on validation films.
     """
-    if answers is None:
-        answers = {split: ask(fitted.network, films, knobs.batch_size) for split, films in data.splits.items()}
+    if predictions is None:
+        predictions = {
+            split: predict(fitted.network, films, hyperparameters.batch_size) for split, films in data.splits.items()
+        }
     return {
         "trained_on": data.kind,
         "limits": list(limits_of(data)),
         "data": _data(data),
-        "training": knobs.recorded(),
+        "training": hyperparameters.recorded(),
         "seconds": round(fitted.seconds, 1),
         "history": list(fitted.history),
         "kept_epoch": fitted.kept_epoch,
-        "provenance": provenance(seed=knobs.seed, seconds=fitted.seconds, temperature=temperature),
-        **{split: evaluated(answers[split], data.classes, data.manifest) for split in data.splits},
-        EXTERNAL: evaluated(answers[EXTERNAL], data.classes, {}) if EXTERNAL in answers else None,
-        **_of_test(answers["test"], data),
+        "provenance": provenance(seed=hyperparameters.seed, seconds=fitted.seconds, temperature=temperature),
+        **{split: evaluated(predictions[split], data.classes, data.manifest) for split in data.splits},
+        EXTERNAL: evaluated(predictions[EXTERNAL], data.classes, {}) if EXTERNAL in predictions else None,
+        **_of_test(predictions["test"], data),
         "operating_points": operating_points.operating_points(
-            validation=_pair(answers["validation"]), test=_pair(answers["test"]), classes=data.classes
+            validation=_pair(predictions["validation"]), test=_pair(predictions["test"]), classes=data.classes
         ),
         "calibration": calibration.before_and_after(
-            {split: _pair(answers[split]) for split in ("validation", "test")}, temperature
+            {split: _pair(predictions[split]) for split in ("validation", "test")}, temperature
         ),
     }
 
 
-def evaluated(answers: Answers, classes: Sequence[str], manifest: Manifest) -> dict[str, Any]:
+def evaluated(predictions: Predictions, classes: Sequence[str], manifest: Manifest) -> dict[str, Any]:
     """Return the evaluation of one set of films; intervals count patients where a manifest names them."""
     return evaluation.evaluate(
-        answers.probabilities,
-        answers.labels,
+        predictions.probabilities,
+        predictions.labels,
         classes,
-        reasons_of(answers.left_out),
-        patients=patients_of(answers.names, manifest) if manifest else None,
+        reasons_of(predictions.left_out),
+        patients=patients_of(predictions.names, manifest) if manifest else None,
     )
 
 
-def by_attribute(answers: Answers, classes: Sequence[str], manifest: Manifest) -> list[dict[str, Any]]:
+def by_attribute(predictions: Predictions, classes: Sequence[str], manifest: Manifest) -> list[dict[str, Any]]:
     """Return the results by source, view, sex and age, as far as a manifest states them."""
-    attributes = subgroups.attributes(_rows(answers.names, manifest))
+    attributes = subgroups.attributes(_rows(predictions.names, manifest))
     return subgroups.subgroups(
-        answers.probabilities, answers.labels, classes, attributes, patients=patients_of(answers.names, manifest)
+        predictions.probabilities,
+        predictions.labels,
+        classes,
+        attributes,
+        patients=patients_of(predictions.names, manifest),
     )
 
 
@@ -91,33 +97,35 @@ def patients_of(names: Sequence[str], manifest: Manifest) -> list[str | None]:
     return [patient_of(row) for row in _rows(names, manifest)]
 
 
-def worst_errors(answers: Answers, classes: Sequence[str]) -> list[dict[str, Any]]:
+def worst_errors(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Return the films that were named wrongly with the greatest confidence, by their names."""
-    return gallery.worst(answers.names, answers.probabilities, answers.labels, classes)
+    return gallery.worst(predictions.names, predictions.probabilities, predictions.labels, classes)
 
 
-def _of_test(answers: Answers, data: Dataset) -> dict[str, Any]:
+def _of_test(predictions: Predictions, data: Dataset) -> dict[str, Any]:
     """Return what is told of the test films alone."""
-    rows, patients = _rows(answers.names, data.manifest), patients_of(answers.names, data.manifest)
+    rows, patients = _rows(predictions.names, data.manifest), patients_of(predictions.names, data.manifest)
     sources = [row.get("source_repo") or "not stated" for row in rows]
     without = evaluation.evaluate_without(
-        CONFOUNDED_CLASS, answers.probabilities, answers.labels, data.classes, patients=patients
+        CONFOUNDED_CLASS, predictions.probabilities, predictions.labels, data.classes, patients=patients
     )
     return {
-        "test_by_source": evaluation.by_group(answers.probabilities, answers.labels, sources) if data.manifest else [],
-        "subgroups": by_attribute(answers, data.classes, data.manifest) if data.manifest else [],
+        "test_by_source": evaluation.by_group(predictions.probabilities, predictions.labels, sources)
+        if data.manifest
+        else [],
+        "subgroups": by_attribute(predictions, data.classes, data.manifest) if data.manifest else [],
         "without": {} if without is None else {CONFOUNDED_CLASS: without},
-        "source_leak": _source_leak(answers, data, sources, patients) if data.manifest else None,
-        "gallery": worst_errors(answers, data.classes),
+        "source_leak": _source_leak(predictions, data, sources, patients) if data.manifest else None,
+        "gallery": worst_errors(predictions, data.classes),
     }
 
 
 def _source_leak(
-    answers: Answers, data: Dataset, sources: Sequence[str], patients: Sequence[str | None]
+    predictions: Predictions, data: Dataset, sources: Sequence[str], patients: Sequence[str | None]
 ) -> dict[str, Any] | None:
-    if answers.features is None:
+    if predictions.features is None:
         return None
-    return source_leak.source_leak(answers.features, sources, answers.labels, data.classes, patients=patients)
+    return source_leak.source_leak(predictions.features, sources, predictions.labels, data.classes, patients=patients)
 
 
 def _data(data: Dataset) -> dict[str, Any]:
@@ -158,5 +166,5 @@ def _rows(names: Sequence[str], manifest: Manifest) -> list[Mapping[str, str]]:
     return [manifest.get(name, {}) for name in names]
 
 
-def _pair(answers: Answers) -> tuple[Any, Any]:
-    return answers.probabilities, answers.labels
+def _pair(predictions: Predictions) -> tuple[Any, Any]:
+    return predictions.probabilities, predictions.labels

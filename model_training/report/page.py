@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from model_training.data.dataset import SPLITS
 from model_training.report import figure_captions, figures, formatting
 from model_training.report.thumbnails import THUMBNAILS_DIR, gallery_file, sample_files
-from model_training.training.predictions import Answers
+from model_training.training.predictions import Predictions
 
 PAGE_FILE = "report.html"
 STYLE_FILE = "report.css"
@@ -29,7 +29,7 @@ def write(
     report: Mapping[str, Any],
     path: Path,
     *,
-    answers: Mapping[str, Answers],
+    predictions: Mapping[str, Predictions],
     card: Mapping[str, Any] | None = None,
     thumbnails: Path | None = None,
 ) -> None:
@@ -38,13 +38,13 @@ def write(
     Args:
         report: of a run, or of an evaluation as its `test`.
         path: of the page; the folder beside it is called after it.
-        answers: of the network to the split `test`, for the curves; may be empty.
+        predictions: of the network to the split `test`, for the curves; may be empty.
         card: of the model, where there is one.
         thumbnails: the folder in which a run keeps them.
     """
     folder = folder_of(path)
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = figures.draw_all(report, folder, answers)
+    drawn = figures.draw_all(report, folder, predictions)
     pictures = folder / THUMBNAILS_DIR
     if thumbnails is not None and thumbnails.is_dir() and thumbnails != pictures:
         shutil.copytree(thumbnails, pictures, dirs_exist_ok=True)

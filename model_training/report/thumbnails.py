@@ -30,7 +30,7 @@ def sample_files(index: int) -> tuple[str, str]:
     return f"sample-{index + 1:02}-found.png", f"sample-{index + 1:02}-seen.png"
 
 
-def keep(report: Mapping[str, Any], folder: Path, size: Size, directory: Path) -> None:
+def save(report: Mapping[str, Any], folder: Path, size: Size, directory: Path) -> None:
     """Write the pictures of a report's gallery and samples into the folder `thumbnails` of a directory.
 
     A film that is not there any more, or no film any more, has no picture.

@@ -13,7 +13,7 @@ import numpy as np
 
 from model_training.data.dataset import Dataset, patient_of
 from model_training.data.films import OnFilm, Size, ignore, limits_in_force
-from model_training.retraining.gate_films import LOCKED, GateSplit
+from model_training.retraining.gate_films import LOCKED, GateFilms
 from worker.decoding import Grey, Limits, decode, resize
 from worker.errors import RejectedImage, TryAgainLater
 from worker.films import archive
@@ -49,7 +49,7 @@ class Corrections:
     films: tuple[CorrectedFilm, ...]
     left_out: tuple[LeftOutReview, ...]
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return what a run's row tells of it."""
         return {
             "films": [[film.label.image_id, film.label.finding] for film in self.films],
@@ -74,7 +74,7 @@ def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
     contents_by_patient: Mapping[str, set[str]],
     *,
     data: Dataset,
-    gate: GateSplit,
+    gate: GateFilms,
     size: Size,
     on_film: OnFilm = ignore,
 ) -> Corrections:
@@ -105,7 +105,7 @@ def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
     return Corrections(tuple(films), tuple(left_out))
 
 
-def _locked(data: Dataset, gate: GateSplit, size: Size) -> _Locked:
+def _locked(data: Dataset, gate: GateFilms, size: Size) -> _Locked:
     splits = [data.splits[split] for split in LOCKED]
     rows = [data.manifest.get(name, {}) for films in splits for name in films.names]
     return _Locked(

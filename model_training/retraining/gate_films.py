@@ -28,7 +28,7 @@ LOCKED = ("validation", "test")
 
 
 @dataclass(frozen=True)
-class GateSplit:
+class GateFilms:
     """The gate's films, unread: each version is asked at its own size."""
 
     #: Sorted by name.
@@ -69,7 +69,7 @@ def fingerprint(films: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(sorted(f"{name}\t{digest}\n" for name, digest in films)).encode()).hexdigest()
 
 
-def fingerprints(data: Dataset, gate: GateSplit) -> dict[str, str]:
+def fingerprints(data: Dataset, gate: GateFilms) -> dict[str, str]:
     """Return the fingerprint of every split that must not change unnoticed."""
     of_split = {
         split: fingerprint(
@@ -81,7 +81,7 @@ def fingerprints(data: Dataset, gate: GateSplit) -> dict[str, str]:
     return {**of_split, GATE: gate.fingerprint}
 
 
-def set_apart(data: Dataset, folder: Path, size: Size, seed: int) -> tuple[GateSplit, npt.NDArray[np.bool_]]:
+def set_gate_apart(data: Dataset, folder: Path, size: Size, seed: int) -> tuple[GateFilms, npt.NDArray[np.bool_]]:
     """Return the gate and which films of `train` remain for training, shape (n,).
 
     Args:
@@ -99,7 +99,7 @@ def set_apart(data: Dataset, folder: Path, size: Size, seed: int) -> tuple[GateS
     chosen = _drawn(data, seed)
     files = [FilmFile(folder / name, name, int(label)) for name, label in zip(train.names, train.labels, strict=True)]
     part = sorted(np.flatnonzero(chosen), key=lambda row: train.names[row])
-    split = GateSplit(
+    split = GateFilms(
         tuple(files[row] for row in part),
         tuple(train.sha256[row] for row in part),
         data.classes,
@@ -117,7 +117,7 @@ def _drawn(data: Dataset, seed: int) -> npt.NDArray[np.bool_]:
         for name, label, digest in zip(train.names, train.labels, train.sha256, strict=True)
     ]
     of_group: dict[int, list[str]] = defaultdict(list)
-    numbers = splitting.tied_together(members).tolist()
+    numbers = splitting.find_groups(members).tolist()
     for member, group in zip(members, numbers, strict=True):
         of_group[group] += sorted(member.ties) or [f"content {member.content}"]
     first = {group: min(names) for group, names in of_group.items()}
@@ -135,7 +135,7 @@ def _share_of(name: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]) / 2**64
 
 
-def _brought(data: Dataset, folder: Path, size: Size) -> GateSplit:
+def _brought(data: Dataset, folder: Path, size: Size) -> GateFilms:
     found = listed(folder, folder / GATE, data.classes)
     readings = film_cache.decoded([(file.name, file.path) for file in found.files], size).readings
     rows = manifest.read(folder / MANIFEST_FILE) if (folder / MANIFEST_FILE).is_file() else {}
@@ -144,7 +144,7 @@ def _brought(data: Dataset, folder: Path, size: Size) -> GateSplit:
         if reading.reason is None:
             kept.setdefault(reading.sha256, file)
     pairs = sorted(kept.items(), key=lambda pair: pair[1].name)
-    split = GateSplit(
+    split = GateFilms(
         tuple(file for _, file in pairs),
         tuple(digest for digest, _ in pairs),
         data.classes,
@@ -155,7 +155,7 @@ def _brought(data: Dataset, folder: Path, size: Size) -> GateSplit:
     return split
 
 
-def _refuse_shared(data: Dataset, gate: GateSplit) -> None:
+def _refuse_shared(data: Dataset, gate: GateFilms) -> None:
     names = [name for films in data.splits.values() for name in films.names]
     contents = {digest for films in data.splits.values() for digest in films.sha256}
     patients = {patient_of(data.manifest.get(name, {})) for name in names} - {None}
@@ -164,7 +164,7 @@ def _refuse_shared(data: Dataset, gate: GateSplit) -> None:
         raise DatasetError(f"films of the gate, or their patients, lie in another split: {some(shared)}")
 
 
-def _names(gate: GateSplit, of_film: Sequence[str | None], elsewhere: set[str] | set[str | None]) -> list[str]:
+def _names(gate: GateFilms, of_film: Sequence[str | None], elsewhere: set[str] | set[str | None]) -> list[str]:
     return [
         file.name for file, known in zip(gate.files, of_film, strict=True) if known is not None and known in elsewhere
     ]

@@ -9,7 +9,7 @@ from model_training.metrics import evaluation
 from model_training.report.assemble import EXTERNAL
 from model_training.retraining import gate
 from model_training.retraining.gate import Contestant
-from model_training.retraining.gate_films import GATE, GateSplit
+from model_training.retraining.gate_films import GATE, GateFilms
 from worker.database import reading, through_outages
 from worker.models import promotion, registry
 from worker.models.classifier import Classifier
@@ -21,7 +21,7 @@ BATCH_SIZE = 32
 
 
 def verdict_on(
-    candidate: ModelVersion, split: GateSplit, fingerprints: Mapping[str, str], models_dir: Path, on_film: OnFilm
+    candidate: ModelVersion, split: GateFilms, fingerprints: Mapping[str, str], models_dir: Path, on_film: OnFilm
 ) -> tuple[int | None, dict[str, Any]]:
     """Return the id of the version that is active now and the gate's verdict on a candidate beside it.
 
@@ -55,7 +55,7 @@ def _standing() -> tuple[ModelVersion | None, Mapping[str, str]]:
         return registry.active(session), last.verdict["fingerprints"] if last else {}
 
 
-def _asked(row: ModelVersion, split: GateSplit, models_dir: Path, on_film: OnFilm) -> Contestant:
+def _asked(row: ModelVersion, split: GateFilms, models_dir: Path, on_film: OnFilm) -> Contestant:
     classifier = Classifier.load(models_dir / row.version, sha256=row.sha256, batch_size=BATCH_SIZE)
     probabilities = classifier.predict(split.pixels(classifier.card.input_size, on_film))
     return Contestant(
@@ -73,7 +73,7 @@ def _thresholds(report: Mapping[str, Any]) -> dict[str, float]:
     return {row["class"]: row["threshold"] for row in rows if row["rule"] == gate.RULE and row["threshold"] is not None}
 
 
-def _notes(active: ModelVersion | None, split: GateSplit) -> tuple[str, ...]:
+def _notes(active: ModelVersion | None, split: GateFilms) -> tuple[str, ...]:
     """A version that learned from the gate's films has an advantage that the candidate cannot have."""
     if active is None or split.brought or active.card["training"].get(GATE) == split.fingerprint:
         return ()

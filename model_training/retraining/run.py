@@ -17,7 +17,7 @@ from model_training.networks.catalogue import NETWORKS
 from model_training.retraining import judge, training_set
 from model_training.retraining.gate_films import GATE
 from model_training.retraining.heartbeat import Pulse, RunLost, RunStopped
-from model_training.retraining.training_set import Lesson
+from model_training.retraining.training_set import TrainingSet
 from model_training.settings import TrainingSettings, settings
 from worker.database import through_outages, transaction
 from worker.errors import ModelUnavailable
@@ -39,7 +39,7 @@ class _Run:
     owner: str
     recipe: Recipe
     #: What an earlier process told that it learned from; None for a run that begins.
-    told: Mapping[str, Any] | None
+    learned_from: Mapping[str, Any] | None
 
 
 def retrain(run_id: int) -> None:
@@ -54,7 +54,7 @@ def retrain(run_id: int) -> None:
         logger.info("run %d is taken or over", run_id)
         return
     try:
-        message, candidate_id = _carried_out(row, owner)
+        message, candidate_id = _carry_out(row, owner)
     except (DatasetError, FloatingPointError, ModelUnavailable) as error:
         retraining_runs.fail(run_id, owner, str(error))
     except RunStopped:
@@ -67,66 +67,67 @@ def retrain(run_id: int) -> None:
         raise
     else:
         retraining_runs.finish(run_id, owner, candidate_id=candidate_id, message=message)
-    shutil.rmtree(_made_at(run_id), ignore_errors=True)
+    shutil.rmtree(_candidate_directory(run_id), ignore_errors=True)
 
 
-def _carried_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
+def _carry_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
     """Return a sentence about the candidate and its id."""
     run = _Run(row.id, owner, _recipe(row.request, settings()), row.learned_from)
-    with Pulse(run.id, owner, run.recipe.knobs.epochs, worker_settings().heartbeat_seconds) as pulse:
-        learned = training_set.prepare(
+    with Pulse(run.id, owner, run.recipe.hyperparameters.epochs, worker_settings().heartbeat_seconds) as pulse:
+        training = training_set.prepare(
             run.recipe.data,
             run.recipe.architecture.input_size,
             seed=0,
-            told=run.told,
+            resumed_from=run.learned_from,
             on_film=pulse.on_film,
         )
-        retraining_runs.note(run.id, _in_words(learned), learned.told)
-        made = _made(run, learned, pulse)
-        published = _registered(directory.publish(made, worker_settings().models_dir))
+        retraining_runs.note(run.id, _describe(training), training.learned_from)
+        candidate_directory = _train(run, training, pulse)
+        published = _register(directory.publish(candidate_directory, worker_settings().models_dir))
         retraining_runs.note(run.id, f"registered {published.version}")
         active_id, verdict = judge.verdict_on(
-            published, learned.gate, learned.told["fingerprints"], worker_settings().models_dir, pulse.on_film
+            published, training.gate, training.learned_from["fingerprints"], worker_settings().models_dir, pulse.on_film
         )
-        promoted = _judged(published, active_id, verdict)
+        promoted = _record_verdict(published, active_id, verdict)
     return _message(published, verdict, promoted=promoted), published.id
 
 
-def _in_words(learned: Lesson) -> str:
-    told = learned.told["corrections"]
+def _describe(training: TrainingSet) -> str:
+    corrections = training.learned_from["corrections"]
+    films = len(training.data.splits["train"])
     return (
-        f"learns from {len(learned.data.splits['train'])} films, {len(told['films'])} of them confirmed by clinicians; "
-        f"{len(told['left_out'])} reviewed films are left out; {len(learned.gate.files)} films judge"
+        f"learns from {films} films, {len(corrections['films'])} of them confirmed by clinicians; "
+        f"{len(corrections['left_out'])} reviewed films are left out; {len(training.gate.files)} films judge"
     )
 
 
-def _made_at(run_id: int) -> Path:
+def _candidate_directory(run_id: int) -> Path:
     return worker_settings().data_dir / "candidates" / f"run-{run_id}"
 
 
-def _made(run: _Run, learned: Lesson, pulse: Pulse) -> Path:
+def _train(run: _Run, training: TrainingSet, pulse: Pulse) -> Path:
     """Return the directory of the candidate, which has its name when it is whole: a killed run finds it finished."""
-    target = _made_at(run.id)
+    target = _candidate_directory(run.id)
     if target.is_dir():
         return target
     for left in (*target.parent.glob("run-*"), *target.parent.glob(".run-*")):  # Of runs that were killed or failed.
         shutil.rmtree(left, ignore_errors=True)
     scratch = target.with_name(f".{target.name}")
     scratch.mkdir(parents=True)
-    noted = {GATE: learned.gate.fingerprint, "corrected_films": len(learned.told["corrections"]["films"])}
-    candidate.make(run.recipe, scratch, pulse, learned.data, noted)
+    notes = {GATE: training.gate.fingerprint, "corrected_films": len(training.learned_from["corrections"]["films"])}
+    candidate.build(run.recipe, scratch, pulse, training.data, notes)
     scratch.rename(target)
     return target
 
 
 @through_outages
-def _registered(published: Path) -> ModelVersion:
+def _register(published: Path) -> ModelVersion:
     with transaction() as session:
         return registry.register(session, published)
 
 
 @through_outages
-def _judged(row: ModelVersion, active_id: int | None, verdict: Mapping[str, Any]) -> bool:
+def _record_verdict(row: ModelVersion, active_id: int | None, verdict: Mapping[str, Any]) -> bool:
     """Store the verdict and tell whether the candidate was promoted on it, which only a setting allows."""
     with transaction() as session:
         promotion.record(session, row.id, active_id, verdict)
@@ -138,10 +139,10 @@ def _judged(row: ModelVersion, active_id: int | None, verdict: Mapping[str, Any]
 
 def _message(row: ModelVersion, verdict: Mapping[str, Any], *, promoted: bool) -> str:
     test = row.card["metrics"]["test"]
-    told = f"registered {row.version}: accuracy {test['accuracy']:.3f} on {test['n']} test films; "
+    summary = f"registered {row.version}: accuracy {test['accuracy']:.3f} on {test['n']} test films; "
     if not verdict["passed"]:
-        return f"{told}the gate refuses it: {'; '.join(verdict['reasons'])}"
-    return told + ("it passed the gate and is active" if promoted else "it passed the gate; not promoted")
+        return f"{summary}the gate refuses it: {'; '.join(verdict['reasons'])}"
+    return summary + ("it passed the gate and is active" if promoted else "it passed the gate; not promoted")
 
 
 def _recipe(request: Mapping[str, Any], wanted: TrainingSettings) -> Recipe:

@@ -14,7 +14,7 @@ from model_training.data.dataset import Dataset, read
 from model_training.data.films import Films, OnFilm, Size, ignore
 from model_training.retraining import corrections, gate_films
 from model_training.retraining.corrections import CorrectedFilm, Corrections
-from model_training.retraining.gate_films import GateSplit
+from model_training.retraining.gate_films import GateFilms
 from worker.database import reading, through_outages
 from worker.decoding import Grey
 from worker.studies import reviews
@@ -25,23 +25,25 @@ SOURCE = "reviews"
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSet:
     """A training set for one run."""
 
     data: Dataset
-    gate: GateSplit
+    gate: GateFilms
     #: Counts, fingerprints, corrected films taken and left out: what the run's row and the verdict tell.
-    told: Mapping[str, Any]
+    learned_from: Mapping[str, Any]
 
 
-def prepare(data: Path, size: Size, *, seed: int, told: Mapping[str, Any] | None, on_film: OnFilm = ignore) -> Lesson:
+def prepare(
+    data: Path, size: Size, *, seed: int, resumed_from: Mapping[str, Any] | None, on_film: OnFilm = ignore
+) -> TrainingSet:
     """Read the base set, set the gate apart and take in what clinicians confirmed.
 
     Args:
         data: as for `model_training.data.dataset.read`.
         size: height and width in pixels.
         seed: of splits that are made, and of a gate that is drawn.
-        told: what an interrupted run told when it began: it goes on with the films that it had, as far as their
+        resumed_from: what an interrupted run told when it began: it goes on with the films that it had, as far as their
             reviews still stand. None: a run that begins.
         on_film: told how many of how many files are read.
 
@@ -49,16 +51,16 @@ def prepare(data: Path, size: Size, *, seed: int, told: Mapping[str, Any] | None
         DatasetError: the data cannot be trained on.
     """
     base = read(data, size, on_film, split_seed=seed)
-    gate, remaining = gate_films.set_apart(base, data if data.is_dir() else data.parent, size, seed)
+    gate, remaining = gate_films.set_gate_apart(base, data if data.is_dir() else data.parent, size, seed)
     _require_every_class(base, remaining)
     labels, left_out, contents = _confirmed()
-    if told is not None:
-        had = {(image_id, finding) for image_id, finding in told["corrections"]["films"]}
-        labels = [label for label in labels if (label.image_id, label.finding) in had]
-    found = corrections.read(labels, contents, data=base, gate=gate, size=size, on_film=on_film)
-    found = replace(found, left_out=(*left_out, *found.left_out))
-    lesson = _with(base, remaining, found.films, size)
-    return Lesson(lesson, gate, _told(lesson, gate, found))
+    if resumed_from is not None:
+        earlier = {(image_id, finding) for image_id, finding in resumed_from["corrections"]["films"]}
+        labels = [label for label in labels if (label.image_id, label.finding) in earlier]
+    confirmed = corrections.read(labels, contents, data=base, gate=gate, size=size, on_film=on_film)
+    confirmed = replace(confirmed, left_out=(*left_out, *confirmed.left_out))
+    data_set = _with(base, remaining, confirmed.films, size)
+    return TrainingSet(data_set, gate, _learned_from(data_set, gate, confirmed))
 
 
 @through_outages
@@ -73,32 +75,32 @@ def _require_every_class(data: Dataset, remaining: npt.NDArray[np.bool_]) -> Non
         raise DatasetError(f"without the gate's films train has none of {', '.join(missing)}; bring a folder gate")
 
 
-def _with(base: Dataset, remaining: npt.NDArray[np.bool_], taught: Sequence[CorrectedFilm], size: Size) -> Dataset:
+def _with(base: Dataset, remaining: npt.NDArray[np.bool_], corrected: Sequence[CorrectedFilm], size: Size) -> Dataset:
     """Return the base set with `train` less the gate's films and plus the corrected ones.
 
     A film of `train` that was corrected is learned as corrected.
     """
-    train, contents = base.splits["train"], {film.label.sha256 for film in taught}
+    train, contents = base.splits["train"], {film.label.sha256 for film in corrected}
     kept = [row for row in np.flatnonzero(remaining).tolist() if train.sha256[row] not in contents]
-    if not taught and len(kept) == len(train):
+    if not corrected and len(kept) == len(train):
         return base
-    sha256 = (*(train.sha256[row] for row in kept), *(film.label.sha256 for film in taught))
+    sha256 = (*(train.sha256[row] for row in kept), *(film.label.sha256 for film in corrected))
 
     def films() -> Iterator[Grey]:
         yield from (train.pixels[row] for row in kept)
-        yield from (film.film for film in taught)
+        yield from (film.film for film in corrected)
 
-    learned = Films(
-        pixels=film_cache.kept_together(films(), sha256, size),
+    train_films = Films(
+        pixels=film_cache.cache_films(films(), sha256, size),
         labels=np.concatenate(
-            [train.labels[kept], np.array([base.classes.index(film.label.finding) for film in taught], np.int64)]
+            [train.labels[kept], np.array([base.classes.index(film.label.finding) for film in corrected], np.int64)]
         ),
-        names=(*(train.names[row] for row in kept), *(film.name for film in taught)),
+        names=(*(train.names[row] for row in kept), *(film.name for film in corrected)),
         left_out=train.left_out,
         sha256=sha256,
     )
-    rows = {film.name: {"patient_id": film.label.patient, "source_repo": SOURCE} for film in taught}
-    splits = {**base.splits, "train": learned}
+    rows = {film.name: {"patient_id": film.label.patient, "source_repo": SOURCE} for film in corrected}
+    splits = {**base.splits, "train": train_films}
     return replace(
         base,
         splits=splits,
@@ -115,14 +117,14 @@ def _fingerprint(splits: Mapping[str, Films], classes: Sequence[str]) -> str:
     )
 
 
-def _told(data: Dataset, gate: GateSplit, found: Corrections) -> dict[str, Any]:
+def _learned_from(data: Dataset, gate: GateFilms, confirmed: Corrections) -> dict[str, Any]:
     return {
         "counts": {**data.counts, gate_films.GATE: _per_class(gate)},
         "fingerprints": gate_films.fingerprints(data, gate),
         "gate": "a folder of its own" if gate.brought else "set apart from train by patient",
-        "corrections": found.told(),
+        "corrections": confirmed.summary(),
     }
 
 
-def _per_class(gate: GateSplit) -> dict[str, int]:
+def _per_class(gate: GateFilms) -> dict[str, int]:
     return {name: int((gate.labels == index).sum()) for index, name in enumerate(gate.classes)}

@@ -30,7 +30,7 @@ Augment = Callable[[Grey, np.random.Generator], Grey]
 #: Films, labels, weights; with further findings, the latter two by the name of the head.
 Batch = tuple[Grey, Any, Any]
 #: The heads of a network that learns further findings.
-CLASS_HEAD, FURTHER_HEAD = "findings", "further"
+CLASS_HEAD, AUXILIARY_HEAD = "findings", "further"
 
 
 class Batches:
@@ -81,8 +81,8 @@ class Batches:
         alike = np.ones(len(rows), np.float32)
         return (
             pixels,
-            {CLASS_HEAD: labels, FURTHER_HEAD: self._further[rows].astype(np.float32)},
-            {CLASS_HEAD: weights, FURTHER_HEAD: alike},
+            {CLASS_HEAD: labels, AUXILIARY_HEAD: self._further[rows].astype(np.float32)},
+            {CLASS_HEAD: weights, AUXILIARY_HEAD: alike},
         )
 
     def _deformed(self, row: int, film: Grey) -> Grey:

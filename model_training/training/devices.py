@@ -28,7 +28,7 @@ def yield_to_scoring(niceness: int, threads: int) -> None:
 
 
 @contextmanager
-def over_devices(devices: Devices) -> Iterator[None]:
+def distribute_over(devices: Devices) -> Iterator[None]:
     """Share each batch out over all devices of this host, where that is asked for, by what the backend has for it.
 
     Keras's own distribution with JAX; `tf.distribute.MirroredStrategy` with TensorFlow, which Keras's does not serve.

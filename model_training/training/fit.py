@@ -13,16 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from model_training.data.auxiliary_labels import FurtherFindings, of_films
+from model_training.data.auxiliary_labels import AuxiliaryLabels, of_films
 from model_training.data.dataset import Dataset
 from model_training.data.films import Films, Labels
 from model_training.metrics.calibration import log_loss, loss_once_calibrated
 from model_training.networks.augmentation import Augmentation
 from model_training.networks.catalogue import CHANNELS, Network
-from model_training.networks.hyperparameters import Knobs
+from model_training.networks.hyperparameters import Hyperparameters
 from model_training.training import batches, checkpoint, predictions
-from model_training.training.batches import CLASS_HEAD, FURTHER_HEAD, Batches
-from model_training.training.optimization import make_ready
+from model_training.training.batches import AUXILIARY_HEAD, CLASS_HEAD, Batches
+from model_training.training.optimization import compile_model
 from model_training.training.precision import best_precision, computing_in
 from worker.models import backend
 
@@ -57,13 +57,19 @@ class Fitted:
     seconds: float
 
 
-def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress, resume_from: Path | None = None) -> Fitted:
+def fit(
+    network: Network,
+    data: Dataset,
+    hyperparameters: Hyperparameters,
+    progress: Progress,
+    resume_from: Path | None = None,
+) -> Fitted:
     """Train a network on the split `train`, watched on `validation`; the same seed repeats it on the same machine.
 
     Args:
         network: what to train.
         data: the films.
-        knobs: how.
+        hyperparameters: how.
         progress: told of every step and epoch.
         resume_from: where the run keeps its state between epochs, and takes it up again after it was killed; it gives
             the same network as a run that was not. None: nothing is kept.
@@ -72,31 +78,38 @@ def fit(network: Network, data: Dataset, knobs: Knobs, progress: Progress, resum
         FloatingPointError: the training diverged.
     """
     keras = backend.keras()
-    knobs = replace(knobs, precision=knobs.precision or best_precision())
-    further = of_films(data.splits["train"].names, data.manifest) if knobs.further_findings_weight else None
-    train = _training_batches(data, knobs, further)
-    keras.utils.set_random_seed(knobs.seed)
-    with computing_in(str(knobs.precision)):
+    hyperparameters = replace(hyperparameters, precision=hyperparameters.precision or best_precision())
+    further = of_films(data.splits["train"].names, data.manifest) if hyperparameters.auxiliary_labels_weight else None
+    train = _training_batches(data, hyperparameters, further)
+    keras.utils.set_random_seed(hyperparameters.seed)
+    with computing_in(str(hyperparameters.precision)):
         inner = network.build(network, len(data.classes))
         outer = _on_grey_films(inner, network, further)
-    make_ready(outer, knobs, len(train))
+    compile_model(outer, hyperparameters, len(train))
     keeper = _Keeper(
-        inner, outer, validation=data.splits["validation"], knobs=knobs, progress=progress, path=resume_from
+        inner,
+        outer,
+        validation=data.splits["validation"],
+        hyperparameters=hyperparameters,
+        progress=progress,
+        path=resume_from,
     )
-    batches.fit(outer, train, epochs=knobs.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks())
+    batches.fit(
+        outer, train, epochs=hyperparameters.epochs, initial_epoch=keeper.resume(), callbacks=keeper.callbacks()
+    )
     return Fitted(
         _published(network, len(data.classes), keeper.weights), tuple(keeper.history), keeper.kept_epoch, keeper.seconds
     )
 
 
-def _training_batches(data: Dataset, knobs: Knobs, further: FurtherFindings | None) -> Batches:
+def _training_batches(data: Dataset, hyperparameters: Hyperparameters, further: AuxiliaryLabels | None) -> Batches:
     films = data.splits["train"]
     return Batches(
         films,
-        sample_weights(films.labels, knobs.class_weight_power),
-        knobs.batch_size,
-        knobs.seed,
-        augment=None if knobs.augmentation == Augmentation() else knobs.augmentation.apply,
+        sample_weights(films.labels, hyperparameters.class_weight_power),
+        hyperparameters.batch_size,
+        hyperparameters.seed,
+        augment=None if hyperparameters.augmentation == Augmentation() else hyperparameters.augmentation.apply,
         further=further.targets if further else None,
     )
 
@@ -109,7 +122,7 @@ def sample_weights(labels: Labels, power: float) -> Weights:
     return weights
 
 
-def _on_grey_films(inner: Any, network: Network, further: FurtherFindings | None) -> Any:  # noqa: ANN401 - Keras has no types
+def _on_grey_films(inner: Any, network: Network, further: AuxiliaryLabels | None) -> Any:  # noqa: ANN401 - Keras has no types
     """Return the network as it is trained: its three channels are copies made on the device, not carried there.
 
     With further findings it has a second head on the same features.
@@ -122,8 +135,8 @@ def _on_grey_films(inner: Any, network: Network, further: FurtherFindings | None
         return keras.Model(films, inner(three), name=name)
     head = inner.layers[-1]
     features = keras.Model(inner.inputs, head.input, name=f"{network.name}_features")(three)
-    several = keras.layers.Dense(len(further.names), activation="sigmoid", dtype="float32", name=FURTHER_HEAD)
-    return keras.Model(films, {CLASS_HEAD: head(features), FURTHER_HEAD: several(features)}, name=name)
+    several = keras.layers.Dense(len(further.names), activation="sigmoid", dtype="float32", name=AUXILIARY_HEAD)
+    return keras.Model(films, {CLASS_HEAD: head(features), AUXILIARY_HEAD: several(features)}, name=name)
 
 
 class _Keeper:
@@ -139,14 +152,20 @@ class _Keeper:
         outer: Any,  # noqa: ANN401
         *,
         validation: Films,
-        knobs: Knobs,
+        hyperparameters: Hyperparameters,
         progress: Progress,
         path: Path | None,
     ) -> None:
         self.history: list[dict[str, float]] = []
         self.kept_epoch = 0
         self._validation = validation
-        self._inner, self._outer, self._knobs, self._progress, self._path = inner, outer, knobs, progress, path
+        self._inner, self._outer, self._knobs, self._progress, self._path = (
+            inner,
+            outer,
+            hyperparameters,
+            progress,
+            path,
+        )
         self._weights: list[npt.NDArray[Any]] = []
         self._started, self._seconds_before = time.monotonic(), 0.0
 

@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from model_training.data.auxiliary_labels import UNKNOWN
-from model_training.networks.hyperparameters import Knobs
-from model_training.training.batches import CLASS_HEAD, FURTHER_HEAD
+from model_training.networks.hyperparameters import Hyperparameters
+from model_training.training.batches import AUXILIARY_HEAD, CLASS_HEAD
 from worker.models import backend
 
 #: Of all steps, with the cosine schedule; the rate starts at this share of itself, too.
@@ -18,17 +18,19 @@ LEAST_PROBABILITY = 1e-6
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 
 
-def make_ready(outer: Any, knobs: Knobs, steps_per_epoch: int) -> None:  # noqa: ANN401 - Keras has no types
-    """Compile a Keras model with one head, or with that of further findings beside it, as the knobs say."""
+def compile_model(outer: Any, hyperparameters: Hyperparameters, steps_per_epoch: int) -> None:  # noqa: ANN401 - Keras has no types
+    """Compile a Keras model with one head, or with that of further findings beside it, as the hyperparameters say."""
     loss: Any = "sparse_categorical_crossentropy"
     settings: dict[str, Any] = {"loss": loss, "metrics": ["accuracy"]}
     if isinstance(outer.output, dict):
         settings = {
-            "loss": {CLASS_HEAD: loss, FURTHER_HEAD: known_crossentropy},
-            "loss_weights": {CLASS_HEAD: 1.0, FURTHER_HEAD: knobs.further_findings_weight},
+            "loss": {CLASS_HEAD: loss, AUXILIARY_HEAD: known_crossentropy},
+            "loss_weights": {CLASS_HEAD: 1.0, AUXILIARY_HEAD: hyperparameters.auxiliary_labels_weight},
             "metrics": {CLASS_HEAD: ["accuracy"]},
         }
-    outer.compile(optimizer=_optimizer(knobs, steps_per_epoch), weighted_metrics=[], jit_compile=False, **settings)
+    outer.compile(
+        optimizer=_optimizer(hyperparameters, steps_per_epoch), weighted_metrics=[], jit_compile=False, **settings
+    )
 
 
 def known_crossentropy(targets: Any, probabilities: Any) -> Any:  # noqa: ANN401
@@ -45,21 +47,21 @@ def known_crossentropy(targets: Any, probabilities: Any) -> Any:  # noqa: ANN401
     return ops.sum(surprise, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1)
 
 
-def _optimizer(knobs: Knobs, steps_per_epoch: int) -> Any:  # noqa: ANN401
+def _optimizer(hyperparameters: Hyperparameters, steps_per_epoch: int) -> Any:  # noqa: ANN401
     optimizers = backend.keras().optimizers
-    config: dict[str, Any] = {"learning_rate": knobs.learning_rate}
-    if knobs.schedule == "cosine":
-        steps = steps_per_epoch * knobs.epochs
+    config: dict[str, Any] = {"learning_rate": hyperparameters.learning_rate}
+    if hyperparameters.schedule == "cosine":
+        steps = steps_per_epoch * hyperparameters.epochs
         warm_up = math.ceil(steps * WARM_UP_SHARE)
         config["learning_rate"] = optimizers.schedules.CosineDecay(
-            knobs.learning_rate * WARM_UP_SHARE,
+            hyperparameters.learning_rate * WARM_UP_SHARE,
             max(1, steps - warm_up),
             alpha=LAST_RATE_SHARE,
-            warmup_target=knobs.learning_rate,
+            warmup_target=hyperparameters.learning_rate,
             warmup_steps=warm_up,
         )
-    if knobs.weight_decay is not None:
-        config["weight_decay"] = knobs.weight_decay
-    if knobs.average_momentum is not None:
-        config |= {"use_ema": True, "ema_momentum": knobs.average_momentum}
-    return getattr(optimizers, OPTIMIZERS[knobs.optimizer])(**config)
+    if hyperparameters.weight_decay is not None:
+        config["weight_decay"] = hyperparameters.weight_decay
+    if hyperparameters.average_momentum is not None:
+        config |= {"use_ema": True, "ema_momentum": hyperparameters.average_momentum}
+    return getattr(optimizers, OPTIMIZERS[hyperparameters.optimizer])(**config)

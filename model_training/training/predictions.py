@@ -23,7 +23,7 @@ PREDICTIONS_FILE = "predictions.npz"
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """A network's answers to the films of one split, in their order."""
 
     #: Paths below the data folder, with forward slashes.
@@ -39,7 +39,7 @@ class Answers:
     #: Files that are no readable film; the report lists them, the stored answers do not.
     left_out: tuple[LeftOut, ...] = ()
 
-    def to(self, names: Sequence[str]) -> "Answers":
+    def to(self, names: Sequence[str]) -> "Predictions":
         """Return the answers to these films, in this order.
 
         Raises:
@@ -47,7 +47,7 @@ class Answers:
         """
         row = {name: number for number, name in enumerate(self.names)}
         rows = [row[name] for name in names]
-        return Answers(tuple(names), self.labels[rows], self.probabilities[rows])
+        return Predictions(tuple(names), self.labels[rows], self.probabilities[rows])
 
     def __len__(self) -> int:
         """Return the number of films."""
@@ -59,12 +59,12 @@ class Answers:
         films: Films,
         probabilities: npt.NDArray[np.float32],
         features: npt.NDArray[np.floating] | None = None,
-    ) -> "Answers":
+    ) -> "Predictions":
         """Return the answers to films, without their pixels."""
         return cls(films.names, films.labels, probabilities, features, films.sha256, films.left_out)
 
 
-def ask(network: Any, films: Films, batch_size: int) -> Answers:  # noqa: ANN401 - Keras has no types
+def predict(network: Any, films: Films, batch_size: int) -> Predictions:  # noqa: ANN401 - Keras has no types
     """Return the answers of a Keras model to films, with the input of its last layer, in one pass.
 
     Args:
@@ -76,13 +76,13 @@ def ask(network: Any, films: Films, batch_size: int) -> Answers:  # noqa: ANN401
     both = backend.keras().Model(network.inputs, [last.output, last.input])
     said, seen = zip(*(both.predict_on_batch(batch) for batch in _batches(films, batch_size)), strict=True)
     features = _joined(seen, films, batch_size)
-    return Answers.of(
+    return Predictions.of(
         films, _joined(said, films, batch_size), features.reshape(len(films), math.prod(features.shape[1:]))
     )
 
 
 def probabilities(network: Any, films: Films, batch_size: int) -> npt.NDArray[np.float32]:  # noqa: ANN401
-    """Return what `ask` returns, without features; a network that is asked again and again is traced once."""
+    """Return what `predict` returns, without features; a network that is asked again and again is traced once."""
     return _joined([network.predict_on_batch(batch) for batch in _batches(films, batch_size)], films, batch_size)
 
 
@@ -104,7 +104,7 @@ def _joined(outputs: Sequence[Any], films: Films, batch_size: int) -> npt.NDArra
     return np.concatenate([np.asarray(output, np.float32)[:batch_size] for output in outputs])[: len(films)]
 
 
-def keep(directory: Path, answers: Mapping[str, Answers]) -> None:
+def save(directory: Path, answers: Mapping[str, Predictions]) -> None:
     """Write the answers by split beside a run's report; the same answers give the same bytes.
 
     Features are kept at half precision, which the checks that use them do not notice.
@@ -123,11 +123,11 @@ def keep(directory: Path, answers: Mapping[str, Answers]) -> None:
     np.savez_compressed(directory / PREDICTIONS_FILE, allow_pickle=False, **arrays)
 
 
-def kept(directory: Path) -> dict[str, Answers]:
+def load(directory: Path) -> dict[str, Predictions]:
     """Return the answers by split that a run kept; none where it kept none.
 
     Raises:
-        ValueError: the file is damaged, or not one that `keep` wrote.
+        ValueError: the file is damaged, or not one that `save` wrote.
     """
     path = directory / PREDICTIONS_FILE
     if not path.is_file():
@@ -141,9 +141,9 @@ def kept(directory: Path) -> dict[str, Answers]:
         raise ValueError(f"{path} holds no readable predictions") from error
 
 
-def _of_split(arrays: Mapping[str, npt.NDArray[Any]], split: str) -> Answers:
+def _of_split(arrays: Mapping[str, npt.NDArray[Any]], split: str) -> Predictions:
     features = f"{split}/features"
-    return Answers(
+    return Predictions(
         names=tuple(arrays[f"{split}/names"].tolist()),
         labels=arrays[f"{split}/labels"].astype(np.int64),
         probabilities=arrays[f"{split}/probabilities"].astype(np.float32),

@@ -12,7 +12,7 @@ from model_training.report.figures.confusion import draw_confusion
 from model_training.report.figures.discrimination import draw_precision_recall, draw_roc
 from model_training.report.figures.groups import draw_groups
 from model_training.report.figures.training import draw_curves
-from model_training.training.predictions import Answers, kept
+from model_training.training.predictions import Predictions, load
 
 __all__ = ["draw_all", "draw_confusion", "draw_curves"]
 
@@ -26,17 +26,17 @@ GROUPS_FILE = "groups.svg"
 
 
 def draw_all(
-    report: Mapping[str, Any], directory: Path, answers: Mapping[str, Answers] | None = None
+    report: Mapping[str, Any], directory: Path, predictions: Mapping[str, Predictions] | None = None
 ) -> tuple[str, ...]:
     """Draw every figure that a report has the numbers for, and return the names of their files.
 
     Args:
         report: of a run, or of an evaluation as its `test`; older ones lack parts.
         directory: where the figures go.
-        answers: of the network; when None, those that the run kept in the directory.
+        predictions: of the network; when None, those that the run kept in the directory.
     """
     test, drawn = report["test"], {}
-    answered = (kept(directory) if answers is None else answers).get("test")
+    answered = (load(directory) if predictions is None else predictions).get("test")
 
     def draw(name: str, drawer: Callable[..., None], *parts: object) -> None:
         drawer(*parts, directory / name)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_training.candidate import Recipe, make
+from model_training.candidate import Recipe, build
 from model_training.data.class_folders import LeftOut
 from model_training.data.dataset import Dataset
 from model_training.data.films import Films
-from model_training.networks.hyperparameters import Knobs
+from model_training.networks.hyperparameters import Hyperparameters
 from model_training.report.assemble import assemble
 from model_training.settings import settings
 from model_training.training.fit import Fitted
-from model_training.training.predictions import Answers
+from model_training.training.predictions import Predictions
 from worker.models.directory import ModelCard
 
 SIDE_PIXELS = 64
@@ -99,7 +99,7 @@ def watcher() -> Watcher:
 def made(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelCard, Watcher]:
     """One candidate, trained for a few epochs: its directory, its card and the progress it told."""
     directory, progress = tmp_path_factory.mktemp("made") / "candidate", Watcher()
-    card = make(Recipe(shared_data, "phantom", epochs=6, seed=3), directory, progress)
+    card = build(Recipe(shared_data, "phantom", epochs=6, seed=3), directory, progress)
     return directory, card, progress
 
 
@@ -110,12 +110,12 @@ def forgotten_settings() -> Iterator[Callable[[], None]]:
     settings.cache_clear()
 
 
-def answers_of(split: str, n: int, generator: np.random.Generator) -> Answers:
+def draw_predictions(split: str, n: int, generator: np.random.Generator) -> Predictions:
     """Draw answers that are better than guessing, and whose features tell the class."""
     labels = np.arange(n) % len(REPORT_CLASSES)
     scores = np.exp(generator.normal(size=(n, len(REPORT_CLASSES))) + 1.5 * np.eye(len(REPORT_CLASSES))[labels])
     names = tuple(f"{split}/{REPORT_CLASSES[label]}/{index:03}.png" for index, label in enumerate(labels))
-    return Answers(
+    return Predictions(
         names,
         labels,
         (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32),
@@ -126,14 +126,14 @@ def answers_of(split: str, n: int, generator: np.random.Generator) -> Answers:
 
 @pytest.fixture(scope="session")
 def drawn_run() -> SimpleNamespace:
-    """A run that nobody trained: its data, its knobs and its answers."""
+    """A run that nobody trained: its data, its hyperparameters and its predictions."""
     generator = np.random.default_rng(7)
-    answers = {split: answers_of(split, n, generator) for split, n in REPORT_FILMS.items()}
+    predictions = {split: draw_predictions(split, n, generator) for split, n in REPORT_FILMS.items()}
     splits = {
         split: Films(
             np.zeros((len(of_split), 64, 64), np.uint8), of_split.labels, of_split.names, sha256=of_split.sha256
         )
-        for split, of_split in answers.items()
+        for split, of_split in predictions.items()
     }
     rows = {
         name: {
@@ -144,7 +144,7 @@ def drawn_run() -> SimpleNamespace:
             "patient_id": f"p{index // 2}-{name.partition('/')[0]}",
             "label_provenance": "drawn",
         }
-        for of_split in answers.values()
+        for of_split in predictions.values()
         for index, name in enumerate(of_split.names)
     }
     data = Dataset(REPORT_CLASSES, splits, "films", "0" * 64, rows)
@@ -153,19 +153,21 @@ def drawn_run() -> SimpleNamespace:
         for epoch in (1, 2)
     ]
     fitted = Fitted(network=None, history=tuple(history), kept_epoch=2, seconds=3.0)
-    knobs = Knobs(epochs=2, seed=5, optimizer="adam", learning_rate=0.001)
-    return SimpleNamespace(data=data, fitted=fitted, knobs=knobs, answers=answers)
+    hyperparameters = Hyperparameters(epochs=2, seed=5, optimizer="adam", learning_rate=0.001)
+    return SimpleNamespace(data=data, fitted=fitted, hyperparameters=hyperparameters, predictions=predictions)
 
 
 @pytest.fixture(scope="session")
 def full_report(drawn_run: SimpleNamespace) -> dict[str, Any]:
     """Its report, with films of another hospital and a temperature."""
-    external = answers_of("external", 30, np.random.default_rng(8))
-    external = Answers(external.names, external.labels, external.probabilities, left_out=(LeftOut("x.txt", "corrupt"),))
+    external = draw_predictions("external", 30, np.random.default_rng(8))
+    external = Predictions(
+        external.names, external.labels, external.probabilities, left_out=(LeftOut("x.txt", "corrupt"),)
+    )
     return assemble(
         drawn_run.data,
         drawn_run.fitted,
-        drawn_run.knobs,
-        answers={**drawn_run.answers, "external": external},
+        drawn_run.hyperparameters,
+        predictions={**drawn_run.predictions, "external": external},
         temperature=1.25,
     )

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from model_training.candidate import Recipe, make
+from model_training.candidate import Recipe, build
 from model_training.data.class_folders import DatasetError
 from model_training.data.dataset import read
-from model_training.data.films import ignore, read_labelled, reasons_of
-from model_training.evaluating import answered
+from model_training.data.films import ignore, read_class_folders, reasons_of
+from model_training.evaluating import predict_folder
 from model_training.metrics.calibration import fit_temperature, tempered
 from model_training.training import predictions
 from worker.errors import Reason, RejectedImage
@@ -72,7 +72,7 @@ def test_the_worker_scores_what_the_report_says(made, shared_data):
     """The classifier that will serve it finds the same table on the test split."""
     directory, card, _ = made
     classifier = Classifier.load(directory)
-    films = read_labelled(shared_data, card.classes, card.input_size)
+    films = read_class_folders(shared_data, card.classes, card.input_size)
 
     predicted = classifier.predict(films.pixels).argmax(axis=1)
 
@@ -85,7 +85,7 @@ def test_the_same_training_gives_the_same_file_and_so_the_same_version(made, sha
     """No moment of saving is in it: a version names what was learned, not when."""
     _, card, _ = made
 
-    again = make(Recipe(shared_data, "phantom", epochs=6, seed=3), tmp_path / "again", watcher)
+    again = build(Recipe(shared_data, "phantom", epochs=6, seed=3), tmp_path / "again", watcher)
 
     assert (card.version, card.sha256) == (again.version, again.sha256)
 
@@ -93,7 +93,7 @@ def test_the_same_training_gives_the_same_file_and_so_the_same_version(made, sha
 def test_what_is_published_is_calibrated_on_validation_films(made, shared_data):
     """No temperature is left to find: the last layer is divided by it."""
     directory, _, _ = made
-    kept = predictions.kept(directory)["validation"]
+    kept = predictions.load(directory)["validation"]
     report = read_report(directory)["calibration"]
 
     # These films are so easy that the temperature ends at the edge of what is looked for.
@@ -112,7 +112,7 @@ def test_films_of_other_hospitals_are_evaluated_and_not_trained_on(shared_data, 
     """They stand in the report, under their own name, with their own n."""
     recipe = Recipe(shared_data, "phantom", epochs=1, external=drawn / "test")
 
-    make(recipe, tmp_path / "candidate", watcher)
+    build(recipe, tmp_path / "candidate", watcher)
 
     report = read_report(tmp_path / "candidate")
     assert 8 == report["external"]["n"]
@@ -146,7 +146,7 @@ def test_sources_are_told_apart_where_a_manifest_names_them(drawn, tmp_path, wat
     ]
     (drawn / "manifest.csv").write_text("\n".join(["file,source_repo", *rows]) + "\n")
 
-    make(Recipe(drawn, "phantom", epochs=1), tmp_path / "candidate", watcher)
+    build(Recipe(drawn, "phantom", epochs=1), tmp_path / "candidate", watcher)
 
     groups = read_report(tmp_path / "candidate")["test_by_source"]
     assert {"north", "south"} == {row["group"] for row in groups}
@@ -156,7 +156,7 @@ def test_sources_are_told_apart_where_a_manifest_names_them(drawn, tmp_path, wat
 def test_a_network_that_does_not_exist_is_not_trained(drawn, tmp_path, watcher):
     """The name is looked up before a film is read."""
     with pytest.raises(KeyError):
-        make(Recipe(drawn, "v9"), tmp_path / "candidate", watcher)
+        build(Recipe(drawn, "v9"), tmp_path / "candidate", watcher)
 
 
 def test_an_evaluation_counts_what_the_detector_rejects_beside_what_is_scored(made, shared_data, letting_few_pass):
@@ -165,11 +165,11 @@ def test_an_evaluation_counts_what_the_detector_rejects_beside_what_is_scored(ma
     classifier = letting_few_pass(directory)
 
     with pytest.raises(DatasetError, match="takes none"):
-        answered(classifier(0), shared_data, ignore)
-    found = answered(classifier(3), shared_data, ignore)
+        predict_folder(classifier(0), shared_data, ignore)
+    found = predict_folder(classifier(3), shared_data, ignore)
 
-    assert 3 == len(found.answers)
-    assert {"not_a_chest_film": 5} == reasons_of(found.answers.left_out)
+    assert 3 == len(found.predictions)
+    assert {"not_a_chest_film": 5} == reasons_of(found.predictions.left_out)
 
 
 @pytest.fixture

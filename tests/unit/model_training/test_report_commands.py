@@ -10,7 +10,7 @@ from PIL import Image
 from model_training.commands.compare import compare
 from model_training.commands.evaluate import evaluate
 from model_training.commands.report import report
-from model_training.training.predictions import keep
+from model_training.training.predictions import save
 from worker.errors import Reason, RejectedImage
 from worker.models.directory import SHIPPED_FILMS, SHIPPED_PHANTOMS, read_card
 
@@ -26,7 +26,7 @@ def stored(tmp_path, full_report, drawn_run):
     directory.mkdir()
     shutil.copy(SHIPPED_PHANTOMS / "card.json", directory)
     (directory / "report.json").write_text(json.dumps({"version": "v3-0", "network": "v3", **full_report}))
-    keep(directory, drawn_run.answers)
+    save(directory, drawn_run.predictions)
     return directory
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_training.data.class_folders import DatasetError
 from model_training.data.dataset import read
-from model_training.data.films import read_labelled
+from model_training.data.films import read_class_folders
 from worker.decoding import decode, resize
 
 SIZE = (64, 64)
@@ -133,7 +133,7 @@ def test_the_fingerprint_follows_content_and_place_and_nothing_else(drawn):
 
 def test_an_evaluation_takes_the_test_split_where_there_is_one(drawn):
     """The other splits were learned from."""
-    films = read_labelled(drawn, ("Left", "Right"), SIZE)
+    films = read_class_folders(drawn, ("Left", "Right"), SIZE)
 
     assert 8 == len(films)
     assert all(name.startswith("test/") for name in films.names)
@@ -143,18 +143,18 @@ def test_an_evaluation_takes_plain_class_folders_and_fewer_classes(drawn):
     """The labels count in the model's classes, not in the folder's."""
     shutil.rmtree(drawn / "test" / "Left")
 
-    films = read_labelled(drawn / "test", ("Before", "Left", "Right"), SIZE)
+    films = read_class_folders(drawn / "test", ("Before", "Left", "Right"), SIZE)
 
     assert {2} == set(films.labels.tolist())
 
 
 def test_an_evaluation_lists_what_is_no_film_and_leaves_nothing_behind(drawn, data_dir):
     """The films after it keep their place, and no copy of them stays on the disk."""
-    whole = read_labelled(drawn, ("Left", "Right"), SIZE)
+    whole = read_class_folders(drawn, ("Left", "Right"), SIZE)
     (drawn / "test" / "Left" / "02.png").write_text("no image")
     (drawn / "test" / "Left" / "03.png").unlink()
 
-    films = read_labelled(drawn, ("Left", "Right"), SIZE)
+    films = read_class_folders(drawn, ("Left", "Right"), SIZE)
 
     kept = [index for index, name in enumerate(whole.names) if name != "test/Left/03.png"]
     assert [("test/Left/02.png", "unsupported_format")] == [(entry.name, entry.reason) for entry in films.left_out]
@@ -166,13 +166,13 @@ def test_an_evaluation_lists_what_is_no_film_and_leaves_nothing_behind(drawn, da
 def test_an_evaluation_refuses_a_class_that_the_model_does_not_know(drawn):
     """Leaving the films out would flatter."""
     with pytest.raises(DatasetError, match="Right"):
-        read_labelled(drawn, ("Left", "Middle"), SIZE)
+        read_class_folders(drawn, ("Left", "Middle"), SIZE)
 
 
 def test_an_evaluation_refuses_a_folder_without_films(tmp_path):
     """There is nothing to evaluate."""
     with pytest.raises(DatasetError, match="no readable film"):
-        read_labelled(tmp_path, ("Left", "Right"), SIZE)
+        read_class_folders(tmp_path, ("Left", "Right"), SIZE)
 
 
 def test_a_data_set_is_a_value(drawn):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_training.data.class_folders import DatasetError
-from model_training.data.splitting import FRACTIONS, Member, share_out
+from model_training.data.splitting import FRACTIONS, Member, assign_splits
 
 
 def members(seed=0, patients=300):
@@ -29,7 +29,7 @@ def test_no_tie_crosses_a_split_over_however_many_steps():
         Member("e" * 64, "Common", ties=frozenset({"g", "p2"})),
     ]
 
-    splits, made = share_out(films, 0)
+    splits, made = assign_splits(films, 0)
 
     found = {}
     for film, split in zip(films, splits, strict=True):
@@ -44,7 +44,7 @@ def test_one_content_is_in_one_split():
     """Whoever's it is."""
     films = [*members(), *(Member("c" * 64, "Common", ties=frozenset({f"x{n}"})) for n in range(9))]
 
-    splits, _ = share_out(films, 0)
+    splits, _ = assign_splits(films, 0)
 
     assert 1 == len(set(splits[-9:]))
 
@@ -53,7 +53,7 @@ def test_every_class_and_source_is_shared_out_as_the_whole():
     """Within two films in a hundred of the class, or a group."""
     films = members()
 
-    splits, _ = share_out(films, 0)
+    splits, _ = assign_splits(films, 0)
 
     for stratum in (lambda film: film.label, lambda film: (film.label, film.source)):
         totals = Counter(map(stratum, films))
@@ -67,7 +67,7 @@ def test_films_alone_are_shared_out_to_the_film():
     """Where nothing ties them, the shares are exact."""
     films = [Member(f"{n:064x}", "AB"[n % 2]) for n in range(200)]
 
-    counts = Counter(zip(share_out(films, 0)[0], (film.label for film in films), strict=True))
+    counts = Counter(zip(assign_splits(films, 0)[0], (film.label for film in films), strict=True))
 
     assert {(split, label): round(100 * share) for split, share in FRACTIONS.items() for label in "AB"} == counts
 
@@ -77,17 +77,17 @@ def test_the_order_of_the_films_does_not_matter_and_the_seed_does():
     films = members()
     shuffled = [films[index] for index in np.random.default_rng(5).permutation(len(films))]
 
-    there, there_again = ({film.content: split for film, split in zip(order, share_out(order, 3)[0], strict=True)} for order in (films, shuffled))  # fmt: skip  # noqa: E501
+    there, there_again = ({film.content: split for film, split in zip(order, assign_splits(order, 3)[0], strict=True)} for order in (films, shuffled))  # fmt: skip  # noqa: E501
 
     assert there == there_again
-    assert share_out(films, 3)[0] != share_out(films, 4)[0]
+    assert assign_splits(films, 3)[0] != assign_splits(films, 4)[0]
 
 
 def test_a_class_of_three_patients_is_in_every_split():
     """Without a test film it would have no figure."""
     films = [*members(), *(Member(f"{n}" * 64, "Three", ties=frozenset({f"t{n}"})) for n in range(3))]
 
-    assert {"train", "validation", "test"} == set(share_out(films, 0)[0][-3:])
+    assert {"train", "validation", "test"} == set(assign_splits(films, 0)[0][-3:])
 
 
 def test_a_class_of_two_patients_cannot_be_shared_out():
@@ -95,4 +95,4 @@ def test_a_class_of_two_patients_cannot_be_shared_out():
     films = [*members(), *(Member(f"{n}" * 64, "Two", ties=frozenset({f"t{n % 2}"})) for n in range(8))]
 
     with pytest.raises(DatasetError, match="Two has films of 2 patients; three splits need three at least"):
-        share_out(films, 0)
+        assign_splits(films, 0)

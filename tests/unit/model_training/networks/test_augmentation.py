@@ -46,7 +46,7 @@ def test_no_network_learns_from_mirror_images():
     left[:, :30] = 200
     for network in NETWORKS.values():
         for seed in range(10):
-            deformed = network.knobs.augmentation.apply(left, np.random.default_rng(seed)).astype(int)
+            deformed = network.hyperparameters.augmentation.apply(left, np.random.default_rng(seed)).astype(int)
             assert deformed[:, :50].sum() > deformed[:, 50:].sum()
 
 

@@ -47,7 +47,7 @@ def test_films_are_counted_by_split_source_and_class(full_report):
 
 def test_the_sample_of_a_class_is_the_training_film_with_the_lowest_hash(full_report, drawn_run):
     """Nobody chose it."""
-    train = drawn_run.answers["train"]
+    train = drawn_run.predictions["train"]
     lowest = min((digest, name) for digest, name in zip(train.sha256, train.names, strict=True) if "Covid" in name)[1]
 
     assert {"class": "Covid-19", "film": lowest} == full_report["data"]["samples"][0]
@@ -84,7 +84,7 @@ def test_data_without_a_manifest_give_a_report_without_groups(drawn_run):
     """Nothing is known of source, sex or age; nothing is made up."""
     data = Dataset(CLASSES, drawn_run.data.splits, "films", "0" * 64, {})
 
-    report = assemble(data, drawn_run.fitted, drawn_run.knobs, answers=drawn_run.answers)
+    report = assemble(data, drawn_run.fitted, drawn_run.hyperparameters, predictions=drawn_run.predictions)
 
     assert ([], [], None, None) == tuple(
         report[key] for key in ("subgroups", "test_by_source", "source_leak", "external")

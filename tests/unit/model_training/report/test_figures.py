@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from model_training.report import figures
-from model_training.training.predictions import keep
+from model_training.training.predictions import save
 
 REPORT = {
     "history": [
@@ -23,8 +23,8 @@ def drawn_figures(full_report, drawn_run, tmp_path_factory):
     """Every figure of the drawn run, twice, once from the answers that it kept."""
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
     report = {"version": "v3-0", **full_report}
-    keep(folders[1], drawn_run.answers)
-    names = [figures.draw_all(report, folders[0], drawn_run.answers), figures.draw_all(report, folders[1])]
+    save(folders[1], drawn_run.predictions)
+    names = [figures.draw_all(report, folders[0], drawn_run.predictions), figures.draw_all(report, folders[1])]
     assert names[0] == names[1]
     return folders, names[0]
 
@@ -80,7 +80,7 @@ def test_a_figure_has_no_script_and_nothing_from_elsewhere(drawn_figures):
 
 
 def test_a_report_of_an_older_release_has_fewer_figures(tmp_path):
-    """No curve without answers, no reliability without bins."""
+    """No curve without predictions, no reliability without bins."""
     assert ("curves.svg", "confusion.svg") == figures.draw_all(
         {**REPORT, "version": "v3-0", "test": EVALUATION}, tmp_path
     )

@@ -11,7 +11,7 @@ from model_training.metrics import confusion_matrix
 from model_training.report import caret_text, thumbnails
 from model_training.report import page as report_page
 from model_training.report import text as report_text
-from model_training.training.predictions import keep
+from model_training.training.predictions import save
 from worker.models import directory as model_directory
 
 CARD = {
@@ -62,7 +62,7 @@ def page(report, drawn_run, tmp_path_factory):
     pictures.mkdir(parents=True)
     for name in (thumbnails.gallery_file(0), *thumbnails.sample_files(0)):
         Image.new("L", (64, 64), 90).save(pictures / name)
-    report_page.write(report, folder / "report.html", answers=drawn_run.answers, card=CARD, thumbnails=pictures)
+    report_page.write(report, folder / "report.html", predictions=drawn_run.predictions, card=CARD, thumbnails=pictures)
     return folder / "report.html"
 
 
@@ -130,7 +130,7 @@ def test_what_is_undefined_is_called_so(report, undrawn, tmp_path):
     by_class = {**report["test"]["byClass"], "Effusions": dict.fromkeys(report["test"]["byClass"]["Effusions"])}
     test = {**report["test"], "byClass": by_class}
 
-    report_page.write({**report, "test": test}, tmp_path / "page.html", answers={})
+    report_page.write({**report, "test": test}, tmp_path / "page.html", predictions={})
 
     text = (tmp_path / "page.html").read_text()
     assert text.count("<td>undefined</td>") >= 11
@@ -142,14 +142,14 @@ def test_names_from_the_data_are_text_and_not_markup(report, undrawn, tmp_path):
     """A source or a file may be called anything."""
     error = {**report["gallery"][0], "film": "test/<script>alert(1)</script>.png"}
 
-    report_page.write({**report, "gallery": [error]}, tmp_path / "page.html", answers={})
+    report_page.write({**report, "gallery": [error]}, tmp_path / "page.html", predictions={})
 
     assert "<script" not in (tmp_path / "page.html").read_text()
 
 
 def test_a_published_page_shows_no_film(report, drawn_run, tmp_path):
     """It names them; the thumbnails stay where they are."""
-    keep(tmp_path, drawn_run.answers)
+    save(tmp_path, drawn_run.predictions)
     (tmp_path / "thumbnails").mkdir()
     Image.new("L", (64, 64)).save(tmp_path / "thumbnails" / thumbnails.gallery_file(0))
 
@@ -167,7 +167,7 @@ def test_reports_of_older_releases_have_a_page(undrawn, tmp_path):
     rest = {"auroc": {"macro": None}, "balanced_accuracy": 0.5, "ece": 0.1, "rejected": {"count": 0, "reasons": {}}}
     report = {"version": "v3-0", "test": {**caret_report(), **rest}}
 
-    report_page.write(report, tmp_path / "page.html", answers={})
+    report_page.write(report, tmp_path / "page.html", predictions={})
 
     assert "Confusion matrix" in (tmp_path / "page.html").read_text()
     assert report_text.text(report).startswith("v3-0 on the test split, n = 20")
@@ -181,7 +181,7 @@ def caret_report():
 def test_the_shipped_reports_have_pages(undrawn, tmp_path):
     """Whatever release made them."""
     for directory in (model_directory.SHIPPED_FILMS, model_directory.SHIPPED_PHANTOMS):
-        report_page.write(model_directory.read_report(directory), tmp_path / "page.html", answers={})
+        report_page.write(model_directory.read_report(directory), tmp_path / "page.html", predictions={})
         assert model_directory.read_card(directory).version in (tmp_path / "page.html").read_text()
 
 

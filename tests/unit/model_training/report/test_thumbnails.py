@@ -23,7 +23,7 @@ def films(tmp_path):
 
 def test_pictures_are_small_and_a_film_that_is_gone_has_none(films, tmp_path):
     """As found with its own aspect ratio, and as the network sees it."""
-    thumbnails.keep(REPORT, films, (64, 64), tmp_path / "run")
+    thumbnails.save(REPORT, films, (64, 64), tmp_path / "run")
 
     sizes = {}
     for path in (tmp_path / "run" / "thumbnails").iterdir():
@@ -40,6 +40,6 @@ def test_films_lie_beside_a_manifest_too(films, tmp_path):
     """The data may be a file."""
     (films / "manifest.csv").write_text("file,class\n")
 
-    thumbnails.keep(REPORT, films / "manifest.csv", (64, 64), tmp_path / "run")
+    thumbnails.save(REPORT, films / "manifest.csv", (64, 64), tmp_path / "run")
 
     assert (tmp_path / "run" / "thumbnails" / "error-01.png").is_file()

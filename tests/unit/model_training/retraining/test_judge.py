@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from model_training.candidate import Recipe, make
+from model_training.candidate import Recipe, build
 from model_training.retraining import run as retraining
 from worker.database import reading, transaction
 from worker.models import directory as model_directory
@@ -28,7 +28,7 @@ def gated(shared_data, tmp_path_factory, draw):
 def trained(gated, tmp_path_factory, watcher):
     """A version that knows left from right."""
     directory = tmp_path_factory.mktemp("trained") / "candidate"
-    make(Recipe(gated, "phantom", epochs=12, seed=3), directory, watcher)
+    build(Recipe(gated, "phantom", epochs=12, seed=3), directory, watcher)
     return directory
 
 
@@ -143,7 +143,7 @@ def test_a_candidate_with_a_flipped_byte_is_never_loaded(active, monkeypatch):
 def test_a_run_that_was_killed_after_its_training_does_not_train_again(active, monkeypatch, trained):
     """The whole candidate lies under the run's name."""
     shutil.copytree(trained, settings().data_dir / "candidates" / "run-1")
-    monkeypatch.setattr(retraining.candidate, "make", lambda *_: pytest.fail("it was trained twice"))
+    monkeypatch.setattr(retraining.candidate, "build", lambda *_: pytest.fail("it was trained twice"))
 
     run, verdict = carried_out()
 

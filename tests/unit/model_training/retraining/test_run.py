@@ -82,7 +82,7 @@ def test_a_run_that_another_took_is_left_alone(configured, monkeypatch):
     run_id = asked()
     with transaction() as session:
         session.get_one(RetrainingRun, run_id).state = RunState.RUNNING
-    monkeypatch.setattr(retraining.candidate, "make", lambda *_: pytest.fail("it was trained twice"))
+    monkeypatch.setattr(retraining.candidate, "build", lambda *_: pytest.fail("it was trained twice"))
 
     retraining.retrain(run_id)
 
@@ -132,7 +132,7 @@ def test_what_nobody_foresaw_is_recorded_and_raised(configured, monkeypatch):
     def break_down(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(retraining.candidate, "make", break_down)
+    monkeypatch.setattr(retraining.candidate, "build", break_down)
     run_id = asked()
 
     with pytest.raises(RuntimeError):

@@ -88,12 +88,12 @@ def new_film(tmp_path, draw):
     return draw_new
 
 
-def prepared(data, told=None):
-    return training_set.prepare(data, SIZE, seed=0, told=told)
+def prepared(data, resumed_from=None):
+    return training_set.prepare(data, SIZE, seed=0, resumed_from=resumed_from)
 
 
 def reasons(found):
-    return dict(found.told["corrections"]["left_out"])
+    return dict(found.learned_from["corrections"]["left_out"])
 
 
 def test_without_reviews_a_gate_folder_leaves_train_as_it_is(database, gated):
@@ -108,8 +108,8 @@ def test_without_reviews_a_gate_folder_leaves_train_as_it_is(database, gated):
 def test_a_gate_is_set_apart_from_train_by_patient_and_stays_when_films_are_added(database, drawn, draw):
     """Half of the films of one patient in the gate would leak."""
     base = dataset.read(with_patients(drawn), SIZE)
-    gate, remaining = gate_films.set_apart(base, drawn, SIZE, seed=1)
-    again, _ = gate_films.set_apart(base, drawn, SIZE, seed=1)
+    gate, remaining = gate_films.set_gate_apart(base, drawn, SIZE, seed=1)
+    again, _ = gate_films.set_gate_apart(base, drawn, SIZE, seed=1)
 
     in_train = {base.manifest[name]["patient_id"] for name in np.array(base.splits["train"].names)[remaining]}
     assert 0 < len(gate.files) < 12
@@ -117,7 +117,7 @@ def test_a_gate_is_set_apart_from_train_by_patient_and_stays_when_films_are_adde
     assert gate.fingerprint == again.fingerprint
 
     draw(drawn / "train" / "Left" / "zz.png", 777, bright_left=True)
-    grown, _ = gate_films.set_apart(dataset.read(drawn, SIZE), drawn, SIZE, seed=1)
+    grown, _ = gate_films.set_gate_apart(dataset.read(drawn, SIZE), drawn, SIZE, seed=1)
     assert set(gate.sha256) <= set(grown.sha256)
 
 
@@ -140,7 +140,7 @@ def test_a_confirmed_film_is_learned_under_the_finding_that_was_confirmed(handed
     assert 25 == len(train)
     assert "Right" == found.data.classes[train.labels[-1]]
     assert {"patient_id": "pacs/p9", "source_repo": "reviews"} == found.data.manifest[train.names[-1]]
-    assert [[film, "Right"]] == found.told["corrections"]["films"]
+    assert [[film, "Right"]] == found.learned_from["corrections"]["films"]
     assert train.pixels[-1][:, :8].mean() > train.pixels[-1][:, 8:].mean()
 
 
@@ -223,5 +223,5 @@ def test_a_run_that_goes_on_has_the_films_with_which_it_began(handed_over, gated
     began = prepared(gated)
     handed_over(new_film(502), "Right")
 
-    assert began.data.fingerprint == prepared(gated, told=began.told).data.fingerprint
+    assert began.data.fingerprint == prepared(gated, resumed_from=began.learned_from).data.fingerprint
     assert began.data.fingerprint != prepared(gated).data.fingerprint

@@ -37,16 +37,16 @@ tensorflow.config.set_logical_device_configuration(processor, two)
 from unittest.mock import Mock
 from model_training.data import dataset
 from model_training.training import fit as training
-from model_training.training.devices import over_devices
-from model_training.networks.hyperparameters import Knobs
+from model_training.training.devices import distribute_over
+from model_training.networks.hyperparameters import Hyperparameters
 from model_training.networks.catalogue import NETWORKS
 network = NETWORKS["phantom"]
 data = dataset.read(Path(sys.argv[1]), network.input_size)
 replicas, weights, validation = [], [], []
 for devices in ("one", "all"):
-    with over_devices(devices):
+    with distribute_over(devices):
         replicas.append(tensorflow.distribute.get_strategy().num_replicas_in_sync)
-        fitted = training.fit(network, data, Knobs(2, seed=1, batch_size=4), Mock())
+        fitted = training.fit(network, data, Hyperparameters(2, seed=1, batch_size=4), Mock())
         weights.append(fitted.network.get_weights())
         validation.append([[epoch["val_loss"], epoch["val_accuracy"]] for epoch in fitted.history])
 assert len(data.splits["validation"]) > 4

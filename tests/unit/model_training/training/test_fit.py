@@ -10,7 +10,7 @@ import pytest
 from model_training.data.dataset import read
 from model_training.networks.catalogue import NETWORKS
 from model_training.training import checkpoint, fit, optimization
-from model_training.training.predictions import ask
+from model_training.training.predictions import predict
 
 PHANTOM = NETWORKS["phantom"]
 
@@ -24,14 +24,14 @@ def data(shared_data):
 @pytest.fixture(scope="module")
 def fitted(data, watcher):
     """A network that was trained on them."""
-    return fit.fit(PHANTOM, data, replace(PHANTOM.knobs, epochs=8, seed=7), watcher)
+    return fit.fit(PHANTOM, data, replace(PHANTOM.hyperparameters, epochs=8, seed=7), watcher)
 
 
 def test_it_learns_what_can_be_learned(fitted, data):
     """Bright left and bright right are told apart on films that were not trained on."""
     test = data.splits["test"]
 
-    answers = ask(fitted.network, test, batch_size=3).probabilities
+    answers = predict(fitted.network, test, batch_size=3).probabilities
 
     assert test.labels.tolist() == answers.argmax(axis=1).tolist()
 
@@ -40,17 +40,18 @@ def test_a_mirror_image_is_not_taken_for_the_same(fitted, data):
     """The augmentation keeps left and right apart: the side on which the heart lies matters."""
     test = data.splits["test"]
 
-    answers = ask(fitted.network, replace(test, pixels=test.pixels[:, :, ::-1]), 8).probabilities
+    answers = predict(fitted.network, replace(test, pixels=test.pixels[:, :, ::-1]), 8).probabilities
 
     assert (1 - test.labels).tolist() == answers.argmax(axis=1).tolist()
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, watcher):
     """A run can be repeated on the same machine."""
-    knobs = replace(PHANTOM.knobs, epochs=2, seed=11)
+    hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, seed=11)
 
     first, again, other = (
-        fit.fit(PHANTOM, data, replace(knobs, seed=seed), watcher).network.get_weights() for seed in (11, 11, 12)
+        fit.fit(PHANTOM, data, replace(hyperparameters, seed=seed), watcher).network.get_weights()
+        for seed in (11, 11, 12)
     )
 
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
@@ -63,7 +64,7 @@ def test_the_weights_of_the_best_epoch_on_validation_are_kept(fitted, data):
     kept = fitted.history[fitted.kept_epoch - 1]
     validation = data.splits["validation"]
 
-    answers = ask(fitted.network, validation, batch_size=8).probabilities
+    answers = predict(fitted.network, validation, batch_size=8).probabilities
 
     right = answers[np.arange(len(validation)), validation.labels]
     assert list(range(1, 9)) == [entry["epoch"] for entry in fitted.history]
@@ -74,10 +75,10 @@ def test_the_weights_of_the_best_epoch_on_validation_are_kept(fitted, data):
 
 def test_a_training_that_diverged_says_so(data, watcher):
     """A loss that is no number chooses nothing."""
-    knobs = replace(PHANTOM.knobs, epochs=2, optimizer="sgd", learning_rate=1e38)
+    hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, optimizer="sgd", learning_rate=1e38)
 
     with pytest.raises(FloatingPointError, match="diverged"):
-        fit.fit(PHANTOM, data, knobs, watcher)
+        fit.fit(PHANTOM, data, hyperparameters, watcher)
 
 
 class Killed(BaseException):
@@ -108,13 +109,13 @@ AVERAGED = {"average_momentum": 0.9, "optimizer": "adamw", "schedule": "cosine",
 @pytest.mark.parametrize("changes", [{}, AVERAGED])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(data, watcher, tmp_path, changes):
     """Weights, curves and the kept epoch are those of a run that was left alone."""
-    knobs, path = replace(PHANTOM.knobs, epochs=4, seed=3, **changes), tmp_path / "state.npz"
+    hyperparameters, path = replace(PHANTOM.hyperparameters, epochs=4, seed=3, **changes), tmp_path / "state.npz"
     with pytest.raises(Killed):
-        fit.fit(PHANTOM, data, knobs, Killer(after=2), path)
+        fit.fit(PHANTOM, data, hyperparameters, Killer(after=2), path)
     second = Killer(after=9)
 
-    resumed = fit.fit(PHANTOM, data, knobs, second, path)
-    whole = fit.fit(PHANTOM, data, knobs, watcher)
+    resumed = fit.fit(PHANTOM, data, hyperparameters, second, path)
+    whole = fit.fit(PHANTOM, data, hyperparameters, watcher)
 
     assert [2, 3, 4] == second.told
     assert whole.history == resumed.history
@@ -125,10 +126,10 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(data, watcher, tmp_path
 
 def test_a_damaged_state_is_no_state(data, watcher, tmp_path):
     """The run begins anew; half a file decides nothing."""
-    knobs, path = replace(PHANTOM.knobs, epochs=1), tmp_path / "state.npz"
+    hyperparameters, path = replace(PHANTOM.hyperparameters, epochs=1), tmp_path / "state.npz"
     path.write_bytes(b"PK half a file")
 
-    assert 1 == len(fit.fit(PHANTOM, data, knobs, watcher, path).history)
+    assert 1 == len(fit.fit(PHANTOM, data, hyperparameters, watcher, path).history)
 
 
 def test_a_state_that_nobody_took_up_is_forgotten(tmp_path):
@@ -144,9 +145,9 @@ def test_a_state_that_nobody_took_up_is_forgotten(tmp_path):
 
 def test_it_stops_when_validation_gets_no_better(data, watcher):
     """A rate of nothing gives the same loss in every epoch: the first is the best, and patience ends."""
-    knobs = replace(PHANTOM.knobs, epochs=9, learning_rate=0.0, patience=2)
+    hyperparameters = replace(PHANTOM.hyperparameters, epochs=9, learning_rate=0.0, patience=2)
 
-    fitted = fit.fit(PHANTOM, data, knobs, watcher)
+    fitted = fit.fit(PHANTOM, data, hyperparameters, watcher)
 
     assert 3 == len(fitted.history)
     assert 1 == fitted.kept_epoch
@@ -154,9 +155,9 @@ def test_it_stops_when_validation_gets_no_better(data, watcher):
 
 def test_the_cosine_warms_up_and_ends_near_nothing(data, watcher):
     """The curve of the rate is recorded with the others."""
-    knobs = replace(PHANTOM.knobs, epochs=5, learning_rate=0.01, schedule="cosine")
+    hyperparameters = replace(PHANTOM.hyperparameters, epochs=5, learning_rate=0.01, schedule="cosine")
 
-    rates = [entry["learning_rate"] for entry in fit.fit(PHANTOM, data, knobs, watcher).history]
+    rates = [entry["learning_rate"] for entry in fit.fit(PHANTOM, data, hyperparameters, watcher).history]
 
     assert max(rates) <= 0.01
     assert rates[0] > rates[-1]
@@ -165,9 +166,9 @@ def test_the_cosine_warms_up_and_ends_near_nothing(data, watcher):
 
 def test_mixed_precision_gives_a_network_that_computes_in_float32(data, watcher):
     """What is published runs on any device."""
-    knobs = replace(PHANTOM.knobs, epochs=1, precision="mixed_bfloat16")
+    hyperparameters = replace(PHANTOM.hyperparameters, epochs=1, precision="mixed_bfloat16")
 
-    network = fit.fit(PHANTOM, data, knobs, watcher).network
+    network = fit.fit(PHANTOM, data, hyperparameters, watcher).network
 
     assert {"float32"} == {layer.compute_dtype for layer in network.layers if layer.name != "films"}
     assert "float32" == fit.backend.keras().config.dtype_policy().name
@@ -184,10 +185,10 @@ def test_further_findings_are_learned_where_they_are_stated(data, watcher):
         films, names=films.names * 2, labels=np.tile(films.labels, 2), pixels=np.tile(films.pixels, (2, 1, 1))
     )
     told = replace(data, splits={**data.splits, "train": many}, manifest=manifest)
-    knobs = replace(PHANTOM.knobs, epochs=2, seed=1, further_findings_weight=1.0)
+    hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, seed=1, auxiliary_labels_weight=1.0)
 
-    with_both = fit.fit(PHANTOM, told, knobs, watcher)
-    with_one = fit.fit(PHANTOM, told, replace(knobs, further_findings_weight=0.0), watcher)
+    with_both = fit.fit(PHANTOM, told, hyperparameters, watcher)
+    with_one = fit.fit(PHANTOM, told, replace(hyperparameters, auxiliary_labels_weight=0.0), watcher)
 
     assert len(with_one.network.outputs) == len(with_both.network.outputs) == 1
     assert with_both.history[0].keys() == with_one.history[0].keys()

@@ -7,7 +7,7 @@ from model_training.data.class_folders import LeftOut
 from model_training.data.films import Films
 from model_training.networks.catalogue import NETWORKS
 from model_training.training import predictions
-from model_training.training.predictions import PREDICTIONS_FILE, Answers, ask, keep, kept
+from model_training.training.predictions import PREDICTIONS_FILE, Predictions, load, predict, save
 
 FILMS = 5
 
@@ -30,53 +30,55 @@ def films():
 
 def test_one_pass_gives_the_probabilities_and_what_the_last_layer_made_them_from(network, films):
     """The weights of the last layer, applied to the features, give the probabilities again."""
-    answered = ask(network, films, batch_size=2)
+    predicted = predict(network, films, batch_size=2)
 
     weights, bias = (np.asarray(part) for part in network.layers[-1].get_weights())
-    scores = np.exp(answered.features @ weights + bias)
-    assert (FILMS, 32) == answered.features.shape
-    np.testing.assert_allclose(scores / scores.sum(axis=1, keepdims=True), answered.probabilities, atol=1e-5)
+    scores = np.exp(predicted.features @ weights + bias)
+    assert (FILMS, 32) == predicted.features.shape
+    np.testing.assert_allclose(scores / scores.sum(axis=1, keepdims=True), predicted.probabilities, atol=1e-5)
     three_channels = np.repeat(films.pixels[..., None], 3, axis=-1)
-    np.testing.assert_allclose(np.asarray(network.predict_on_batch(three_channels)), answered.probabilities, atol=1e-6)
-    assert films.left_out == answered.left_out
+    np.testing.assert_allclose(np.asarray(network.predict_on_batch(three_channels)), predicted.probabilities, atol=1e-6)
+    assert films.left_out == predicted.left_out
 
 
 def test_no_film_gives_no_answers(network, films):
     """Arrays of the right width."""
-    answered = ask(network, Films(films.pixels[:0], films.labels[:0], ()), batch_size=2)
+    predicted = predict(network, Films(films.pixels[:0], films.labels[:0], ()), batch_size=2)
 
-    assert ((0, 3), (0, 32)) == (answered.probabilities.shape, answered.features.shape)
+    assert ((0, 3), (0, 32)) == (predicted.probabilities.shape, predicted.features.shape)
 
 
 def test_answers_are_kept_and_read_again(network, films, tmp_path):
     """Names, labels, hashes and probabilities to the bit; features to half precision."""
-    answered = ask(network, films, batch_size=2)
-    keep(tmp_path, {"test": answered, "external": Answers(("ü/é.png",), np.array([1]), np.ones((1, 3), np.float32))})
+    predicted = predict(network, films, batch_size=2)
+    save(
+        tmp_path, {"test": predicted, "external": Predictions(("ü/é.png",), np.array([1]), np.ones((1, 3), np.float32))}
+    )
 
-    found = kept(tmp_path)
+    found = load(tmp_path)
 
     test = found["test"]
     assert ["test", "external"] == list(found)
-    assert (answered.names, answered.sha256) == (test.names, test.sha256)
-    np.testing.assert_array_equal(answered.labels, test.labels)
-    np.testing.assert_array_equal(answered.probabilities, test.probabilities)
-    np.testing.assert_allclose(answered.features, test.features, rtol=1e-3, atol=1e-3)
+    assert (predicted.names, predicted.sha256) == (test.names, test.sha256)
+    np.testing.assert_array_equal(predicted.labels, test.labels)
+    np.testing.assert_array_equal(predicted.probabilities, test.probabilities)
+    np.testing.assert_allclose(predicted.features, test.features, rtol=1e-3, atol=1e-3)
     assert (("ü/é.png",), None) == (found["external"].names, found["external"].features)
 
 
 def test_the_same_answers_are_kept_as_the_same_bytes(films, tmp_path):
     """A run that is repeated keeps the same file."""
-    answered = Answers.of(films, np.ones((FILMS, 3), np.float32))
+    predicted = Predictions.of(films, np.ones((FILMS, 3), np.float32))
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        keep(tmp_path / name, {"test": answered})
+        save(tmp_path / name, {"test": predicted})
 
     assert (tmp_path / "one" / PREDICTIONS_FILE).read_bytes() == (tmp_path / "two" / PREDICTIONS_FILE).read_bytes()
 
 
 def test_a_run_that_kept_nothing_has_no_answers(tmp_path):
     """Older ones did not."""
-    assert {} == kept(tmp_path)
+    assert {} == load(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
@@ -85,7 +87,7 @@ def test_a_damaged_file_is_said_to_be_one(tmp_path, content):
     (tmp_path / PREDICTIONS_FILE).write_bytes(content)
 
     with pytest.raises(ValueError, match="no readable predictions"):
-        kept(tmp_path)
+        load(tmp_path)
 
 
 def test_a_file_of_somebody_elses_arrays_is_refused(tmp_path):
@@ -93,4 +95,4 @@ def test_a_file_of_somebody_elses_arrays_is_refused(tmp_path):
     np.savez(tmp_path / predictions.PREDICTIONS_FILE, stranger=np.zeros(3))
 
     with pytest.raises(ValueError, match="no readable predictions"):
-        kept(tmp_path)
+        load(tmp_path)
