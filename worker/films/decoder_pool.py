@@ -6,12 +6,8 @@ back is JSON and grey values: nothing that a hostile film may have made of its d
 
 import atexit
 import contextlib
-import json
 import logging
-import math
 import os
-import pickle
-import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,15 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from multiprocessing.connection import Pipe
 from queue import SimpleQueue
-from typing import Any
-
-import numpy as np
 
 from worker import children, metrics
 from worker.decoding import PREPROCESSING
-from worker.errors import Reason
-from worker.films.preparation import Answer, Crashed, Place, Postponed, Preparation, Prepared, Refused
-from worker.films.summary import FilmLook
+from worker.films import decoder_protocol
+from worker.films.decoder_protocol import ProtocolError
+from worker.films.preparation import Answer, Crashed, Place, Postponed, Preparation
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +33,8 @@ SILENCE_SECONDS = 40
 START_SECONDS = 60
 #: A process that nobody asks any more, or that is killed, is gone at once, or hangs.
 END_SECONDS = 1
-#: Of an answer, beside the grey values.
-WORDS_BYTES = 64 * 2**10
-DETAIL_CHARACTERS = 500
-#: What asking a decoder raises that died, hangs, or is no longer itself.
-GONE = (EOFError, OSError, LookupError, TypeError, ValueError)
+#: Errors raised when a decoder has died, hangs, or sends something invalid.
+GONE = (EOFError, OSError, ProtocolError)
 #: What an interpreter needs of its environment, by how the names begin; no password is among it.
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_", "LD_", "TZ", "TMPDIR", "PYTHON", "MALLOC_")
 #: There is a decoder for each core already.
@@ -110,9 +100,8 @@ class Decoders:
                     for answer in decoder.ask(left, preparation, preview=preview):
                         answers.append(answer)
                 except GONE as error:
-                    answers.append(Crashed(decoder.end()))
+                    answers.append(_lost(decoder, error))
                     decoder = None
-                    logger.error("a decoder is given up: %s", type(error).__name__)  # noqa: TRY400
                     if isinstance(error, TimeoutError):
                         answers += [Postponed("a film before it hung")] * (len(places) - len(answers))
             in_step = True
@@ -122,6 +111,20 @@ class Decoders:
                 decoder = None
             self._idle.put(decoder)
         return answers
+
+
+def _lost(decoder: "_Decoder", error: Exception) -> Crashed:
+    """End a decoder that failed during a film, and return what is known of the film.
+
+    An invalid message costs the film an attempt: a hostile film may have taken over its decoder. The log tells it from
+    a decoder that died.
+    """
+    ended = decoder.end()
+    if isinstance(error, ProtocolError):
+        logger.error("a decoder sent an invalid message: %s", error)
+        return Crashed(f"its decoder sent an invalid message: {error}")
+    logger.error("a decoder is given up: %s", type(error).__name__)
+    return Crashed(ended)
 
 
 def _ready(decoder: "_Decoder | None") -> "_Decoder":
@@ -134,6 +137,10 @@ def _ready(decoder: "_Decoder | None") -> "_Decoder":
         if decoder is None or decoder.has_ended():
             decoder = _Decoder()
         decoder.wait_until_ready()
+    except ProtocolError as error:
+        if decoder:
+            decoder.end()
+        raise NotStarted(f"the installation was changed under this process: {error}") from error
     except (OSError, EOFError) as error:
         told = decoder.end() if decoder else ""
         raise NotStarted(f"{type(error).__name__} {told}") from error
@@ -151,7 +158,7 @@ class _Decoder:
         """
         self._pipe, its_end = Pipe()
         self._ready = False
-        self._longest_answer = WORDS_BYTES
+        self._max_bytes = decoder_protocol.MAX_HEAD_BYTES
         self._preparation: Preparation | None = None
         # -P: not what lies in the working directory, which decoders write to.
         command = children.bound_to_us(
@@ -176,11 +183,13 @@ class _Decoder:
 
         Raises:
             EOFError: it ended instead.
-            OSError: it takes too long, or is of another release.
+            OSError: it takes too long.
+            ProtocolError: it is of another release, or prepares films in another way.
         """
         if not self._ready:
-            if (preprocessing := self._receive(START_SECONDS).decode()) != PREPROCESSING:
-                raise OSError(f"it prepares {preprocessing}: the installation was changed under this process")
+            preprocessing = decoder_protocol.decode_ready(self._receive(START_SECONDS))
+            if preprocessing != PREPROCESSING:
+                raise ProtocolError(f"it prepares {preprocessing}")
             self._ready = True
 
     def ask(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> Iterator[Answer]:
@@ -189,14 +198,16 @@ class _Decoder:
         Raises:
             EOFError: it died.
             OSError: it died, or has been silent for too long.
-            LookupError, TypeError, ValueError: it says what no decoder says.
+            ProtocolError: it sends something invalid.
         """
         news = None if preparation is self._preparation else preparation
-        self._pipe.send_bytes(pickle.dumps((places, news, preview)))
+        self._pipe.send_bytes(decoder_protocol.encode_request(decoder_protocol.Request(places, news, preview=preview)))
         self._preparation = preparation
-        self._longest_answer = math.prod(preparation.input_size) + WORDS_BYTES
+        self._max_bytes = decoder_protocol.max_outcome_bytes(preparation.input_size)
         for _ in places:
-            yield self._answer(preparation)
+            outcome = decoder_protocol.decode_outcome(self._receive(SILENCE_SECONDS), preparation.input_size)
+            metrics.decoding.observe(outcome.seconds)
+            yield outcome.answer
 
     def end(self) -> str:
         """Let it end, which it does when nobody asks any more, or kill it; tell how it ended, in words."""
@@ -209,32 +220,10 @@ class _Decoder:
                 self._process.wait(END_SECONDS)
             return "it hung"
 
-    def _answer(self, preparation: Preparation) -> Answer:
-        words, _, grey = self._receive(SILENCE_SECONDS).partition(b"\n")
-        told: dict[str, Any] = json.loads(words)
-        metrics.decoding.observe(told["seconds"])
-        match told["kind"]:
-            case "prepared":
-                film = np.frombuffer(grey, np.uint8).reshape(preparation.input_size)
-                return Prepared(_sha256(told["sha256"]), film, FilmLook(**told["look"]))
-            case "refused":
-                sha256 = told["sha256"] and _sha256(told["sha256"])
-                return Refused(sha256, Reason(told["reason"]), told["detail"][:DETAIL_CHARACTERS])
-            case "postponed":
-                return Postponed(told["detail"][:DETAIL_CHARACTERS])
-            case _:
-                return Crashed(told["detail"][:DETAIL_CHARACTERS])
-
     def _receive(self, seconds: float) -> bytes:
         if not self._pipe.poll(seconds):
             raise TimeoutError
-        return self._pipe.recv_bytes(self._longest_answer)
-
-
-def _sha256(told: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", told):
-        raise ValueError("no SHA-256")
-    return told
+        return self._pipe.recv_bytes(self._max_bytes)
 
 
 @cache

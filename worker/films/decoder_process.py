@@ -5,42 +5,37 @@
 
 import contextlib
 import gc
-import json
 import os
-import pickle
 import signal
 import sys
 import time
 from multiprocessing.connection import Connection
 
 from worker.decoding import PREPROCESSING
-from worker.films.preparation import Answer, Preparation, Prepared, prepare
+from worker.films.decoder_protocol import Outcome, decode_request, encode_outcome, encode_ready
+from worker.films.preparation import Preparation, prepare
 
 LEFT_TO_ITS_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def serve(pipe: Connection) -> None:
-    """Answer until nobody asks any more."""
-    pipe.send_bytes(PREPROCESSING.encode())
+    """Prepare films until the other end of the pipe is closed.
+
+    Raises:
+        EOFError, OSError: it was closed.
+        ProtocolError: the pool is of another release.
+    """
+    pipe.send_bytes(encode_ready(PREPROCESSING))
     preparation: Preparation | None = None
     while True:
-        places, news, preview = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from the process that started us
-        preparation = news or preparation
+        request = decode_request(pipe.recv_bytes())
+        preparation = request.preparation or preparation
         if preparation is None:
             raise ValueError("films are prepared for a network")
         since = time.perf_counter()
-        for answer in prepare(places, preparation, preview=preview):
-            _send(pipe, answer, since)
+        for answer in prepare(request.places, preparation, preview=request.preview):
+            pipe.send_bytes(encode_outcome(Outcome(answer, time.perf_counter() - since)))
             since = time.perf_counter()
-
-
-def _send(pipe: Connection, answer: Answer, since: float) -> None:
-    """Send an answer: a line of JSON, and the grey values, if there are any."""
-    told, grey = {name: value for name, value in vars(answer).items() if name not in {"film", "look"}}, b""
-    if isinstance(answer, Prepared):
-        told, grey = told | {"look": vars(answer.look)}, answer.film.tobytes()
-    told |= {"kind": type(answer).__name__.lower(), "seconds": time.perf_counter() - since}
-    pipe.send_bytes(json.dumps(told).encode() + b"\n" + grey)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from worker.decoding.limits import Limits
 from worker.errors import Reason
 from worker.films import preparation as preparing
 from worker.films.decoder_pool import Decoders
+from worker.films.decoder_protocol import VERSION, encode_ready
 from worker.films.film_check import FilmCheck
 from worker.films.phantoms import draw
 from worker.films.preparation import FILES_AHEAD, Crashed, Place, Postponed, Preparation, Prepared, Refused
@@ -138,19 +139,20 @@ def test_a_decoder_that_hangs_is_replaced(one, preparation, before, monkeypatch)
 
 
 PREPARED = {
-    "kind": "prepared", "seconds": 0.1, "sha256": "a" * 64,
-    "look": {"grey_mean": 1.0, "grey_spread": 1.0, "height_pixels": 64, "width_pixels": 64},
+    "version": VERSION, "kind": "prepared", "seconds": 0.1, "sha256": "a" * 64,
+    "summary": {"grey_mean": 1.0, "grey_spread": 1.0, "height_pixels": 64, "width_pixels": 64},
 }  # fmt: skip
+REJECTED = {"version": VERSION, "kind": "rejected", "seconds": 0, "sha256": None, "reason": "blank", "detail": ""}
 GREY = bytes(64 * 64)
 
 
-def played(monkeypatch, greeting: str, told: bytes) -> Decoders:
+def played(monkeypatch, greeting: bytes, told: bytes) -> Decoders:
     """A decoder that is no longer itself: it says `told` whatever it is asked."""
     ours, its_end = Pipe()
     theirs = Connection(os.dup(its_end.fileno()))
 
     def play():
-        theirs.send_bytes(greeting.encode())
+        theirs.send_bytes(greeting)
         with contextlib.suppress(EOFError, OSError):
             theirs.recv_bytes()
             theirs.send_bytes(told)
@@ -170,23 +172,55 @@ def played(monkeypatch, greeting: str, told: bytes) -> Decoders:
         (json.dumps(PREPARED).encode() + b"\n" + GREY[1:], Crashed),
         (json.dumps(PREPARED | {"sha256": "../../etc"}).encode() + b"\n" + GREY, Crashed),
         (json.dumps(PREPARED | {"sha256": ["a" * 64]}).encode() + b"\n" + GREY, Crashed),
-        (json.dumps({"kind": "refused", "seconds": 0, "sha256": None, "reason": "?", "detail": ""}).encode(), Crashed),
+        (json.dumps(REJECTED | {"reason": "?"}).encode(), Crashed),
+        (json.dumps(REJECTED | {"kind": "refused"}).encode(), Crashed),
+        (json.dumps(REJECTED | {"version": VERSION + 1}).encode(), Crashed),
+        (b"[" * 60_000, Crashed),
         (b"no words", Crashed),
         (b"[]", Crashed),
         (bytes(2**20), Crashed),
     ],
-    ids=["well", "too few greys", "no hash", "a list", "no reason", "no JSON", "no object", "too long"],
+    ids=[
+        "well",
+        "too few greys",
+        "no hash",
+        "a list",
+        "no reason",
+        "no kind",
+        "another version",
+        "too deep",
+        "no JSON",
+        "no object",
+        "too long",
+    ],
 )
 def test_what_no_decoder_says_costs_its_film_an_attempt(monkeypatch, preparation, told, kind):
     """Whatever a film made of its decoder: this process believes only what it can check."""
-    with contextlib.closing(played(monkeypatch, PREPROCESSING, told)) as decoders:
+    with contextlib.closing(played(monkeypatch, encode_ready(PREPROCESSING), told)) as decoders:
         assert [kind] == kinds(prepared(decoders, preparation, "0.png"))
 
 
-def test_a_decoder_of_another_release_is_not_asked(monkeypatch, preparation):
-    """Its films would not be those that the network was trained on."""
-    with contextlib.closing(played(monkeypatch, "grey8-of-tomorrow", b"")) as decoders:
+def test_an_invalid_message_is_logged_as_such(monkeypatch, preparation, caplog):
+    """A kind that this release does not know is told apart from a decoder that died."""
+    unknown = json.dumps(REJECTED | {"kind": "refused"}).encode()
+    with contextlib.closing(played(monkeypatch, encode_ready(PREPROCESSING), unknown)) as decoders:
+        (answer,) = prepared(decoders, preparation, "0.png")
+
+    assert "a decoder sent an invalid message: unknown kind 'refused'" in caplog.text
+    assert Crashed("its decoder sent an invalid message: unknown kind 'refused'") == answer
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [encode_ready("grey8-of-tomorrow"), encode_ready(PREPROCESSING).replace(b"1", b"2", 1), PREPROCESSING.encode()],
+    ids=["another preprocessing", "another version", "no protocol"],
+)
+def test_a_decoder_of_another_release_is_not_asked(monkeypatch, preparation, greeting, caplog):
+    """Its films would not be those that the network was trained on, and its messages may mean something else."""
+    with contextlib.closing(played(monkeypatch, greeting, b"")) as decoders:
         assert [Postponed] == kinds(prepared(decoders, preparation, "0.png"))
+
+    assert "the installation was changed under this process" in caplog.text
 
 
 def test_an_error_that_no_film_should_cause_costs_its_own_film_an_attempt(one, preparation):
