@@ -1,10 +1,10 @@
-"""Films finished in the last hours, by outcome: counted in SQL, drawn by Matplotlib, kept for half a minute."""
+"""Films finished in the last hours, by outcome: counted in SQL, drawn as SVG, cached for half a minute."""
 
-import io
+import itertools
 import time
 from datetime import datetime, timedelta
 
-from flask import current_app
+from flask import current_app, render_template
 from sqlalchemy import Integer, cast, extract, func, select
 from sqlalchemy.orm import Session
 
@@ -16,8 +16,8 @@ BAR = timedelta(minutes=30)
 #: Many readers, and a page that asks every few seconds, cost one question in this time.
 KEPT_SECONDS = 30
 OUTCOMES = (ImageState.SCORED, ImageState.REJECTED)
-#: Colour and hatch of each outcome: the hatch tells them apart without the colour.
-LOOKS = (("#0b6d80", None), ("#c2571a", "////"))
+#: Lines across the chart, at most; one more stands at 0.
+MAX_TICKS = 5
 
 
 def chart() -> bytes:
@@ -49,21 +49,18 @@ def finished(session: Session) -> tuple[list[datetime], dict[str, list[int]]]:
 
 
 def _draw(beginnings: list[datetime], films: dict[str, list[int]]) -> bytes:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - the pages start without it
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+    highest = max(map(sum, zip(*films.values(), strict=True)))
+    step = tick_step(highest)
+    return render_template(
+        "operations/throughput.svg",
+        beginnings=beginnings,
+        films=films,
+        ticks=range(0, max(highest, 1) + step, step),
+    ).encode()
 
-    figure = Figure(figsize=(10, 2.4), layout="constrained")
-    axes = figure.add_subplot()
-    places, below = range(len(beginnings)), [0] * len(beginnings)
-    for (outcome, counts), (colour, hatch) in zip(films.items(), LOOKS, strict=True):
-        axes.bar(places, counts, bottom=below, color=colour, hatch=hatch, edgecolor="white", width=0.9, label=outcome)
-        below = [one + other for one, other in zip(below, counts, strict=True)]
-    axes.set_xticks(places[::4], [f"{moment:%H:%M}" for moment in beginnings[::4]])
-    axes.set_xlabel("UTC, half an hour each")
-    axes.set_ylabel("films")
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, ncols=2, loc="upper left")
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="svg")
-    return drawn.getvalue()
+
+def tick_step(highest: int) -> int:
+    """Return the distance of the lines across the chart, in films: 1, 2 or 5 times a power of ten."""
+    steps = (factor * 10**power for power in itertools.count() for factor in (1, 2, 5))
+    lowest: int = next(step for step in steps if highest <= step * MAX_TICKS)
+    return lowest
