@@ -50,7 +50,7 @@ class Deployment:
         return json.loads(self.thoraq(*arguments, "--json"))
 
     def start(self, *arguments: str) -> None:
-        """Start a process and, where it shows presence, wait until it does."""
+        """Start a process and, where it has a heartbeat, wait for the first."""
         with (self.directory / f"{arguments[0]}.log").open("ab") as log:
             self.processes[arguments[0]] = subprocess.Popen(
                 [sys.executable, "-m", "worker", *arguments], env=self.environment, cwd=CHECKOUT, stdout=log, stderr=log

@@ -1,4 +1,4 @@
-"""The timetable's process, made to end when it is told to."""
+"""The beat process, which sends periodic tasks; it stops when it is told to."""
 
 import signal
 from types import FrameType
@@ -6,20 +6,20 @@ from types import FrameType
 from celery.apps.beat import Beat
 from celery.beat import Service
 
-#: Between the wish that the process ends and the kernel's ending it: to close a connection, and no more.
+#: How long the process may take to close its connections before the kernel ends it.
 STOP_SECONDS = 10
 
 
-class Timetable(Beat):
-    """Celery's beat, whose end does not depend on its broker.
+class StoppableBeat(Beat):
+    """Celery's beat, which stops on a signal even when its broker is unreachable.
 
-    Celery raises SystemExit wherever the signal meets the process. Where that is an attempt to reach a broker that
-    is gone, it can be swallowed, and every later signal likewise. Nothing of a timetable is lost when it is killed:
-    sweeps repeat, and a night's retraining is one row.
+    Celery raises SystemExit wherever the signal arrives. During an attempt to reach an unreachable broker, that
+    exception can be swallowed, and so can every later one. Killing beat loses nothing: sweeps repeat, and a night's
+    retraining is one row.
     """
 
     def install_sync_handler(self, service: Service) -> None:
-        """Stop in order at the first signal, at once at the second, and after some seconds in any case."""
+        """Stop in order at the first signal, at once at the second, and after `STOP_SECONDS` in any case."""
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):

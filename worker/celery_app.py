@@ -1,4 +1,4 @@
-"""The Celery application: broker settings, the names of tasks and queues, the one timetable.
+"""The Celery application: broker settings, the names of tasks and queues, the schedule of beat.
 
 Imports no task and no Keras: any process may import it to send by name.
 """
@@ -73,7 +73,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_redirect_stdouts": False,
         "timezone": settings.timezone,
         "enable_utc": True,
-        "beat_schedule": timetable(settings),
+        "beat_schedule": beat_schedule(settings),
         "beat_schedule_filename": str(settings.data_dir / "beat-schedule"),
         "task_publish_retry_policy": {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
     }
@@ -92,9 +92,9 @@ def broker_url(settings: Settings) -> str:
     raise NotConfigured("there is no broker: set THORAQ_BROKER_URL, or start `thoraq demo`")
 
 
-def timetable(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return what the beat process rings for, and when."""
-    table: dict[str, dict[str, Any]] = {
+def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return which tasks the beat process sends, and when."""
+    schedule: dict[str, dict[str, Any]] = {
         "sweep": {
             "task": SWEEP,
             "schedule": settings.sweep_seconds,
@@ -104,12 +104,12 @@ def timetable(settings: Settings) -> dict[str, dict[str, Any]]:
     }
     if settings.nightly_at:
         hour, minute = settings.nightly_at.split(":")
-        table["retrain nightly"] = {
+        schedule["retrain nightly"] = {
             "task": RETRAIN_NIGHTLY,
             "schedule": crontab(hour=hour, minute=minute),
             "options": {"queue": INTAKE_QUEUE},
         }
-    return table
+    return schedule
 
 
 app = Celery("thoraq")

@@ -30,7 +30,7 @@ def sweep() -> None:
         ended = ledger.expire_leases(session)
         waiting = claim_order.any_waiting(session)
         asked = heat_map_requests.any_requested(session)
-        heartbeats.forget_the_silent(session)
+        heartbeats.delete_silent(session)
     if ended:
         logger.warning("%d leases had ended; their films wait again", ended)
     if waiting:

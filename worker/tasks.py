@@ -86,7 +86,7 @@ def score(self: Task[..., None]) -> None:
             # A thread, since the next wake-up may come to another process, and the time limit to this one.
             threading.Thread(target=sweeper.return_uncharged, args=(str(self.request.id),), daemon=True).start()
         raise
-    heartbeats.worked(str(self.request.hostname), *scorer().loaded())
+    heartbeats.record_finished_task(str(self.request.hostname), *scorer().loaded())
     metrics.name_loaded_model(*scorer().loaded())
     if still_waiting:
         wakeups.wake_scorers(1, settings().batch_size)
@@ -114,10 +114,10 @@ def sweep(self: Task[..., None]) -> None:
     """Put back what was lost, and tell who wants to be told."""
     sweeper.sweep()
     courier().go()
-    heartbeats.worked(str(self.request.hostname))
+    heartbeats.record_finished_task(str(self.request.hostname))
 
 
 @app.task(name=celery_app.RETRAIN_NIGHTLY)
 def retrain_nightly() -> None:
-    """Ask for the run of this night; the first of several timetables makes it."""
+    """Ask for the run of this night; the first of several beat processes creates it."""
     through_outages(retraining_runs.ask)(by="nightly", night=datetime.now(ZoneInfo(settings().timezone)).date())

@@ -16,7 +16,7 @@ from worker.settings import settings as worker_settings
 
 #: Requests in progress when a stop is asked for get this long.
 GRACE_SECONDS = 20
-#: Where gunicorn keeps its sign of life; on a disk, a slow write would look like a dead process.
+#: Where gunicorn writes its heartbeat; on a disk, a slow write would look like a dead process.
 MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a private file in it
 
 

@@ -1,4 +1,4 @@
-"""The training page: ask for a run, see its progress, stop it; the nightly timetable and what came of its runs."""
+"""The training page: ask for a run, see its progress, stop it; the nightly schedule and what came of its runs."""
 
 from typing import Any
 

@@ -25,8 +25,8 @@ MOST_COUNTED = 100_000
 REJECTIONS_FOR = timedelta(days=7)
 
 
-class Life(StrEnum):
-    """What the last sign of life of a process says."""
+class ProcessStatus(StrEnum):
+    """What the age of the last heartbeat of a process says about it."""
 
     UP = "up"
     UNKNOWN = "unknown"
@@ -34,11 +34,11 @@ class Life(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sign:
-    """A process and whether it lives."""
+class ListedProcess:
+    """A process and its status."""
 
     process: Process
-    life: Life
+    status: ProcessStatus
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Backlog:
     finished_in_a_day: dict[str, int]
     #: Films rejected in the last week that nobody had tried again, by reason.
     rejections: list[tuple[str, int]]
-    processes: list[Sign]
+    processes: list[ListedProcess]
 
     @property
     def per_minute(self) -> float:
@@ -65,7 +65,7 @@ class Backlog:
     @property
     def scorers_up(self) -> int:
         """Return how many scoring workers are up."""
-        return sum(sign.process.kind == SCORING_KIND and sign.life == Life.UP for sign in self.processes)
+        return sum(row.process.kind == SCORING_KIND and row.status == ProcessStatus.UP for row in self.processes)
 
     def standstill(self) -> str | None:
         """Return in words why films wait and nothing happens; None when work goes on."""
@@ -96,7 +96,7 @@ def backlog(session: Session) -> Backlog:
         finished_lately=session.scalar(lately) or 0,
         finished_in_a_day=_finished_since(session, moment - timedelta(days=1)),
         rejections=_rejections_since(session, moment - REJECTIONS_FOR),
-        processes=[Sign(process, life(process)) for process in processes],
+        processes=[ListedProcess(process, status_of(process)) for process in processes],
     )
 
 
@@ -127,9 +127,9 @@ def _rejections_since(session: Session, since: datetime) -> list[tuple[str, int]
     return [(reason, count) for reason, count in counted]
 
 
-def life(process: Process) -> Life:
-    """Return what a process's last sign of life says now."""
+def status_of(process: Process) -> ProcessStatus:
+    """Return the status of a process by the age of its last heartbeat."""
     silence = (now() - process.seen_at).total_seconds() / settings().heartbeat_seconds
     if silence <= UP_HEARTBEATS:
-        return Life.UP
-    return Life.UNKNOWN if silence <= UNKNOWN_HEARTBEATS else Life.DOWN
+        return ProcessStatus.UP
+    return ProcessStatus.UNKNOWN if silence <= UNKNOWN_HEARTBEATS else ProcessStatus.DOWN

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from dashboard.accounts.access import public
 from dashboard.formatting import duration
 from dashboard.operations import process_status
-from dashboard.operations.backlog import Life
+from dashboard.operations.backlog import ProcessStatus
 from worker.database import Base, reading
 from worker.monitoring import heartbeats
 from worker.settings import settings
@@ -28,13 +28,13 @@ BROKER_TIMEOUT_SECONDS = 2
 class Dependency:
     """One thing that the product needs, whether it is there, and in words for whoever reads it."""
 
-    life: Life
+    status: ProcessStatus
     detail: str
 
     @property
     def ok(self) -> bool:
         """Tell whether nobody need look at it."""
-        return self.life == Life.UP
+        return self.status == ProcessStatus.UP
 
 
 @blueprint.get("/live")
@@ -53,7 +53,7 @@ def ready() -> ResponseReturnValue:
         status, code = "unavailable", 503
     else:
         status, code = ("ready" if all(entry.ok for entry in found.values()) else "degraded"), 200
-    lines = {name: {"ok": entry.ok, "state": entry.life, "detail": entry.detail} for name, entry in found.items()}
+    lines = {name: {"ok": entry.ok, "state": entry.status, "detail": entry.detail} for name, entry in found.items()}
     return {"status": status, "dependencies": lines}, code
 
 
@@ -67,13 +67,13 @@ def _database() -> dict[str, Dependency]:
     except SQLAlchemyError as error:
         current_app.logger.warning("not ready: %s", type(error).__name__)
         silent = "unknown while the database is out"
-        out = Dependency(Life.DOWN, "does not answer")
-        return {"database": out, "schema": Dependency(Life.UNKNOWN, silent), **_unknown(silent)}
-    return {"database": Dependency(Life.UP, "answers"), "schema": schema, **told}
+        out = Dependency(ProcessStatus.DOWN, "does not answer")
+        return {"database": out, "schema": Dependency(ProcessStatus.UNKNOWN, silent), **_unknown(silent)}
+    return {"database": Dependency(ProcessStatus.UP, "answers"), "schema": schema, **told}
 
 
 def _unknown(detail: str) -> dict[str, Dependency]:
-    return {name: Dependency(Life.UNKNOWN, detail) for name in ("worker", "sweeper", "queue")}
+    return {name: Dependency(ProcessStatus.UNKNOWN, detail) for name in ("worker", "sweeper", "queue")}
 
 
 def _told_by_rows(session: Session) -> dict[str, Dependency]:
@@ -85,8 +85,8 @@ def _schema(session: Session) -> Dependency:
     present = set(found.get_table_names())
     for name, table in Base.metadata.tables.items():
         if name not in present or {column["name"] for column in found.get_columns(name)} < set(table.columns.keys()):
-            return Dependency(Life.DOWN, "not up to date: run `thoraq db upgrade`")
-    return Dependency(Life.UP, "up to date")
+            return Dependency(ProcessStatus.DOWN, "not up to date: run `thoraq db upgrade`")
+    return Dependency(ProcessStatus.UP, "up to date")
 
 
 def _worker(session: Session) -> Dependency:
@@ -94,34 +94,36 @@ def _worker(session: Session) -> Dependency:
     stalled = f", {found.stalled} finishing nothing though films wait" if found.stalled else ""
     silent = f", {found.unknown} silent" if found.unknown else ""
     none = "no scoring worker is up; what is accepted waits"
-    return Dependency(found.life, (f"{found.up} up" if found.up else none) + stalled + silent)
+    return Dependency(found.status, (f"{found.up} up" if found.up else none) + stalled + silent)
 
 
 def _sweeper(session: Session) -> Dependency:
     age = process_status.sweep_age_seconds(session)
     if age is None:
-        return Dependency(Life.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?")
+        return Dependency(
+            ProcessStatus.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?"
+        )
     if heartbeats.sweeping(session):
-        return Dependency(Life.UP, f"swept {duration(age)} ago")
-    return Dependency(Life.DOWN, f"the last sweep was {duration(age)} ago; lost wake-ups are not sent again")
+        return Dependency(ProcessStatus.UP, f"swept {duration(age)} ago")
+    return Dependency(ProcessStatus.DOWN, f"the last sweep was {duration(age)} ago; lost wake-ups are not sent again")
 
 
 def _queue(session: Session) -> Dependency:
     age = process_status.oldest_waiting_seconds(session)
     if age > process_status.ALARM_SECONDS:
-        return Dependency(Life.DOWN, f"the oldest film has waited for {duration(age)}")
-    return Dependency(Life.UP, f"the oldest film has waited for {duration(age)}" if age else "nothing waits")
+        return Dependency(ProcessStatus.DOWN, f"the oldest film has waited for {duration(age)}")
+    return Dependency(ProcessStatus.UP, f"the oldest film has waited for {duration(age)}" if age else "nothing waits")
 
 
 def _broker() -> Dependency:
     url = settings().broker_url
     if url is None:
-        return Dependency(Life.DOWN, "none is configured; the sweeper takes over")
+        return Dependency(ProcessStatus.DOWN, "none is configured; the sweeper takes over")
     limits = {"socket_timeout": BROKER_TIMEOUT_SECONDS, "socket_connect_timeout": BROKER_TIMEOUT_SECONDS}
     try:
         with Connection(url.get_secret_value(), transport_options=limits) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT_SECONDS)
             connection.default_channel  # noqa: B018 - a new channel asks the server
     except (OperationalError, OSError):
-        return Dependency(Life.DOWN, "does not answer; what is accepted waits for it")
-    return Dependency(Life.UP, "answers")
+        return Dependency(ProcessStatus.DOWN, "does not answer; what is accepted waits for it")
+    return Dependency(ProcessStatus.UP, "answers")

@@ -77,7 +77,13 @@ class Ledger(Collector):
 
     def _deployment(self) -> Iterator[Metric]:
         session = self._session
-        yield _gauge("processes", "Processes by life.", ["kind", "life"], process_status.processes(session))
+        # The label `life` is the former name of `status`; it goes in 0.2.0.
+        yield _gauge(
+            "processes",
+            "Processes by status: up, unknown or down.",
+            ["kind", "status", "life"],
+            {(kind, status, status): count for (kind, status), count in process_status.processes(session).items()},
+        )
         stalled = process_status.workers(session).stalled
         yield GaugeMetricFamily("thoraq_stalled_workers", "Connected, finishing nothing though films wait.", stalled)
         if (sweep := process_status.sweep_age_seconds(session)) is not None:
@@ -114,7 +120,9 @@ class Ledger(Collector):
         yield alarms
 
 
-def _gauge(name: str, text: str, labels: list[str], values: Mapping[tuple[str, str], int]) -> GaugeMetricFamily:
+def _gauge(
+    name: str, text: str, labels: list[str], values: Mapping[tuple[str, str], int] | Mapping[tuple[str, str, str], int]
+) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"thoraq_{name}", text, labels=labels)
     for label_values, value in sorted(values.items()):
         family.add_metric(list(label_values), value)

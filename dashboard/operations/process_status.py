@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dashboard.operations.backlog import SCORING_KIND, Life, life
+from dashboard.operations.backlog import SCORING_KIND, ProcessStatus, status_of
 from worker.database import now
 from worker.monitoring import heartbeats
 from worker.monitoring.heartbeats import Process
@@ -21,26 +21,26 @@ LATELY_SECONDS = 300
 
 @dataclass(frozen=True)
 class Workers:
-    """Scoring workers by what their last sign of life says; a stalled one is connected and finishes nothing."""
+    """Scoring workers by their last heartbeat; a stalled one is connected and finishes nothing."""
 
     up: int
     stalled: int
     unknown: int
 
     @property
-    def life(self) -> Life:
+    def status(self) -> ProcessStatus:
         """Return the best that can be said."""
         if self.up:
-            return Life.UP
-        return Life.UNKNOWN if self.unknown and not self.stalled else Life.DOWN
+            return ProcessStatus.UP
+        return ProcessStatus.UNKNOWN if self.unknown and not self.stalled else ProcessStatus.DOWN
 
 
 def workers(session: Session) -> Workers:
     """Return how many scoring workers are up, stalled and unknown."""
     found = session.scalars(select(Process).filter_by(kind=SCORING_KIND)).all()
-    up = [process for process in found if life(process) == Life.UP]
+    up = [process for process in found if status_of(process) == ProcessStatus.UP]
     stalled = sum(heartbeats.stalled(process) for process in up)
-    return Workers(len(up) - stalled, stalled, sum(life(process) == Life.UNKNOWN for process in found))
+    return Workers(len(up) - stalled, stalled, sum(status_of(process) == ProcessStatus.UNKNOWN for process in found))
 
 
 def oldest_waiting_seconds(session: Session) -> float:
@@ -86,7 +86,7 @@ def finished_lately(session: Session) -> dict[tuple[str, str], int]:
 
 def processes(session: Session) -> Counter[tuple[str, str]]:
     """Return how many processes there are, by (kind, up, unknown or down)."""
-    return Counter((process.kind, life(process).value) for process in session.scalars(select(Process)))
+    return Counter((process.kind, status_of(process).value) for process in session.scalars(select(Process)))
 
 
 def sweep_age_seconds(session: Session) -> float | None:

@@ -16,7 +16,7 @@ from model_training.data.class_folders import DatasetError
 from model_training.networks.catalogue import NETWORKS
 from model_training.retraining import judge, training_set
 from model_training.retraining.gate_films import GATE
-from model_training.retraining.heartbeat import Pulse, RunLost, RunStopped
+from model_training.retraining.heartbeat import RunHeartbeat, RunLost, RunStopped
 from model_training.retraining.training_set import TrainingSet
 from model_training.settings import TrainingSettings, settings
 from worker.database import through_outages, transaction
@@ -73,20 +73,26 @@ def retrain(run_id: int) -> None:
 def _carry_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
     """Return a sentence about the candidate and its id."""
     run = _Run(row.id, owner, _recipe(row.request, settings()), row.learned_from)
-    with Pulse(run.id, owner, run.recipe.hyperparameters.epochs, worker_settings().heartbeat_seconds) as pulse:
+    with RunHeartbeat(
+        run.id, owner, run.recipe.hyperparameters.epochs, worker_settings().heartbeat_seconds
+    ) as heartbeat:
         training = training_set.prepare(
             run.recipe.data,
             run.recipe.architecture.input_size,
             seed=0,
             resumed_from=run.learned_from,
-            on_film=pulse.on_film,
+            on_film=heartbeat.on_film,
         )
         retraining_runs.note(run.id, _describe(training), training.learned_from)
-        candidate_directory = _train(run, training, pulse)
+        candidate_directory = _train(run, training, heartbeat)
         published = _register(directory.publish(candidate_directory, worker_settings().models_dir))
         retraining_runs.note(run.id, f"registered {published.version}")
         active_id, verdict = judge.verdict_on(
-            published, training.gate, training.learned_from["fingerprints"], worker_settings().models_dir, pulse.on_film
+            published,
+            training.gate,
+            training.learned_from["fingerprints"],
+            worker_settings().models_dir,
+            heartbeat.on_film,
         )
         promoted = _record_verdict(published, active_id, verdict)
     return _message(published, verdict, promoted=promoted), published.id
@@ -105,7 +111,7 @@ def _candidate_directory(run_id: int) -> Path:
     return worker_settings().data_dir / "candidates" / f"run-{run_id}"
 
 
-def _train(run: _Run, training: TrainingSet, pulse: Pulse) -> Path:
+def _train(run: _Run, training: TrainingSet, heartbeat: RunHeartbeat) -> Path:
     """Return the directory of the candidate, which has its name when it is whole: a killed run finds it finished."""
     target = _candidate_directory(run.id)
     if target.is_dir():
@@ -115,7 +121,7 @@ def _train(run: _Run, training: TrainingSet, pulse: Pulse) -> Path:
     scratch = target.with_name(f".{target.name}")
     scratch.mkdir(parents=True)
     notes = {GATE: training.gate.fingerprint, "corrected_films": len(training.learned_from["corrections"]["films"])}
-    candidate.build(run.recipe, scratch, pulse, training.data, notes)
+    candidate.build(run.recipe, scratch, heartbeat, training.data, notes)
     scratch.rename(target)
     return target
 

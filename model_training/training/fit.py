@@ -38,7 +38,7 @@ class Progress(Protocol):
         """Take note that `done` of `total` files are read."""
 
     def on_step(self) -> None:
-        """Take note that one batch is learned: a sign of life."""
+        """Take note that one batch is learned."""
 
     def on_epoch(self, done: int, planned: int, logs: Mapping[str, float]) -> None:
         """Take note that `done` of `planned` epochs are over, with the loss and accuracy of the last."""

@@ -79,7 +79,7 @@ def test_a_stop_that_is_cut_short_loses_nothing(working):
     one_outcome_each(working, FILMS)
 
 
-def test_a_timetable_ends_though_its_broker_died_in_the_same_moment(deployment, redis_server):
+def test_beat_ends_though_its_broker_died_in_the_same_moment(deployment, redis_server):
     """SIGTERM must not be swallowed where Celery tries to reach the broker again."""
     deployment.environment["THORAQ_SWEEP_SECONDS"] = "0.1"
     for delay_seconds in (0, 0.2, 1):

@@ -17,6 +17,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker.commands.processes:worker", "start a scoring worker"),
     "phantoms": ("worker.commands.phantoms:phantoms", "draw phantom films, or a set of them to train on"),
     "bench": ("worker.commands.bench:bench", "throughput on this machine, beside references"),
-    "alive": ("worker.commands.processes:alive", "fail unless a process gives signs of life"),
-    "beat": ("worker.commands.processes:beat", "start the timetable"),
+    "alive": ("worker.commands.processes:alive", "fail unless a process has a recent heartbeat"),
+    "beat": ("worker.commands.processes:beat", "start the process that sends periodic tasks"),
 }

@@ -12,7 +12,7 @@ from celery import signals
 from sqlalchemy.exc import DBAPIError
 
 from worker import logs, metrics, wakeups
-from worker.beat import Timetable
+from worker.beat import StoppableBeat
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.database import forget_parent_connections, now, reading
@@ -45,27 +45,27 @@ def intake() -> None:
 
     Example: thoraq intake
     """
-    stuck_consumer.watch([INTAKE_QUEUE, DEFAULT_QUEUE], settings())
+    stuck_consumer.start([INTAKE_QUEUE, DEFAULT_QUEUE], settings())
     run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.tasks"])
 
 
 @click.command()
 def beat() -> None:
-    """Start the timetable: the sweep and the nightly retraining. Two of them do no harm.
+    """Start the process that sends periodic tasks: sweep and nightly retraining. Two of them do no harm.
 
     Example: thoraq beat
     """
     _prepare()
-    Timetable(app=app, loglevel="INFO", quiet=True).run()
+    StoppableBeat(app=app, loglevel="INFO", quiet=True).run()
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["intake", "worker", "trainer", "beat"]))
 def alive(kind: str) -> None:
-    """Fail unless a process of this kind gives signs of life on this host; for health checks.
+    """Fail unless a process of this kind has a recent heartbeat on this host; for health checks.
 
-    A worker is alive while it finishes work, or none waits. A timetable is alive while what it rings for is done:
-    sweeps, on whatever host.
+    A worker is alive while it finishes work, or while none waits. Beat is alive while the sweeps that it sends are
+    done, on any host.
 
     Example: thoraq alive worker
     """
@@ -74,7 +74,7 @@ def alive(kind: str) -> None:
             heartbeats.sweeping(session) if kind == "beat" else heartbeats.alive(session, kind, socket.gethostname())
         )
     if not found:
-        raise click.ClickException(f"no sign of life of a {kind}")
+        raise click.ClickException(f"there is no recent heartbeat of a {kind}")
 
 
 def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) -> None:
@@ -90,7 +90,7 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
     _prepare()
     app.conf.imports = tuple(imports)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
-    _show_presence(name, kind)
+    _send_heartbeats(name, kind)
     # Celery's banner is for a person at a terminal.
     quiet = ["--quiet"] if settings().log_format == "json" else []
     app.worker_main(
@@ -127,27 +127,27 @@ def _films_wait() -> bool:
         return claim_order.any_waiting(session)
 
 
-def _show_presence(name: str, kind: str) -> None:
-    """Record the parent's signs of life every few seconds, from Celery's own heartbeat timer."""
+def _send_heartbeats(name: str, kind: str) -> None:
+    """Record the parent's heartbeat every few seconds, from Celery's own heartbeat timer."""
     started_at = now()
     next_at = 0.0
 
-    def alive(**_arguments: Any) -> None:  # noqa: ANN401
+    def record(**_arguments: Any) -> None:  # noqa: ANN401
         nonlocal next_at
         if time.monotonic() < next_at:
             return
         next_at = time.monotonic() + settings().heartbeat_seconds
         try:
-            heartbeats.seen(name, kind, started_at, work_waits=kind == SCORER and _films_wait())
+            heartbeats.record_heartbeat(name, kind, started_at, work_waits=kind == SCORER and _films_wait())
         except DBAPIError as error:
-            logger.warning("the sign of life could not be stored: %s", type(error).__name__)
+            logger.warning("the heartbeat could not be stored: %s", type(error).__name__)
 
-    def gone(**_arguments: Any) -> None:  # noqa: ANN401
+    def delete(**_arguments: Any) -> None:  # noqa: ANN401
         try:
-            heartbeats.left(name)
+            heartbeats.delete_process(name)
         except DBAPIError as error:
-            logger.warning("the farewell could not be stored: %s", type(error).__name__)
+            logger.warning("the row of the heartbeat could not be deleted: %s", type(error).__name__)
 
-    signals.worker_ready.connect(alive, weak=False)
-    signals.heartbeat_sent.connect(alive, weak=False)
-    signals.worker_shutdown.connect(gone, weak=False)
+    signals.worker_ready.connect(record, weak=False)
+    signals.heartbeat_sent.connect(record, weak=False)
+    signals.worker_shutdown.connect(delete, weak=False)

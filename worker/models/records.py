@@ -82,7 +82,7 @@ class RetrainingRun(Base):
     #: True until it ends, then null; unique, so that however many ask at once there is one unfinished run.
     unfinished: Mapped[bool | None] = mapped_column(unique=True)
     asked_by: Mapped[str] = mapped_column(String(64))
-    #: The date of a nightly run; unique, so that however many timetables tick there is one a night.
+    #: The date of a nightly run; unique, so that there is one a night however many beat processes run.
     night: Mapped[date | None] = mapped_column(unique=True)
     #: What was asked for beyond the settings: {"data", "network", "epochs", "seed"}, each optional.
     request: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 UNFINISHED = (RunState.ASKED, RunState.RUNNING)
 #: A run whose trainer died so often without finishing an epoch in between is given up.
 MAX_DEATHS = 3
-#: So long after its hour a night without a run is caught up with: the timetable has had its chance.
+#: So long after its hour a night without a run is caught up with: beat has had its chance.
 CATCH_UP_AFTER = timedelta(minutes=10)
 
 
@@ -120,7 +120,7 @@ def start(run_id: int, owner: str) -> RetrainingRun | None:
 
 
 def report(run_id: int, owner: str, progress: Progress) -> Standing:
-    """Record how far a run is, which is its sign of life, and tell whether to go on.
+    """Record the progress of a run, which is its heartbeat, and return whether to go on.
 
     A trainer that was silent for so long that its run was asked for again gets it back, if nobody took it.
     """

@@ -1,4 +1,4 @@
-"""Signs of life of the deployment's processes, as rows that the dashboard reads; nobody is asked over the broker."""
+"""Heartbeats of the deployment's processes, stored as rows that the dashboard reads; nothing asks over the broker."""
 
 from datetime import datetime, timedelta
 
@@ -8,31 +8,32 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from worker.database import Base, UtcDateTime, now, transaction
 from worker.settings import settings
 
-#: A process that was silent for a day is history, not a problem of now.
-FORGET_AFTER = timedelta(days=1)
+#: The row of a process whose last heartbeat is older than this is deleted.
+DELETE_AFTER = timedelta(days=1)
 
 
 class Process(Base):
-    """The last sign of life of one process of the deployment."""
+    """The last heartbeat of one process of the deployment."""
 
     __tablename__ = "processes"
 
-    #: Host and kind of process, as Celery names its nodes.
+    #: Kind, process id and host, as Celery names its nodes.
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: The time of the last heartbeat.
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: What a scoring worker has loaded, and on what it computes.
+    #: The version that a scoring worker has loaded, and the device on which it computes.
     model_version: Mapped[str | None] = mapped_column(String(64))
     device: Mapped[str | None] = mapped_column(String(64))
-    #: When it last finished a task: "up" means finishing work, not running.
+    #: When it last finished a task: a process is "up" if it finishes work, which is more than running.
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: Since when work has waited without this process finishing any; null while none waits.
+    #: Since when work has waited while this process finished none; null while no work waits.
     work_waits_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-def seen(name: str, kind: str, started_at: datetime, *, work_waits: bool = False) -> None:
-    """Record that a process is alive, and whether work waits that it could do."""
+def record_heartbeat(name: str, kind: str, started_at: datetime, *, work_waits: bool = False) -> None:
+    """Record that a process runs, and whether work waits that it could do."""
     with transaction() as session:
         row = session.get(Process, name)
         if row is None:
@@ -42,8 +43,8 @@ def seen(name: str, kind: str, started_at: datetime, *, work_waits: bool = False
         row.work_waits_since = (row.work_waits_since or now()) if work_waits else None
 
 
-def worked(name: str, model_version: str | None = None, device: str | None = None) -> None:
-    """Record that a process finished a task, and with which network."""
+def record_finished_task(name: str, model_version: str | None = None, device: str | None = None) -> None:
+    """Record that a process finished a task, and with which model version on which device."""
     with transaction() as session:
         session.execute(
             update(Process)
@@ -52,36 +53,36 @@ def worked(name: str, model_version: str | None = None, device: str | None = Non
         )
 
 
-def left(name: str) -> None:
-    """Record that a process ended in order."""
+def delete_process(name: str) -> None:
+    """Delete the row of a process that stopped in order."""
     with transaction() as session:
         session.execute(delete(Process).where(Process.name == name))
 
 
 def alive(session: Session, kind: str, host: str) -> bool:
-    """Tell whether a process of a kind on a host was seen within three heartbeats and is not stalled."""
+    """Return whether a process of this kind on this host had a heartbeat within three periods and is not stalled."""
     since = now() - timedelta(seconds=3 * settings().heartbeat_seconds)
-    found = session.scalars(select(Process).where(Process.kind == kind, Process.seen_at >= since))
-    return any(process.name.partition("@")[2] == host and not stalled(process) for process in found)
+    processes = session.scalars(select(Process).where(Process.kind == kind, Process.seen_at >= since))
+    return any(process.name.partition("@")[2] == host and not stalled(process) for process in processes)
 
 
 def stalled(process: Process) -> bool:
-    """Tell whether work has waited for long while this process, connected or not, finished nothing."""
+    """Return whether work has waited for over `stalled_seconds` while this process finished none."""
     since = process.work_waits_since
     return since is not None and (now() - since).total_seconds() > settings().stalled_seconds
 
 
 def last_sweep(session: Session) -> datetime | None:
-    """Return when a sweep was last finished, as far as the intake processes that are up tell."""
+    """Return when an intake process that is still listed last finished a sweep; None if none did."""
     return session.scalar(select(func.max(Process.finished_at)).where(Process.kind == "intake"))
 
 
 def sweeping(session: Session) -> bool:
-    """Tell whether a sweep was finished within three of its periods."""
+    """Return whether a sweep was finished within three of its periods."""
     last = last_sweep(session)
     return last is not None and last >= now() - timedelta(seconds=3 * settings().sweep_seconds)
 
 
-def forget_the_silent(session: Session) -> None:
-    """Delete the rows of processes that have been silent for long."""
-    session.execute(delete(Process).where(Process.seen_at < now() - FORGET_AFTER))
+def delete_silent(session: Session) -> None:
+    """Delete the rows of processes whose last heartbeat is older than `DELETE_AFTER`."""
+    session.execute(delete(Process).where(Process.seen_at < now() - DELETE_AFTER))

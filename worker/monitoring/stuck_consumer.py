@@ -1,7 +1,7 @@
-"""Ends a worker that consumes nothing while messages wait, so that its supervisor starts another.
+"""Ends a worker process that takes no message while messages wait, so that its supervisor starts another.
 
-Celery's loop has been seen to stand still after a child and the broker died at once; no outside probe restarts a
-container by itself. Knows queues and time, no task.
+Celery's loop can stop for good when a child and the broker die at the same moment; a probe from outside does not
+restart a container. Looks at queues and time only, never at tasks.
 """
 
 import logging
@@ -20,56 +20,56 @@ from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 10
-#: Beyond the longest that a task may last, in which the next message has to wait.
+CHECK_SECONDS = 10
+#: Added to the longest that a task may last, since the next message has to wait for that task.
 GRACE_SECONDS = 30
 
 
 @dataclass
-class Appetite:
-    """Whether a process takes messages, by what it took and what waited."""
+class StallDetector:
+    """Decides from messages taken and messages waiting whether a process has stopped taking messages."""
 
-    patience_seconds: float
+    limit_seconds: float
     clock: Callable[[], float] = time.monotonic
-    _fine_at: float = field(init=False)
+    _healthy_at: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin satisfied."""
-        self._fine_at = self.clock()
+        """Start as healthy."""
+        self._healthy_at = self.clock()
 
-    def took(self, **_signal: Any) -> None:  # noqa: ANN401 - what Celery tells
+    def on_task_received(self, **_signal: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
         """Note that a message was taken."""
-        self._fine_at = self.clock()
+        self._healthy_at = self.clock()
 
-    def lost(self, *, waiting: int) -> bool:
-        """Tell whether messages have waited, and none was taken, for longer than is explained by work."""
+    def stalled(self, *, waiting: int) -> bool:
+        """Return whether messages have waited for more than `limit_seconds` while none was taken."""
         if not waiting:
-            self._fine_at = self.clock()
-        return self.clock() - self._fine_at > self.patience_seconds
+            self._healthy_at = self.clock()
+        return self.clock() - self._healthy_at > self.limit_seconds
 
 
-def watch(queues: Sequence[str], settings: Settings) -> None:
-    """Look after this process from a thread of its own, for as long as it lives; not for a broker in memory."""
+def start(queues: Sequence[str], settings: Settings) -> None:
+    """Check this process from a thread for as long as it runs; does nothing for a broker in memory."""
     if not broker_url(settings).startswith("redis"):
         return
-    appetite = Appetite(settings.task_time_limit_seconds + GRACE_SECONDS)
-    signals.task_received.connect(appetite.took, weak=False)
-    threading.Thread(target=_watch, args=(queues, appetite, broker_url(settings)), daemon=True).start()
+    detector = StallDetector(settings.task_time_limit_seconds + GRACE_SECONDS)
+    signals.task_received.connect(detector.on_task_received, weak=False)
+    threading.Thread(target=_run, args=(queues, detector, broker_url(settings)), daemon=True).start()
 
 
-def _watch(queues: Sequence[str], appetite: Appetite, url: str) -> None:
+def _run(queues: Sequence[str], detector: StallDetector, url: str) -> None:
     client = redis.Redis.from_url(
         url, socket_timeout=SOCKET_TIMEOUT_SECONDS, socket_connect_timeout=SOCKET_TIMEOUT_SECONDS
     )
-    while not appetite.lost(waiting=_waiting(client, queues)):
-        time.sleep(LOOK_SECONDS)
-    logger.critical("messages wait and none is taken; this process ends, for another to be started")
-    # Neither Celery's loop nor its pool can be relied on any more. The child ends when it finds its parent gone.
+    while not detector.stalled(waiting=_waiting(client, queues)):
+        time.sleep(CHECK_SECONDS)
+    logger.critical("messages wait and none is taken; this process ends so that another can be started")
+    # Neither Celery's loop nor its pool is reliable any more. The child ends when it finds its parent gone.
     os._exit(1)
 
 
 def _waiting(client: "redis.Redis", queues: Sequence[str]) -> int:
-    """Return how many messages wait; none that we know of while the broker is out."""
+    """Return how many messages wait; 0 while the broker is unreachable."""
     try:
         return sum(int(client.llen(queue)) for queue in queues)
     except redis.RedisError:

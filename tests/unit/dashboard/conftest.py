@@ -158,7 +158,7 @@ class Rows:
         return image
 
     def process(self, seen_seconds_ago: float = 0, kind: str = "worker", name: str = "worker-1@host") -> None:
-        """Write a process's last sign of life."""
+        """Write a process's last heartbeat."""
         seen = now() - timedelta(seconds=seen_seconds_ago)
         with transaction() as session:
             session.merge(

@@ -7,7 +7,7 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from worker import wakeups
-from worker.celery_app import SCORE, app, configuration, timetable
+from worker.celery_app import SCORE, app, beat_schedule, configuration
 from worker.errors import NotConfigured
 from worker.settings import Settings
 
@@ -39,8 +39,8 @@ def test_without_a_broker_production_refuses():
 
 def test_the_nightly_entry_can_be_switched_off():
     """Retraining every night is a choice."""
-    assert {"sweep", "retrain nightly"} == set(timetable(Settings()))
-    assert {"sweep"} == set(timetable(Settings(nightly_at="")))
+    assert {"sweep", "retrain nightly"} == set(beat_schedule(Settings()))
+    assert {"sweep"} == set(beat_schedule(Settings(nightly_at="")))
 
 
 def test_secrets_are_stars_wherever_settings_are_printed():

@@ -64,8 +64,8 @@ def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(wakeups_s
 
 def test_signs_of_life_come_and_go(database):
     """Alive while it tells, gone when it says farewell, forgotten after a day of silence."""
-    heartbeats.seen("worker-1@host", "worker", now())
-    heartbeats.worked("worker-1@host", "v3-0", "tensorflow cpu")
+    heartbeats.record_heartbeat("worker-1@host", "worker", now())
+    heartbeats.record_finished_task("worker-1@host", "v3-0", "tensorflow cpu")
     with reading() as session:
         row = session.get(Process, "worker-1@host")
         assert ("v3-0", "tensorflow cpu") == (row.model_version, row.device)
@@ -76,11 +76,11 @@ def test_signs_of_life_come_and_go(database):
     with transaction() as session:
         session.execute(update(Process).values(seen_at=now() - timedelta(seconds=60)))
         assert not heartbeats.alive(session, "worker", "host")
-    heartbeats.seen("worker-2@host", "worker", now())
-    heartbeats.left("worker-2@host")
+    heartbeats.record_heartbeat("worker-2@host", "worker", now())
+    heartbeats.delete_process("worker-2@host")
     with transaction() as session:
         session.execute(update(Process).values(seen_at=now() - timedelta(days=2)))
-        heartbeats.forget_the_silent(session)
+        heartbeats.delete_silent(session)
 
     with reading() as session:
         assert [] == list(session.scalars(select(Process)))
@@ -88,10 +88,10 @@ def test_signs_of_life_come_and_go(database):
 
 def test_beat_is_alive_while_sweeps_are_done(database):
     """The beat process is alive if the tasks that it sends are carried out."""
-    heartbeats.seen("intake-1@host", "intake", now())
+    heartbeats.record_heartbeat("intake-1@host", "intake", now())
     with reading() as session:
         assert not heartbeats.sweeping(session)
-    heartbeats.worked("intake-1@host")
+    heartbeats.record_finished_task("intake-1@host")
     with reading() as session:
         assert heartbeats.sweeping(session)
 
@@ -108,17 +108,17 @@ def test_a_worker_that_finishes_nothing_while_films_wait_is_not_alive(database):
             since = now() - timedelta(seconds=seconds)
             session.execute(update(Process).where(Process.work_waits_since.is_not(None)).values(work_waits_since=since))
 
-    heartbeats.seen("worker-1@host", "worker", now(), work_waits=True)
+    heartbeats.record_heartbeat("worker-1@host", "worker", now(), work_waits=True)
     later(50)
     assert alive()
-    heartbeats.seen("worker-1@host", "worker", now(), work_waits=True)
+    heartbeats.record_heartbeat("worker-1@host", "worker", now(), work_waits=True)
     later(61)
     assert not alive()
-    heartbeats.worked("worker-1@host")
+    heartbeats.record_finished_task("worker-1@host")
     assert alive()
-    heartbeats.seen("worker-1@host", "worker", now(), work_waits=True)
+    heartbeats.record_heartbeat("worker-1@host", "worker", now(), work_waits=True)
     later(61)
-    heartbeats.seen("worker-1@host", "worker", now(), work_waits=False)
+    heartbeats.record_heartbeat("worker-1@host", "worker", now(), work_waits=False)
     assert alive()
 
 
@@ -142,8 +142,8 @@ def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweepi
 ):
     """However long the database was out: a process that died then may have died of it."""
     claimed_film(attempts=2)
-    heartbeats.seen("intake-1@host", "intake", now())
-    heartbeats.worked("intake-1@host")
+    heartbeats.record_heartbeat("intake-1@host", "intake", now())
+    heartbeats.record_finished_task("intake-1@host")
     with transaction() as session:
         session.execute(update(Process).values(finished_at=now() - timedelta(seconds=since_last_sweep)))
 

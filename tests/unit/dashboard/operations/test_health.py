@@ -79,7 +79,7 @@ def test_a_dead_broker_is_told_and_costs_no_study(client, monkeypatch):
 
 
 def test_a_worker_that_finishes_nothing_though_films_wait_is_told(client, rows, database):
-    """It is connected and gives signs of life; only its work tells."""
+    """It is connected and has a heartbeat; only its work shows that it is stuck."""
     rows.process()
     with transaction() as session:
         session.execute(update(Process).values(work_waits_since=now() - timedelta(seconds=61)))

@@ -78,8 +78,8 @@ def test_the_deployment_is_told_by_kind_and_life(monitor, rows):
 
     found = figures(monitor)
 
-    assert 1 == found["thoraq_processes", "worker", "up"]
-    assert 1 == found["thoraq_processes", "intake", "unknown"]
+    assert 1 == found["thoraq_processes", "worker", "up", "up"]
+    assert 1 == found["thoraq_processes", "intake", "unknown", "unknown"]
     assert 1 == found["thoraq_stalled_workers",]
     assert 40 <= found["thoraq_last_sweep_seconds",] < 50
 

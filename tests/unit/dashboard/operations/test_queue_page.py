@@ -1,4 +1,4 @@
-"""The queue page: figures from SQL, processes by their last sign of life, and standstill in words."""
+"""The queue page: figures from SQL, processes by their last heartbeat, and standstill in words."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from dashboard.accounts.accounts import Role
-from dashboard.operations.backlog import Life, backlog, life
+from dashboard.operations.backlog import ProcessStatus, backlog, status_of
 from worker.database import now, reading, transaction
 from worker.monitoring.heartbeats import Process
 from worker.studies.records import Image
@@ -34,13 +34,19 @@ def standstill() -> str | None:
 
 @pytest.mark.parametrize(
     ("silent_seconds", "expected"),
-    [(0, Life.UP), (19, Life.UP), (21, Life.UNKNOWN), (59, Life.UNKNOWN), (61, Life.DOWN)],
+    [
+        (0, ProcessStatus.UP),
+        (19, ProcessStatus.UP),
+        (21, ProcessStatus.UNKNOWN),
+        (59, ProcessStatus.UNKNOWN),
+        (61, ProcessStatus.DOWN),
+    ],
 )
 def test_two_missed_heartbeats_make_a_process_unknown_and_six_down(database, silent_seconds, expected):
     """At ten seconds a heartbeat."""
     moment = now() - timedelta(seconds=silent_seconds)
 
-    assert expected == life(Process(name="w", kind="worker", started_at=moment, seen_at=moment))
+    assert expected == status_of(Process(name="w", kind="worker", started_at=moment, seen_at=moment))
 
 
 def test_the_page_shows_counts_reasons_and_processes(client, rows, scores):

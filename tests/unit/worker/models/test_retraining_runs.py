@@ -48,7 +48,7 @@ def test_ten_asks_make_one_run(wakeups_sent):
     assert "person 0" == runs()[0].asked_by
 
 
-def test_two_timetables_and_ten_people_at_the_same_moment_make_one_run(wakeups_sent):
+def test_two_beat_processes_and_ten_people_at_the_same_moment_make_one_run(wakeups_sent):
     """Twelve threads, one start signal, real transactions."""
     asked, together = [], Barrier(12)
 
@@ -90,8 +90,8 @@ def test_a_run_is_taken_once(wakeups_sent):
     assert [True, False] == [retraining_runs.start(run, owner) is not None for owner in ("t1", "t2")]
 
 
-def test_one_night_has_one_run_however_many_timetables_tick(wakeups_sent):
-    """The second timetable finds the night's run, even after it has ended."""
+def test_one_night_has_one_run_however_many_beat_processes_run(wakeups_sent):
+    """The second beat's task finds the night's run, even after it has ended."""
     first = retraining_runs.ask(by="nightly", night=NIGHT)
     retraining_runs.start(first, "t1")
     retraining_runs.fail(first, "t1", "no data")
@@ -102,7 +102,7 @@ def test_one_night_has_one_run_however_many_timetables_tick(wakeups_sent):
 
 
 def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(wakeups_sent, monkeypatch):
-    """The timetable's task makes the night's run."""
+    """Beat's task makes the night's run."""
     tasks.retrain_nightly()
     tasks.retrain_nightly()
 
@@ -224,7 +224,7 @@ def night_of(run_id, night):
 
 
 def test_a_night_whose_hour_passed_unheard_is_caught_up_with_once(wakeups_sent):
-    """The timetable was down at two o'clock."""
+    """Beat was down at two o'clock."""
     night_of(retraining_runs.ask(by="nightly", night=NIGHT), NIGHT)
     next_day = datetime(2026, 11, 24, 2, 5, tzinfo=UTC)
 

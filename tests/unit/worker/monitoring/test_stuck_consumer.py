@@ -1,6 +1,6 @@
 """When a process counts as one that consumes nothing."""
 
-from worker.monitoring.stuck_consumer import Appetite
+from worker.monitoring.stuck_consumer import StallDetector
 
 
 class Clock:
@@ -12,26 +12,26 @@ class Clock:
         return self.now
 
 
-def test_only_who_takes_nothing_while_messages_wait_for_long_is_lost():
+def test_only_who_takes_nothing_while_messages_wait_for_long_is_stalled():
     """Neither an idle process nor one at work on a long task is."""
     clock = Clock()
-    appetite = Appetite(150, clock)
+    detector = StallDetector(150, clock)
 
     clock.now = 10_000
-    assert not appetite.lost(waiting=0)
+    assert not detector.stalled(waiting=0)
     clock.now += 150
-    assert not appetite.lost(waiting=3)
+    assert not detector.stalled(waiting=3)
     clock.now += 1
-    assert appetite.lost(waiting=3)
+    assert detector.stalled(waiting=3)
 
 
-def test_who_takes_a_message_is_not_lost():
+def test_who_takes_a_message_is_not_stalled():
     """However many wait behind it."""
     clock = Clock()
-    appetite = Appetite(150, clock)
+    detector = StallDetector(150, clock)
 
     clock.now = 140
-    appetite.took(request="a message")
+    detector.on_task_received(request="a message")
     clock.now = 280
 
-    assert not appetite.lost(waiting=100)
+    assert not detector.stalled(waiting=100)
