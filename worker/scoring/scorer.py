@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from worker.scoring.active_model import ActiveModel, LoadedModel
 from worker.scoring.batch_size import BatchSizer
 from worker.settings import Settings
 from worker.studies import claim_order, ledger
-from worker.studies.ledger import Claim, Rejected, Scored
+from worker.studies.claims import Claim, Rejected, Scored
 from worker.studies.records import Priority
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class Scorer:
             with metrics.predicting.time():
                 probabilities = batch.model.classifier.predict(np.stack([film.film for _, film in prepared]))
             outcomes += [
-                Scored(claim.image_id, film.sha256, dict(zip(classes, row, strict=True)), film.look)
+                Scored(claim.image_id, film.sha256, dict(zip(classes, row, strict=True)), asdict(film.look))
                 for (claim, film), row in zip(prepared, probabilities.tolist(), strict=True)
             ]
         if not batch.preview:

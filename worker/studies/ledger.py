@@ -1,15 +1,19 @@
-"""Every change of an image's state while it is scored: claim, record, release, expire.
+"""The ledger: every change of an image's state is a function of this module, and no other module writes one.
 
-What a person asks for (replay, cancel) is in `worker.studies.rejected_films`; nothing else writes those states.
+    waiting -> scoring           claim
+    scoring -> scored, rejected  record
+    scoring -> waiting           reclaim, postpone, return_uncharged, expire_leases
+    waiting -> rejected          claim (too many attempts), withdraw
+    rejected -> waiting          replay
+    scored -> waiting            rescore
 
-With an image's outcome its study's result is brought up to date, in the same transaction.
+Each function works in the caller's transaction and updates the result of the image's study in it.
 
-An image that has attempts left is always waiting, or under a lease that ends; so whatever dies, it is found again.
+An image that has attempts left is either waiting or under a lease that ends, so no crash can lose it.
 """
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, bindparam, select, update
@@ -17,50 +21,17 @@ from sqlalchemy.orm import Session
 
 from worker.database import now
 from worker.errors import Reason
-from worker.films.summary import FilmLook
 from worker.studies import predictions, results
 from worker.studies.claim_order import Candidate, candidates
+from worker.studies.claims import Claim, Rejected, Scored
 from worker.studies.records import Image, ImageState, Priority, Rejection
 
-#: After trouble outside, an image waits this long before it is tried again.
+#: How long an image waits after `postpone` before it can be claimed again.
 PAUSE_SECONDS = 30
-#: What is stored of a film that nobody looked at.
-NO_LOOK = dict.fromkeys((field.name for field in fields(FilmLook)), None)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One image that its owner may score until the lease ends."""
-
-    image_id: int
-    root: str
-    path: str
-    #: What the sender announced, if it did.
-    sha256: str | None
-    #: This claim counted in; from the second on an image is claimed alone.
-    attempt: int = 1
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A film and what the network said of it."""
-
-    image_id: int
-    sha256: str
-    #: Finding -> probability in [0, 1].
-    probabilities: Mapping[str, float]
-    #: For the watch over inputs, where it was taken.
-    look: FilmLook | None = None
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A film that cannot be scored, and why."""
-
-    image_id: int
-    sha256: str | None
-    reason: Reason
-    detail: str
+#: Attempts of a replayed film that had crashed the worker: one, so that it is claimed alone.
+ATTEMPTS_THAT_CLAIM_ALONE = 1
+#: The columns of a film's summary (`worker.films.summary`).
+SUMMARY_COLUMNS = ("grey_mean", "grey_spread", "height_pixels", "width_pixels")
 
 
 def claim(  # noqa: PLR0913 - each is a limit of its own
@@ -75,17 +46,18 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
 ) -> list[Claim]:
     """Lease up to `limit` images to `owner`, most urgent and oldest first, and count the attempt.
 
-    Whatever was tried before is leased alone, so that a film which kills the process takes no other with it; after
-    `max_attempts` such deaths it is rejected.
+    An image that was tried before is leased alone, so that a film which kills the process takes no other film with
+    it. After `max_attempts` attempts that killed or hung the process, the image is rejected.
 
     Args:
-        session: in a transaction that the caller commits before a byte is decoded.
-        owner: who scores them.
-        limit: images of one batch.
-        lease_seconds: until the claim is void.
-        max_attempts: claims that an image may have had before it is given up.
-        max_wait: those that waited longer get a share of the batch, however many more urgent ones there are.
-        together: the owner works on others; an image that must be alone is not leased now, nor is any that comes after.
+        session: in a transaction that the caller commits before any byte is decoded.
+        owner: who scores the images: the id of a task.
+        limit: the most images of one batch.
+        lease_seconds: how long the claim holds.
+        max_attempts: an image that has been claimed this often is rejected instead of claimed again.
+        max_wait: images that have waited longer get a share of the batch, however many more urgent ones there are.
+        together: the owner still works on other images. An image that must be alone is not leased now, and neither is
+            any image that comes after it.
     """
     while images := candidates(session, limit, max_wait):
         spent = [image for image in images if image.attempts >= max_attempts]
@@ -99,15 +71,6 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
         session.flush()
         results.update(session, [image.id for image in spent])
     return []
-
-
-def reclaim(session: Session, owner: str) -> int:
-    """Let the images wait again that `owner` had claimed before its process died, and return how many.
-
-    A message that is delivered anew begins with this: its films need not wait for their leases to end. The attempts
-    stay counted.
-    """
-    return _return_to_waiting(session, Image.owner == owner)
 
 
 def _lease(session: Session, owner: str, images: Sequence[Candidate], lease_seconds: int) -> list[Claim]:
@@ -127,17 +90,17 @@ def _lease(session: Session, owner: str, images: Sequence[Candidate], lease_seco
 
 
 def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], model_version_id: int) -> int:
-    """Write the outcomes of a batch and return how many were still the owner's to write.
+    """Write the outcomes of a batch and return how many images the owner still held.
 
-    An image whose lease was lost in the meantime is left to its new owner; a prediction that exists is kept.
+    An image whose lease has passed to another owner is left to that owner. An existing prediction is not overwritten.
     """
     ids = [outcome.image_id for outcome in outcomes]
     ours = Image.id.in_(ids), Image.owner == owner, Image.state == ImageState.SCORING
     held = set(session.scalars(select(Image.id).where(*ours).order_by(Image.id).with_for_update()))
     scored = [outcome for outcome in outcomes if isinstance(outcome, Scored) and outcome.image_id in held]
     rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected) and outcome.image_id in held]
-    kept = predictions.save(session, {film.sha256: film.probabilities for film in scored}, model_version_id)
-    _finish_scored(session, scored, kept)
+    prediction_ids = predictions.save(session, {film.sha256: film.probabilities for film in scored}, model_version_id)
+    _finish_scored(session, scored, prediction_ids)
     for outcome in rejected:
         image = session.get_one(Image, outcome.image_id)
         _reject(session, image, outcome.reason, outcome.detail, outcome.sha256)
@@ -146,33 +109,43 @@ def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], 
     return len(held)
 
 
-def _finish_scored(session: Session, scored: Sequence[Scored], kept: Mapping[str, int]) -> None:
-    """Write what came of scored films, in one statement for each film: no object is built for any."""
+def _finish_scored(session: Session, scored: Sequence[Scored], prediction_ids: Mapping[str, int]) -> None:
+    """Write the scored films with one statement for each film; no ORM object is built."""
     if not scored:
         return
-    ended = {"state": ImageState.SCORED, "owner": None, "lease_until": None, "finished_at": now()}
+    finished = {"state": ImageState.SCORED, "owner": None, "lease_until": None, "finished_at": now()}
     rows = [
         {
             "image_id": film.image_id,
             "sha256": film.sha256,
-            "prediction_id": kept[film.sha256],
-            **(asdict(film.look) if film.look else NO_LOOK),
-            **ended,
+            "prediction_id": prediction_ids[film.sha256],
+            **{column: film.summary.get(column) for column in SUMMARY_COLUMNS},
+            **finished,
         }
         for film in scored
     ]
     session.connection().execute(update(Image).where(Image.id == bindparam("image_id")), rows)
 
 
+def reclaim(session: Session, owner: str) -> int:
+    """Let the images that `owner` claimed before its process died wait again, and return how many.
+
+    A redelivered message calls this first, so that its films need not wait for their leases to end. The attempts stay
+    charged.
+    """
+    return _return_to_waiting(session, Image.owner == owner)
+
+
 def postpone(session: Session, owner: str, image_ids: Sequence[int], *, charged: bool = False) -> None:
-    """Give images back, to wait again after a pause.
+    """Let images wait again, after a pause of `PAUSE_SECONDS`.
 
     Args:
         session: in a transaction.
-        owner: who holds them; another's are left alone.
-        image_ids: whose.
-        charged: False after trouble outside, which is no fault of theirs. True where a decoder died or failed: each is
-            then claimed alone. What befell them may befall others, and must not empty the queue before anybody sees it.
+        owner: who holds the images; images of other owners are left alone.
+        image_ids: the images.
+        charged: False after trouble outside the film: the attempt is given back. True after a decoder died or failed:
+            the attempt counts, and each image is claimed alone from then on. The pause keeps a failure that hits every
+            film from rejecting the whole queue before anyone notices.
     """
     session.execute(
         update(Image)
@@ -188,47 +161,85 @@ def postpone(session: Session, owner: str, image_ids: Sequence[int], *, charged:
 
 
 def return_uncharged(session: Session, owner: str) -> int:
-    """Give all that an owner holds back uncharged, and return how many: an outage kept it from recording them."""
+    """Let all images of `owner` wait again, give their attempt back, and return how many.
+
+    For an owner that an outage kept from recording its images.
+    """
     return _return_to_waiting(session, Image.owner == owner, charged=False)
 
 
 def refund_attempts(session: Session) -> int:
-    """Take one attempt off every image under a lease, and return how many: its owner met an outage, whatever it did."""
-    refunded = update(Image).where(Image.state == ImageState.SCORING, Image.attempts > 0)
-    return len(session.scalars(refunded.values(attempts=Image.attempts - 1).returning(Image.id)).all())
+    """Take one attempt off every image under a lease and return how many; the images stay leased.
+
+    For the time after an outage, which may have ended any owner's process.
+    """
+    refund = update(Image).where(Image.state == ImageState.SCORING, Image.attempts > 0)
+    return len(session.scalars(refund.values(attempts=Image.attempts - 1).returning(Image.id)).all())
 
 
 def expire_leases(session: Session) -> int:
-    """Put images back whose lease has ended, the attempt charged, and return how many."""
+    """Let the images whose lease has ended wait again, and return how many. The attempts stay charged."""
     return _return_to_waiting(session, Image.lease_until < now())
 
 
 def _return_to_waiting(session: Session, condition: ColumnElement[bool], *, charged: bool = True) -> int:
     attempts = Image.attempts if charged else Image.attempts - 1
-    ended = session.scalars(
+    returned = session.scalars(
         update(Image)
         .where(Image.state == ImageState.SCORING, condition)
         .values(state=ImageState.WAITING, owner=None, lease_until=None, attempts=attempts)
         .returning(Image.id)
     )
-    return len(ended.all())
+    return len(returned.all())
 
 
 def rescore(session: Session, study_ids: Sequence[int]) -> int:
-    """Put the scored films of studies back, to be scored by the active version after all else, and return how many.
+    """Let the scored films of these studies wait again, behind all other films, and return how many.
 
-    Every prediction stays; a film that cannot be scored again gets its last one back. `finished_at` stays, too, and
-    tells such a film from a new one.
+    Every prediction stays. If a film cannot be scored again, it gets its newest prediction back. `finished_at` stays
+    too, and tells such a film from a new one.
     """
-    again = session.scalars(
+    image_ids = session.scalars(
         update(Image)
         .where(Image.study_id.in_(study_ids), Image.state == ImageState.SCORED)
         .values(state=ImageState.WAITING, prediction_id=None, attempts=0, priority=Priority.OFFPEAK)
         .returning(Image.id)
     ).all()
-    results.forget(session, again)
-    results.update(session, again)
-    return len(again)
+    results.forget(session, image_ids)
+    results.update(session, image_ids)
+    return len(image_ids)
+
+
+def replay(session: Session, images: Sequence[Image], by: str) -> None:
+    """Let rejected images wait again with a new series of attempts; each rejection stays in its row.
+
+    Args:
+        session: in a transaction.
+        images: rejected, and locked by the caller.
+        by: who asked for it.
+    """
+    for image in images:
+        if rejection := image.rejection:
+            rejection.replayed_at, rejection.replayed_by = now(), by
+            image.state, image.finished_at, image.not_before = ImageState.WAITING, None, None
+            crashed = rejection.reason == Reason.CRASHED_THE_WORKER
+            image.attempts = ATTEMPTS_THAT_CLAIM_ALONE if crashed else 0
+    session.flush()
+    results.update(session, [image.id for image in images])
+
+
+def withdraw(session: Session, images: Sequence[Image], by: str) -> None:
+    """Reject waiting images as `cancelled`.
+
+    Args:
+        session: in a transaction.
+        images: waiting, never finished, and locked by the caller.
+        by: who asked for it.
+    """
+    for image in images:
+        _reject(session, image, Reason.CANCELLED, f"withdrawn by {by}")
+    session.flush()
+    results.update(session, [image.id for image in images])
 
 
 def _reject(session: Session, image: Image, reason: Reason, detail: str, sha256: str | None = None) -> None:
@@ -243,6 +254,5 @@ def _reject(session: Session, image: Image, reason: Reason, detail: str, sha256:
 
 def _finish(image: Image, state: ImageState) -> None:
     image.state = state
-    image.owner = None
-    image.lease_until = None
+    image.owner = image.lease_until = image.not_before = None
     image.finished_at = now()

@@ -1,7 +1,7 @@
-"""Rejected films: listing them, having them tried again, and withdrawing what still waits. What a person asks for.
+"""Rejected films: list them, replay them, and cancel films that still wait. A person asks for each of these.
 
-A replay begins a new series of attempts; the rejection that it ends stays in its row. The caller commits, then
-wakes scorers.
+This module selects the films; `worker.studies.ledger` changes their state. The caller wakes the scorers after its
+commit.
 """
 
 from collections.abc import Iterator
@@ -12,30 +12,27 @@ from pydantic import BaseModel
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session, contains_eager
 
-from worker.database import now
 from worker.errors import Reason
-from worker.studies import results
+from worker.studies import ledger
 from worker.studies.records import Image, ImageState, Rejection, Study, Submission
 
-#: Films changed in one transaction: locks are held for a moment only.
+#: The most films changed in one transaction, so that locks are held for a moment only.
 CHUNK = 500
-#: A film that killed its process is claimed alone from its replay on: one attempt counts as made.
-ATTEMPTS_THAT_CLAIM_ALONE = 1
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rejections are meant; everything that is not given narrows nothing."""
+    """Which rejections are meant. None means any."""
 
     reason: Reason | None = None
     submission_id: str | None = None
     image_id: int | None = None
-    #: Only what had been rejected by then, so that a replay does not chase what it causes.
+    #: Films rejected at this moment or earlier. It keeps a replay from selecting films that it caused to be rejected.
     until: datetime | None = None
 
 
 class RejectedFilm(BaseModel):
-    """One rejected film and why; the sender's reference is the only name that it has here."""
+    """One rejected film and why; it is named by the sender's reference."""
 
     image_id: int
     submission_id: str
@@ -47,7 +44,7 @@ class RejectedFilm(BaseModel):
 
 
 def rejections(session: Session, selection: Selection) -> Iterator[RejectedFilm]:
-    """Yield the rejections that stand, oldest first, in pages of `CHUNK`."""
+    """Yield the rejected films, oldest rejection first; rows are read in pages of `CHUNK`."""
     last = 0
     query = _selected(selection).join(Image.study).options(contains_eager(Image.study), contains_eager(Image.rejection))
     while page := session.scalars(query.where(Rejection.id > last)).all():
@@ -59,30 +56,25 @@ def rejections(session: Session, selection: Selection) -> Iterator[RejectedFilm]
 
 
 def replay(session: Session, by: str, selection: Selection) -> int:
-    """Let up to `CHUNK` rejected films wait again and return how many; call again until none is left.
+    """Let up to `CHUNK` rejected films wait again and return how many; call again until it returns 0.
 
     Args:
-        session: in a transaction; the caller commits, and wakes scorers.
-        by: who asked, kept with the rejection.
-        selection: which films; give `until`, or a film that is rejected anew meanwhile is replayed anew.
+        session: in a transaction. The caller commits it, and wakes the scorers.
+        by: who asked, stored with the rejection.
+        selection: which films. Without `until`, a film that is rejected again meanwhile is replayed again.
     """
     query = _selected(selection).with_for_update(of=Image, skip_locked=True)
     images = session.scalars(query.options(contains_eager(Image.rejection))).all()
-    for image in images:
-        if image.rejection:
-            _reopen(image, image.rejection, by)
-    session.flush()
-    ids = [image.id for image in images]
-    results.update(session, ids)
-    _owe_callbacks(session, ids)
+    ledger.replay(session, images, by)
+    _owe_callbacks(session, [image.id for image in images])
     return len(images)
 
 
 def cancel(session: Session, submission_id: str, by: str) -> int:
-    """Reject up to `CHUNK` films of a submission that nobody has claimed yet, and return how many.
+    """Reject up to `CHUNK` films of a submission that wait for their first result, and return how many.
 
-    What is being scored at this moment is finished, and so is what has a result and waits to be scored again; call
-    again until none is left.
+    Films that are being scored are finished, and so are films that have a result and wait to be scored again. Call
+    again until it returns 0.
     """
     waiting = (
         select(Image)
@@ -93,17 +85,12 @@ def cancel(session: Session, submission_id: str, by: str) -> int:
         .with_for_update(of=Image, skip_locked=True)
     )
     images = session.scalars(waiting).all()
-    for image in images:
-        detail = f"withdrawn by {by}"
-        session.add(Rejection(image_id=image.id, reason=Reason.CANCELLED, detail=detail, attempts=image.attempts))
-        image.state, image.finished_at, image.not_before = ImageState.REJECTED, now(), None
-    session.flush()
-    results.update(session, [image.id for image in images])
+    ledger.withdraw(session, images, by)
     return len(images)
 
 
 def _selected(selection: Selection) -> Select[Image]:
-    """Return the question for rejected films, oldest rejection first."""
+    """Return the query for rejected films, oldest rejection first."""
     query = select(Image).join(Image.rejection).where(Image.state == ImageState.REJECTED)
     if selection.reason is not None:
         query = query.where(Rejection.reason == selection.reason)
@@ -129,14 +116,8 @@ def _rejected_film(image: Image, rejection: Rejection) -> RejectedFilm:
     )
 
 
-def _reopen(image: Image, rejection: Rejection, by: str) -> None:
-    rejection.replayed_at, rejection.replayed_by = now(), by
-    image.state, image.finished_at, image.not_before = ImageState.WAITING, None, None
-    image.attempts = ATTEMPTS_THAT_CLAIM_ALONE if rejection.reason == Reason.CRASHED_THE_WORKER else 0
-
-
 def _owe_callbacks(session: Session, image_ids: list[int]) -> None:
-    """Have the submissions of these films told anew when they are finished again."""
+    """Mark the submissions of these films, so that their callback is sent again when they are finished again."""
     of_films = select(Study.submission_id).join(Image).where(Image.id.in_(image_ids))
     session.execute(
         update(Submission)

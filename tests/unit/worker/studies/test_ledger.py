@@ -9,7 +9,7 @@ from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.models.records import ModelVersion
 from worker.studies import claim_order, ledger
-from worker.studies.ledger import Rejected, Scored
+from worker.studies.claims import Rejected, Scored
 from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
 
 LIMITS = {"limit": 4, "lease_seconds": 60, "max_attempts": 3}

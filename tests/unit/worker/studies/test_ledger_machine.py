@@ -13,7 +13,7 @@ from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.models.records import ModelVersion
 from worker.studies import ledger, rejected_films
-from worker.studies.ledger import Rejected, Scored
+from worker.studies.claims import Rejected, Scored
 from worker.studies.records import Image, Prediction, Rejection, Study, Submission
 from worker.studies.rejected_films import Selection
 

@@ -12,7 +12,7 @@ from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.models.records import ModelVersion
 from worker.studies import ledger, rejected_films
-from worker.studies.ledger import Rejected, Scored
+from worker.studies.claims import Rejected, Scored
 from worker.studies.records import Image, Priority, Rejection, Study
 from worker.studies.rejected_films import Selection
 from worker.submissions import intake

@@ -7,7 +7,7 @@ from worker.database import reading, transaction
 from worker.errors import Reason
 from worker.models.records import ModelVersion
 from worker.studies import ledger
-from worker.studies.ledger import Rejected, Scored
+from worker.studies.claims import Rejected, Scored
 from worker.studies.records import Image, Study, Submission
 
 

@@ -17,7 +17,7 @@ from worker.errors import Reason, RefusedSubmission
 from worker.models.records import ModelVersion
 from worker.settings import Settings, settings
 from worker.studies import ledger, rejected_films
-from worker.studies.ledger import Rejected, Scored
+from worker.studies.claims import Rejected, Scored
 from worker.studies.records import Priority
 from worker.studies.rejected_films import Selection
 from worker.submissions import callbacks, intake
