@@ -38,7 +38,7 @@ def sweep() -> None:
     if asked:
         wakeups.wake_for_heat_maps()
     retraining_runs.sweep()
-    drift_by_day.look_back(datetime.now(ZoneInfo(settings().timezone)).date())
+    drift_by_day.check_past_days(datetime.now(ZoneInfo(settings().timezone)).date())
 
 
 def _refund_outages(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""The watch: what a source sent day by day and what was said of it, beside the reference, and the alarms over it."""
+"""The drift page: the films and results of a source day by day, beside the reference, with the alarms."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -53,7 +53,9 @@ class Line:
         return self.figures.labels.get(finding, 0) / self.figures.scored if self.figures.scored else None
 
 
-@blueprint.get("/watch")
+# The former address is redirected.
+@blueprint.get("/watch", alias=True)
+@blueprint.get("/drift")
 @requires(READERS)
 def index() -> ResponseReturnValue:
     """Show the last days of one source, or of all together."""

@@ -33,7 +33,7 @@ FIGURES = {
 REPORT_PAGE = "report.html"
 REPORT_FILES = {REPORT_PAGE: "text/html", "report.css": "text/css", **dict.fromkeys(FIGURES, "image/svg+xml")}
 MAX_ACTIVATIONS = 20
-#: Alarms of the watch over these days are shown.
+#: Drift alarms of this many days are shown.
 ALARM_DAYS, MAX_ALARMS = 14, 20
 
 

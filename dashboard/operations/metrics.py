@@ -3,6 +3,7 @@
 import hmac
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from copy import copy
 
 from flask import Blueprint, Response, abort, request
 from flask.typing import ResponseReturnValue
@@ -61,7 +62,7 @@ class Ledger(Collector):
         """Yield every figure."""
         yield from self._films()
         yield from self._deployment()
-        yield from self._watch()
+        yield from self._drift()
 
     def _films(self) -> Iterator[Metric]:
         session = self._session
@@ -92,14 +93,14 @@ class Ledger(Collector):
             info = {"version": active.version, "trained_on": str(active.card["trained_on"])}
             yield InfoMetricFamily("thoraq_active_model", "The active model version.", info)
 
-    def _watch(self) -> Iterator[Metric]:
+    def _drift(self) -> Iterator[Metric]:
         """Yield the figures of the newest day that is over, by source, each beside its reference where there is one."""
         session = self._session
         where = ["source", "version"]
-        films = GaugeMetricFamily("thoraq_watched_films", "Films of the last day.", labels=[*where, "state"])
-        means = GaugeMetricFamily("thoraq_watched_mean", "Means over a day's films.", labels=[*where, "figure", "of"])
-        shares = GaugeMetricFamily("thoraq_watched_share", "Films by top finding.", labels=[*where, "finding", "of"])
-        rows = drift_by_day.newest(session)
+        films = GaugeMetricFamily("thoraq_drift_films", "Films of the last day.", labels=[*where, "state"])
+        means = GaugeMetricFamily("thoraq_drift_mean", "Means over a day's films.", labels=[*where, "figure", "of"])
+        shares = GaugeMetricFamily("thoraq_drift_share", "Films by top finding.", labels=[*where, "finding", "of"])
+        rows = drift_by_day.newest_days(session)
         for row in rows:
             place = [row.source, session.get_one(ModelVersion, row.model_version_id).version]
             day = Day.model_validate(row.figures)
@@ -112,12 +113,23 @@ class Ledger(Collector):
                         means.add_metric([*place, kind, of], moments.mean)
                 for finding, count in figures.labels.items():
                     shares.add_metric([*place, finding, of], count / figures.scored)
-        yield from (films, means, shares)
+        for family in (films, means, shares):
+            yield family
+            yield _under_former_name(family)
         raised = Counter(alarm.kind for alarm in (drift_by_day.recent_alarms(session, rows[0].day) if rows else ()))
         alarms = GaugeMetricFamily("thoraq_drift_alarms", "Alarms over the last day.", labels=["kind"])
         for kind in Kind:
             alarms.add_metric([kind.value], raised[kind])
         yield alarms
+
+
+def _under_former_name(family: GaugeMetricFamily) -> GaugeMetricFamily:
+    """Return a copy named `thoraq_watched_...`, as before version 0.1.0; exported until 0.2.0."""
+    former = copy(family)
+    former.name = family.name.replace("thoraq_drift_", "thoraq_watched_")
+    former.documentation = f"Deprecated: use {family.name}."
+    former.samples = [sample._replace(name=former.name) for sample in family.samples]
+    return former
 
 
 def _gauge(

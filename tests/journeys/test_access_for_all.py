@@ -29,7 +29,7 @@ def test_axe_finds_nothing_on_any_page_in_light_and_in_dark(product, site, tmp_p
     run = product.json("retrain")["id"]
     paths = [
         "/studies", "/studies?view=all", "/studies?finding=Nothing", f"/studies/{result['study_id']}",
-        f"/studies/{rejected}", "/upload", "/queue/", "/queue/rejected", "/models/", "/models/compare", "/watch",
+        f"/studies/{rejected}", "/upload", "/queue/", "/queue/rejected", "/models/", "/models/compare", "/drift",
         *(f"/models/{version}" for version in versions),
         f"/models/{versions[0]}/promote", "/models/rollback", "/training/", f"/training/{run}",
         f"/submissions/{submission}", "/admin/accounts", "/admin/audit",

@@ -47,7 +47,7 @@ def demo(images: Path | None, port: int | None, *, once: bool) -> None:
             ((name, path.read_bytes()) for name, path in films),
             source="demo", request_id=None, priority=Priority.ROUTINE,
         )  # fmt: skip
-        wait_until_finished(acceptance, meanwhile=deployment.watch)
+        wait_until_finished(acceptance, meanwhile=deployment.restart_dead)
         _report(acceptance)
         if once:
             return
@@ -65,7 +65,7 @@ def _stay(deployment: Deployment, port: int) -> None:
         click.echo("The phantoms on which its retraining learns are being drawn; that takes about 20 s.")
         deployment.children.append(draw_training_set(training_set))
     while True:
-        deployment.watch()
+        deployment.restart_dead()
         time.sleep(POLL_SECONDS)
 
 

@@ -1,6 +1,6 @@
 """The whole product on one machine: a private Redis, SQLite, and every process of a deployment as a child.
 
-It wires and watches; what the processes do, they do as anywhere else.
+It configures, starts and stops the processes, which then work as in any other deployment.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from worker.settings import Settings, data_dir, settings
 
 PROCESSES = ("intake", "worker", "trainer", "beat")
 POLL_SECONDS = 0.5
-#: The log-in of the demo, told on its log-in page; it exists in no other mode.
+#: The account of the demo, shown on its log-in page; it exists in no other mode.
 ACCOUNT = PASSWORD = "demo"  # noqa: S105
 
 
@@ -40,8 +40,8 @@ def deployed(*, phantoms: bool, port: int) -> Iterator[Deployment]:
     """Run the deployment while the `with` block lasts.
 
     Args:
-        phantoms: score with the network trained on phantoms; otherwise with that trained on films.
-        port: the dashboard's.
+        phantoms: whether to score with the network trained on phantoms, or with that trained on films.
+        port: the port of the dashboard.
 
     Raises:
         DemoRunning: another demo uses the data directory.
@@ -62,13 +62,13 @@ def deployed(*, phantoms: bool, port: int) -> Iterator[Deployment]:
             yield deployment
         finally:
             deployment.stop()
-            # What ran in this mode is gone; nothing that is started later shall think that it is a demo.
+            # The demo is over: a process that is started later must not run in its mode.
             (directory / "thoraq.env").unlink()
 
 
 @contextlib.contextmanager
 def _sole_user(directory: Path) -> Iterator[IO[str]]:
-    """Hold a lock on the data directory; it falls with the process, however that ends."""
+    """Hold a lock on the data directory; the kernel releases it when the process ends."""
     with (directory / "demo.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,7 +79,7 @@ def _sole_user(directory: Path) -> Iterator[IO[str]]:
 
 @contextlib.contextmanager
 def _broker(directory: Path) -> Iterator[str]:
-    """Yield the broker's URL: the one that is set, or an embedded server's."""
+    """Yield the broker's URL: `THORAQ_BROKER_URL` if it is set, else that of an embedded server."""
     if url := os.environ.get("THORAQ_BROKER_URL"):
         yield url
     else:
@@ -88,7 +88,7 @@ def _broker(directory: Path) -> Iterator[str]:
 
 
 def write_environment(directory: Path, broker_url: str) -> None:
-    """Write `thoraq.env`, by which the children and every other `thoraq` command find the demo."""
+    """Write `thoraq.env`, from which the children and every other `thoraq` command read the settings of the demo."""
     values = {
         "THORAQ_MODE": "demo",
         "THORAQ_BROKER_URL": broker_url,
@@ -103,19 +103,19 @@ def write_environment(directory: Path, broker_url: str) -> None:
 
 
 def prepare(settings: Settings, *, phantoms: bool) -> None:
-    """Bring the schema up to date, register the shipped models, activate the fitting one, make the account."""
+    """Upgrade the schema, register the shipped models, activate one of them, and add the account."""
     if settings.mode != "demo":
-        raise NotConfigured("THORAQ_MODE is set to something else than demo")
+        raise NotConfigured("THORAQ_MODE is set to a value other than demo")
     _thoraq("db", "upgrade")
     chosen = SHIPPED_PHANTOMS if phantoms else SHIPPED_FILMS
     with transaction() as session:
         rows = {path: registry.import_model(session, path, settings.models_dir) for path in SHIPPED}
         registry.promote(session, rows[chosen].version, by="demo")
-    _thoraq("user", "add", ACCOUNT, "--role", "admin", "--password-stdin", "--or-update", given=PASSWORD)
+    _thoraq("user", "add", ACCOUNT, "--role", "admin", "--password-stdin", "--or-update", stdin=PASSWORD)
 
 
 def draw_training_set(directory: Path) -> Child:
-    """Begin to draw the set that the demo's retraining uses, beside everything else."""
+    """Start drawing the data set on which the demo retrains, in a process of its own."""
     child = Child(
         ("phantoms", str(directory), "--dataset", "--per-finding", "60"), directory.with_suffix(".log"), ends=True
     )
@@ -123,14 +123,14 @@ def draw_training_set(directory: Path) -> Child:
     return child
 
 
-def _thoraq(*arguments: str, given: str = "") -> None:
+def _thoraq(*arguments: str, stdin: str = "") -> None:
     """Run a `thoraq` command to its end.
 
     Raises:
-        ScoringError: it failed; what it said is the message.
+        ScoringError: the command failed; the message holds its output.
     """
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "worker", *arguments], input=given, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "worker", *arguments], input=stdin, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ScoringError(f"`thoraq {' '.join(arguments[:2])}` failed: {done.stderr.strip()}")

@@ -15,7 +15,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from worker.children import bound_to_us
 from worker.errors import NotConfigured
 
-#: As in production: nothing is evicted, everything is appended to a file. Loopback and a password keep others out.
+#: As in production, nothing is evicted and every write is appended to a file. Only this machine can connect.
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
@@ -47,17 +47,17 @@ def server_path() -> str:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses now."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class EmbeddedRedis:
-    """A Redis server that lives as long as the `with` block; what it held is there again at the next start."""
+    """A Redis server that runs during the `with` block and keeps its data in `directory` between runs."""
 
     def __init__(self, directory: Path) -> None:
-        """Choose a port and a password; start nothing yet."""
+        """Choose a port and a password; the server is started by `with`."""
         self._directory = directory
         self._port = free_port()
         self._password = secrets.token_urlsafe(24)
@@ -76,7 +76,7 @@ class EmbeddedRedis:
         configuration.write_text(
             CONFIGURATION.format(port=self._port, password=self._password, directory=self._directory)
         )
-        # A session of its own: Ctrl-C is for the demo, which stops its servers in order.
+        # In a session of its own, so that Ctrl-C reaches only the demo, which stops its servers in order.
         command = bound_to_us([server_path(), str(configuration)])
         self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
         self._wait_until_it_answers()
@@ -85,7 +85,7 @@ class EmbeddedRedis:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
     ) -> None:
-        """Stop the server; it flushes its file first."""
+        """Stop the server, which first writes its file to disk."""
         if self._process:
             self._process.terminate()
             self._process.wait(timeout=30)

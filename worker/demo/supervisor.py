@@ -1,4 +1,4 @@
-"""The child processes of the demo: started with a log, again when they die, stopped in order."""
+"""Starts the child processes of the demo, each with a log, restarts those that die, and stops them in order."""
 
 import logging
 import subprocess
@@ -12,7 +12,7 @@ from worker.errors import ScoringError
 
 logger = logging.getLogger(__name__)
 
-#: A child that dies is started again, so often and so fast that a hiccup passes and a fault shows.
+#: How often a child is restarted: enough to get over a passing fault, few enough to show a lasting one.
 RESTARTS_PER_CHILD = 5
 STOP_SECONDS = 20
 
@@ -25,14 +25,14 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
-    #: A process that has an end of its own; it is started again only if it failed.
+    #: Whether the process ends by itself; it is then restarted only if it failed.
     ends: bool = False
 
     def start(self) -> None:
-        """Start the process; its output goes to its log."""
+        """Start the process, with its output in its log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C is for the demo, which stops its children in order.
+            # In a session of its own, so that Ctrl-C reaches only the demo, which stops its children in order.
             command = bound_to_us([sys.executable, "-m", "worker", *self.arguments])
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
 
@@ -43,8 +43,8 @@ class Deployment:
 
     children: list[Child] = field(default_factory=list)
 
-    def watch(self) -> None:
-        """Start again whatever died.
+    def restart_dead(self) -> None:
+        """Restart every child that died.
 
         Raises:
             ScoringError: a child died too often.
@@ -55,13 +55,13 @@ class Deployment:
                 child.restarts += 1
                 if child.restarts > RESTARTS_PER_CHILD:
                     raise ScoringError(
-                        f"`thoraq {child.arguments[0]}` ends with {code} again and again; see {child.log}"
+                        f"`thoraq {child.arguments[0]}` exits with {code} again and again; see {child.log}"
                     )
-                logger.warning("`thoraq %s` ended with %s and is started again", child.arguments[0], code)
+                logger.warning("`thoraq %s` exited with %s and is restarted", child.arguments[0], code)
                 child.start()
 
     def stop(self) -> None:
-        """Ask every child to finish what it holds, then end those that did not."""
+        """Ask every child to finish its work, and kill those that do not within `STOP_SECONDS`."""
         running = [child.process for child in self.children if child.process and child.process.poll() is None]
         for process in running:
             process.terminate()

@@ -1,4 +1,4 @@
-"""What a film looks like in four numbers, taken when it is scored: the watch over inputs needs no second decoding."""
+"""What a film looks like in four numbers, taken when it is scored: drift monitoring needs no second decoding."""
 
 from dataclasses import dataclass
 

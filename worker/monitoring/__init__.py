@@ -1,4 +1,4 @@
-"""Whether the deployment is well: heartbeats of its processes, stalled consumers, drift of scores.
+"""Monitors the deployment: heartbeats of its processes, consumers that are stuck, drift of films and results.
 
 Does not import scoring or submissions.
 """

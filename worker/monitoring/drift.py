@@ -1,6 +1,6 @@
-"""Whether a day differs from the reference by more than chance: plain arithmetic on counts and sums; knows no table.
+"""Decides whether a day differs from the reference by more than chance, from counts and sums; reads no table.
 
-A difference must be large enough to matter and too large for chance. Both thresholds stand here, beside their reasons.
+A difference must be large enough to matter and too large to be chance. Both thresholds are below, with reasons.
 """
 
 import math
@@ -10,21 +10,21 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
-#: A shift of a mean below half a standard deviation of single films is no alarm however certain it is.
+#: A mean that shifts by less than half a standard deviation of single films raises no alarm, however certain.
 LEAST_SHIFT = 0.5
-#: Standard errors that chance does not reach: one comparison in 16,000, for a handful of sources and figures a day.
+#: Standard errors. Chance exceeds them in one comparison of 16,000; a day has a handful of sources and figures.
 CHANCE = 4.0
-#: A spread that is smaller counts as this share of the mean: films of one detector all have one size.
+#: The least spread, as a share of the mean: all films of one detector have the same size, so their spread is 0.
 LEAST_SPREAD_SHARE = 0.02
-#: Films of a day below which a mean says nothing, and below which shares of classes do not.
+#: The fewest films of a day for which means, and shares of classes, are compared.
 LEAST_FILMS, LEAST_FILMS_FOR_SHARES = 30, 100
-#: Population stability index above which shares count as another population (the usual reading: 0.1 look, 0.25 act).
+#: The population stability index above which shares differ; by convention 0.1 means look and 0.25 means act.
 GREAT_PSI = 0.25
-#: A rise of the rejected share that matters.
+#: The least rise of the rejected share that raises an alarm.
 LEAST_RATE_RISE = 0.05
-#: Reviews below which disagreement says nothing, and the standard errors of its lower bound (99 %, two-sided).
+#: The fewest reviews that are judged, and the standard errors of the lower bound (99 %, two-sided).
 LEAST_REVIEWS, REVIEW_BOUND = 20, 2.576
-#: A day counts half a film in every class, so that an empty class has a logarithm.
+#: Added to the count of each class, so that an empty class has a logarithm.
 HALF_A_FILM = 0.5
 
 
@@ -38,14 +38,14 @@ class Kind(StrEnum):
     CONFIDENCE = "confidence"  #: The highest probability of a film.
     REJECTIONS = "rejections"
     CLASSES = "classes"
-    REVIEWS = "reviews"  #: Reviewers correct more often than the test films let expect.
+    REVIEWS = "reviews"  #: Reviewers correct more results than were wrong on the test films.
 
 
 MOMENTS = (Kind.GREY_MEAN, Kind.GREY_SPREAD, Kind.HEIGHT, Kind.WIDTH, Kind.CONFIDENCE)
 
 
 class Moments(BaseModel):
-    """A figure over films, kept so that days add up."""
+    """A figure over films, stored as sums so that days can be added."""
 
     n: int = 0
     total: float = 0.0
@@ -67,7 +67,7 @@ class Moments(BaseModel):
 
 
 class Day(BaseModel):
-    """What one source sent on a day, or on several, and what one version said of it."""
+    """The films of one source on one or more days, and the results of one version."""
 
     scored: int = 0
     rejected: int = 0
@@ -89,14 +89,14 @@ class Day(BaseModel):
 
 
 class Alarm(NamedTuple):
-    """One kind of drift and the sentence that says on what figures the alarm stands."""
+    """One kind of drift, and a sentence with the figures behind the alarm."""
 
     kind: Kind
     reason: str
 
 
 def alarms(day: Day, reference: Day) -> Iterator[Alarm]:
-    """Yield how a day differs from the reference."""
+    """Yield an alarm for each kind of difference between a day and the reference."""
     for kind in MOMENTS:
         if reason := _shift(day.moments.get(kind, Moments()), reference.moments.get(kind, Moments())):
             yield Alarm(kind, reason)
@@ -155,12 +155,12 @@ def _classes(day: Mapping[str, int], reference: Mapping[str, int]) -> str | None
 
 
 def disagreement(corrected: int, reviews: int, expected: float) -> str | None:
-    """Return why reviewers correct too often, or None.
+    """Return a sentence if reviewers correct more results than expected, else None.
 
     Args:
-        corrected: of the reviews.
-        reviews: the newest.
-        expected: share that is wrong on the version's test films.
+        corrected: how many of the reviews correct the result.
+        reviews: how many of the newest reviews are judged.
+        expected: the share of results that were wrong on the version's test films, in [0, 1].
     """
     if reviews < LEAST_REVIEWS:
         return None

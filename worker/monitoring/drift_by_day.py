@@ -1,7 +1,7 @@
-"""The watch: a day's inputs and answers, by source, against the first films that the version scored; alarms as rows.
+"""Compares each day's films and results, by source, with the first films that the version scored; stores alarms.
 
-The sweep computes it from SQL once a day is over. A version's first days with a source that hold `REFERENCE_FILMS` are
-its reference there: prevalence differs between hospitals, so a training set would be the wrong one.
+The sweep computes the figures from SQL once a day is over. The reference of a version and a source is the first days
+with at least `REFERENCE_FILMS` scored films: prevalence differs between hospitals, so a training set cannot serve.
 """
 
 import logging
@@ -20,7 +20,7 @@ from worker.models import registry
 from worker.models.records import ModelVersion
 from worker.monitoring import drift
 from worker.monitoring.drift import Alarm, Day, Kind, Moments
-from worker.monitoring.records import DriftAlarm, WatchedDay
+from worker.monitoring.records import DriftAlarm, DriftDay
 from worker.settings import settings
 from worker.studies import reviews
 from worker.studies.records import Image, ImageState, Prediction, Study, Submission
@@ -28,48 +28,48 @@ from worker.studies.reviews import Verdict
 
 logger = logging.getLogger(__name__)
 
-#: The rows over all sources together.
+#: The `source` of the rows over all sources together.
 EVERY_SOURCE = ""
 REFERENCE_FILMS = 200
-#: A watch that was not kept for longer begins anew.
+#: Days farther back than this are never made up for.
 MOST_DAYS_BACK = 30
-#: Of a version and a source that are judged together.
+#: How many reviews of a version and a source are judged together.
 NEWEST_REVIEWS = 50
 
 #: By (source, model version).
 Days = dict[tuple[str, int], Day]
 
 
-def look_back(today: date) -> None:
-    """Watch every day before `today` that was not watched yet; a second process that does the same finds it done."""
+def check_past_days(today: date) -> None:
+    """Store figures and alarms of every day before `today` that has none yet; concurrent calls store a day once."""
     with reading() as session:
-        active, last = registry.active_id(session), session.scalar(select(func.max(WatchedDay.day)))
+        active, last = registry.active_id(session), session.scalar(select(func.max(DriftDay.day)))
     if active is None:
         return
     first = max(last + timedelta(days=1) if last else date.min, today - timedelta(days=MOST_DAYS_BACK))
     for day in (first + timedelta(days=number) for number in range((today - first).days)):
         try:
             with transaction() as session:
-                _watch(session, day, active)
+                _check_day(session, day, active)
         except IntegrityError:
             return
 
 
-def _watch(session: Session, day: date, active: int) -> None:
+def _check_day(session: Session, day: date, active: int) -> None:
     for (source, version), figures in _figures(session, day, active).items():
-        row = WatchedDay(day=day, source=source, model_version_id=version, figures=figures.model_dump())
+        row = DriftDay(day=day, source=source, model_version_id=version, figures=figures.model_dump())
         session.add(row)
-        found = [*_drifted(session, row, figures), *_disagreed(session, row)]
-        for kind, reason in found:
+        alarms = [*_drifted(session, row, figures), *_disagreed(session, row)]
+        for kind, reason in alarms:
             logger.warning("drift of %s on %s: %s", kind, day, reason)
             session.add(DriftAlarm(day=day, source=source, model_version_id=version, kind=kind, reason=reason))
 
 
 def _figures(session: Session, day: date, active: int) -> Days:
-    """Return a day's figures; rejected films, which no version saw, count with the active one."""
+    """Return a day's figures; rejected films, which no version scored, count for the active one."""
     days: Days = defaultdict(Day, {(EVERY_SOURCE, active): Day()})
     for row in session.execute(_scored(day)):
-        days[row.source, row.model_version_id] += _of(row)
+        days[row.source, row.model_version_id] += _day_of(row)
     for source, version, label, count in session.execute(_labelled(day)):
         days[source, version] += Day(labels={label: count})
     for source, count in session.execute(_rejected(day)):
@@ -115,11 +115,13 @@ def _scored(day: date) -> Select[*tuple[Any, ...]]:
     return _films(day, query, ImageState.SCORED).group_by(Submission.source, Prediction.model_version_id)
 
 
-def _of(row: Row[Any]) -> Day:
-    told = row._mapping  # noqa: SLF001 - SQLAlchemy's name for a row as a mapping
+def _day_of(row: Row[Any]) -> Day:
+    columns = row._mapping  # noqa: SLF001 - SQLAlchemy's name for a row as a mapping
     moments = {
         kind: Moments(
-            n=told[f"{kind}_n"], total=told[f"{kind}_total"] or 0.0, squares=float(told[f"{kind}_squares"] or 0.0)
+            n=columns[f"{kind}_n"],
+            total=columns[f"{kind}_total"] or 0.0,
+            squares=float(columns[f"{kind}_squares"] or 0.0),
         )
         for kind in drift.MOMENTS
     }
@@ -138,18 +140,18 @@ def _rejected(day: date) -> Select[*tuple[Any, ...]]:
     return _films(day, query, ImageState.REJECTED).group_by(Submission.source)
 
 
-def _drifted(session: Session, row: WatchedDay, figures: Day) -> Iterable[Alarm]:
+def _drifted(session: Session, row: DriftDay, figures: Day) -> Iterable[Alarm]:
     reference = reference_of(session, row.source, row.model_version_id, before=row.day)
     return drift.alarms(figures, reference) if reference else ()
 
 
 def reference_of(session: Session, source: str, model_version_id: int, before: date) -> Day | None:
-    """Return the figures of a version's first days with a source; None while they hold too few films."""
+    """Return the figures of a version's first days with a source; None while they have too few films."""
     reference = Day()
     for stored in session.scalars(
-        select(WatchedDay.figures)
-        .where(WatchedDay.source == source, WatchedDay.model_version_id == model_version_id, WatchedDay.day < before)
-        .order_by(WatchedDay.day)
+        select(DriftDay.figures)
+        .where(DriftDay.source == source, DriftDay.model_version_id == model_version_id, DriftDay.day < before)
+        .order_by(DriftDay.day)
     ):
         reference += Day.model_validate(stored)
         if reference.scored >= REFERENCE_FILMS:
@@ -157,13 +159,15 @@ def reference_of(session: Session, source: str, model_version_id: int, before: d
     return None
 
 
-def _disagreed(session: Session, row: WatchedDay) -> Iterable[Alarm]:
+def _disagreed(session: Session, row: DriftDay) -> Iterable[Alarm]:
     version = session.get_one(ModelVersion, row.model_version_id)
     accuracy = (version.card.get("metrics", {}).get("test") or {}).get("accuracy")
     if accuracy is None or row.source == EVERY_SOURCE:
         return
-    said = reviews.newest_of_version(session, row.model_version_id, row.source, NEWEST_REVIEWS)
-    if reason := drift.disagreement(sum(verdict == Verdict.CORRECT for verdict in said), len(said), 1 - accuracy):
+    verdicts = reviews.newest_of_version(session, row.model_version_id, row.source, NEWEST_REVIEWS)
+    if reason := drift.disagreement(
+        sum(verdict == Verdict.CORRECT for verdict in verdicts), len(verdicts), 1 - accuracy
+    ):
         yield Alarm(Kind.REVIEWS, reason)
 
 
@@ -173,13 +177,13 @@ def recent_alarms(session: Session, since: date) -> list[DriftAlarm]:
     return list(session.scalars(query))
 
 
-def newest(session: Session) -> list[WatchedDay]:
-    """Return what was watched of the newest day, every source and version apart."""
-    last = select(func.max(WatchedDay.day)).scalar_subquery()
-    return list(session.scalars(select(WatchedDay).where(WatchedDay.day == last).order_by(WatchedDay.id)))
+def newest_days(session: Session) -> list[DriftDay]:
+    """Return the rows of the newest day: one for each source and version."""
+    last = select(func.max(DriftDay.day)).scalar_subquery()
+    return list(session.scalars(select(DriftDay).where(DriftDay.day == last).order_by(DriftDay.id)))
 
 
-def days(session: Session, source: str, since: date) -> list[WatchedDay]:
-    """Return what was watched of one source, or of `EVERY_SOURCE`, from a day on, oldest first."""
-    query = select(WatchedDay).where(WatchedDay.source == source, WatchedDay.day >= since)
-    return list(session.scalars(query.order_by(WatchedDay.day, WatchedDay.model_version_id)))
+def days(session: Session, source: str, since: date) -> list[DriftDay]:
+    """Return the rows of one source, or of `EVERY_SOURCE`, for days from `since` on, oldest first."""
+    query = select(DriftDay).where(DriftDay.source == source, DriftDay.day >= since)
+    return list(session.scalars(query.order_by(DriftDay.day, DriftDay.model_version_id)))

@@ -1,4 +1,4 @@
-"""The tables of the watch: what a day brought, and the alarms raised over it."""
+"""The tables of drift monitoring: the figures of a day, and the alarms raised over it."""
 
 from datetime import date, datetime
 from typing import Any
@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from worker.database import Base, UtcDateTime, now
 
 
-class WatchedDay(Base):
-    """What one source sent on one day and what one version said of it; written once the day is over."""
+class DriftDay(Base):
+    """The films that one source sent on one day and the results of one version; written once the day is over."""
 
     __tablename__ = "watched_days"
     __table_args__ = (UniqueConstraint("day", "source", "model_version_id"),)

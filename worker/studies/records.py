@@ -174,7 +174,7 @@ class Image(Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"), index=True)
-    #: Its look when it was scored, as `worker.films.summary` takes it: for the watch over inputs.
+    #: Its look when it was scored, as `worker.films.summary` takes it: for drift monitoring.
     grey_mean: Mapped[float | None]
     grey_spread: Mapped[float | None]
     height_pixels: Mapped[int | None]

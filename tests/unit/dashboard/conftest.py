@@ -22,7 +22,7 @@ from worker.database import now, transaction
 from worker.models.records import Activation, ModelVersion
 from worker.monitoring.drift import Day, Moments
 from worker.monitoring.heartbeats import Process
-from worker.monitoring.records import DriftAlarm, WatchedDay
+from worker.monitoring.records import DriftAlarm, DriftDay
 from worker.studies import results
 from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
 
@@ -193,7 +193,7 @@ def scores_fixture():
 
 
 @pytest.fixture
-def watched(rows: Rows) -> date:
+def monitored_day(rows: Rows) -> date:
     """A reference of 240 films, and a brighter day after it with its alarm; that day."""
     version = rows.model()
     today = now().date()
@@ -202,7 +202,7 @@ def watched(rows: Rows) -> date:
             moments = {"grey_mean": Moments(n=films, total=films * grey, squares=films * (grey**2 + 25))}
             figures = Day(scored=films, rejected=2, moments=moments, labels={"Effusions": films}).model_dump()
             session.add(
-                WatchedDay(
+                DriftDay(
                     day=today - timedelta(days=days_ago), source="pacs-north", model_version_id=version, figures=figures
                 )
             )

@@ -1,4 +1,4 @@
-"""The page of the watch: a source's days beside the reference, and what drifted."""
+"""The drift page: a source's days beside the reference, and what drifted."""
 
 import pytest
 
@@ -12,31 +12,39 @@ def reader(client, auth):
     return client
 
 
-def test_days_stand_beside_the_reference_and_what_drifted_is_marked_with_its_sentence(reader, watched):
+def test_days_stand_beside_the_reference_and_what_drifted_is_marked_with_its_sentence(reader, monitored_day):
     """Not by colour alone."""
-    page = reader.get("/watch?source=pacs-north").text
+    page = reader.get("/drift?source=pacs-north").text
 
     assert "Reference" in page
-    assert str(watched) in page
+    assert str(monitored_day) in page
     assert "100.0" in page
     assert 'title="mean 150 of 40 films; the reference has 100"' in page
-    assert f"{watched}, Grey mean:" in page
+    assert f"{monitored_day}, Grey mean:" in page
 
 
 @pytest.mark.parametrize("source", ["", "pacs-south", "%00"])
-def test_a_source_that_was_not_watched_is_said_in_words(reader, watched, source):
+def test_a_source_without_figures_is_said_in_words(reader, monitored_day, source):
     """An empty table says nothing."""
-    assert "Nothing was watched" in reader.get(f"/watch?source={source}").text
+    assert "There are no figures" in reader.get(f"/drift?source={source}").text
 
 
-def test_before_there_is_a_reference_the_page_says_what_it_takes(reader, watched):
+def test_before_there_is_a_reference_the_page_says_what_it_takes(reader, monitored_day):
     """The first day of a source has nothing beside it."""
     from sqlalchemy import delete
 
     from worker.database import transaction
-    from worker.monitoring.records import WatchedDay
+    from worker.monitoring.records import DriftDay
 
     with transaction() as session:
-        session.execute(delete(WatchedDay).where(WatchedDay.day < watched))
+        session.execute(delete(DriftDay).where(DriftDay.day < monitored_day))
 
-    assert "no reference yet: it takes 200 films" in reader.get("/watch?source=pacs-north").text
+    assert "no reference yet: it takes 200 films" in reader.get("/drift?source=pacs-north").text
+
+
+def test_the_former_address_leads_to_the_page(reader):
+    """Bookmarks keep working."""
+    answer = reader.get("/watch?source=pacs-south")
+
+    assert 308 == answer.status_code
+    assert answer.location.endswith("/drift?source=pacs-south")

@@ -194,7 +194,7 @@ def test_an_unknown_version_is_not_found(client):
     assert 404 == client.get("/models/v9-000000000000").status_code
 
 
-def test_alarms_of_the_watch_are_shown_with_their_reason(client, rows):
+def test_drift_alarms_are_shown_with_their_reason(client, rows):
     """And old ones are history."""
     model = rows.model()
     with transaction() as session:

@@ -116,14 +116,15 @@ def test_no_question_reads_the_films_that_are_finished(monitor, rows, scores):
                 assert not [row for row in plan if row[3].startswith("SCAN images")], statement
 
 
-def test_the_last_day_is_told_beside_the_reference_by_source(monitor, watched):
+def test_the_last_day_is_told_beside_the_reference_by_source(monitor, monitored_day):
     """With an alarm where it drifted."""
     found = figures(monitor)
 
     version = "v3-0123456789ab"
+    assert 40 == found["thoraq_drift_films", "pacs-north", "scored", version]
     assert 40 == found["thoraq_watched_films", "pacs-north", "scored", version]
     # Labels come in the order of their names: figure, of, source, version.
-    assert 150.0 == found["thoraq_watched_mean", "grey_mean", "day", "pacs-north", version]
-    assert 100.0 == found["thoraq_watched_mean", "grey_mean", "reference", "pacs-north", version]
-    assert 1.0 == found["thoraq_watched_share", "Effusions", "day", "pacs-north", version]
+    assert 150.0 == found["thoraq_drift_mean", "grey_mean", "day", "pacs-north", version]
+    assert 100.0 == found["thoraq_drift_mean", "grey_mean", "reference", "pacs-north", version]
+    assert 1.0 == found["thoraq_drift_share", "Effusions", "day", "pacs-north", version]
     assert {"grey_mean"} == {name for name in ("grey_mean", "classes") if found["thoraq_drift_alarms", name]}

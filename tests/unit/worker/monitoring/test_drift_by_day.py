@@ -1,4 +1,4 @@
-"""The watch: one row a day, source and version, and an alarm where a day is another world."""
+"""Drift monitoring: one row for each day, source and version, and an alarm where a day differs."""
 
 import io
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +15,7 @@ from worker.models import registry
 from worker.models.records import ModelVersion
 from worker.monitoring import drift_by_day
 from worker.monitoring.drift import Day, Kind
-from worker.monitoring.records import WatchedDay
+from worker.monitoring.records import DriftDay
 from worker.studies import reviews
 from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
 from worker.studies.reviews import Verdict
@@ -63,8 +63,8 @@ def films(database):
     return record
 
 
-def look_back():
-    drift_by_day.look_back(TODAY)
+def alarms():
+    drift_by_day.check_past_days(TODAY)
     with reading() as session:
         return [(alarm.day, alarm.source, alarm.kind) for alarm in drift_by_day.recent_alarms(session, date.min)]
 
@@ -73,10 +73,10 @@ def test_a_day_is_counted_per_source_and_in_all(films):
     films(1, 40, rejected=3)
     films(1, 20, source="ris", label="B")
 
-    drift_by_day.look_back(TODAY)
+    drift_by_day.check_past_days(TODAY)
 
     with reading() as session:
-        rows = session.scalars(select(WatchedDay).where(WatchedDay.day == TODAY - timedelta(days=1))).all()
+        rows = session.scalars(select(DriftDay).where(DriftDay.day == TODAY - timedelta(days=1))).all()
     found = {row.source: Day.model_validate(row.figures) for row in rows}
     assert {"": (60, 3), "pacs": (40, 3), "ris": (20, 0)} == {
         source: (day.scored, day.rejected) for source, day in found.items()
@@ -85,11 +85,11 @@ def test_a_day_is_counted_per_source_and_in_all(films):
     assert 1800 == found["pacs"].moments[Kind.WIDTH].mean
 
 
-def test_a_day_is_watched_once_and_today_is_not_over(films):
+def test_a_day_is_checked_once_and_today_is_not_over(films):
     films(1, 10)
     films(0, 10)
-    look_back()
-    look_back()
+    alarms()
+    alarms()
 
     with reading() as session:
         assert [10] == [row.figures["scored"] for row in drift_by_day.days(session, "pacs", date.min)]
@@ -103,14 +103,14 @@ def test_another_grey_level_raises_an_alarm_for_its_source_alone(films):
     films(2, 50, source="ris")
 
     day = TODAY - timedelta(days=2)
-    assert {(day, "", Kind.GREY_MEAN), (day, "pacs", Kind.GREY_MEAN)} == set(look_back())
+    assert {(day, "", Kind.GREY_MEAN), (day, "pacs", Kind.GREY_MEAN)} == set(alarms())
 
 
 def test_before_there_is_a_reference_there_is_no_alarm(films):
     films(3, 100)
     films(2, 100, grey=200)
 
-    assert [] == look_back()
+    assert [] == alarms()
 
 
 def test_reviewers_who_correct_every_film_raise_an_alarm(films):
@@ -119,11 +119,11 @@ def test_reviewers_who_correct_every_film_raise_an_alarm(films):
         for image in session.scalars(select(Image)):
             reviews.add(session, image.study_id, by=f"r{image.id}", verdict=Verdict.CORRECT, findings=["B"])
 
-    assert [(TODAY - timedelta(days=1), "pacs", Kind.REVIEWS)] == look_back()
+    assert [(TODAY - timedelta(days=1), "pacs", Kind.REVIEWS)] == alarms()
 
 
-def test_without_an_active_version_there_is_nothing_to_watch(database):
-    assert [] == look_back()
+def test_without_an_active_version_there_is_nothing_to_check(database):
+    assert [] == alarms()
 
 
 def test_a_film_is_looked_at_when_it_is_scored(eager, phantom_model):
