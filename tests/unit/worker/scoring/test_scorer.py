@@ -133,7 +133,9 @@ def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
 def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monkeypatch):
     """Its parent lives on, the message is delivered again, and its films are tried one by one."""
     ended = []
-    monkeypatch.setattr("worker.scoring.scorer.Scorer._predict", lambda *_arguments: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr(
+        "worker.scoring.batch_steps.BatchSteps.predict", lambda *_arguments: (_ for _ in ()).throw(MemoryError)
+    )
     monkeypatch.setattr("worker.tasks.os.kill", lambda *arguments: ended.append(arguments))
 
     with pytest.raises(MemoryError):
