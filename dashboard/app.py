@@ -13,6 +13,7 @@ from dashboard.accounts import access, admin_pages, login_pages, sessions
 from dashboard.api import results, schemas, submissions
 from dashboard.models import drift_page, model_pages, promotion, retraining_page
 from dashboard.operations import health, metrics, queue_page
+from dashboard.row_ids import RowIdConverter
 from dashboard.settings import DashboardSettings, dashboard_settings
 from dashboard.studies import heat_maps, pictures, review_forms, study_page, upload_page, worklist_page
 
@@ -75,6 +76,7 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     CSRFProtect(app).exempt(submissions.blueprint)
     Bootstrap5(app)
     Compress(app)
+    app.url_map.converters["row_id"] = RowIdConverter
     for module in MODULES:
         app.register_blueprint(module.blueprint)
     access.check_declarations(app)

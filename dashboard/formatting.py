@@ -11,6 +11,7 @@ from worker.database import now
 from worker.settings import settings
 from worker.studies.records import Priority
 
+NOTICE = "Research use. Not a medical device."
 #: What stands where a figure is undefined; its title says so.
 UNDEFINED = Markup('<span class="undefined" title="undefined: nothing to divide by">—</span>')
 JUST_NOW_SECONDS = 3
@@ -22,6 +23,7 @@ KIBI = 1024
 def install(app: Flask) -> None:
     """Offer the functions below to templates as filters."""
     filters = (moment, due, age, duration, percent, figure, parsed, plural, priority, sentence, commands, mebibytes)
+    app.jinja_env.globals["notice"] = NOTICE
     app.jinja_env.globals["longest_wait_hours"] = settings().longest_wait_hours
     app.jinja_env.filters.update({function.__name__: function for function in filters})
 

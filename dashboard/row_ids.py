@@ -1,9 +1,23 @@
-"""Row ids as they stand in URLs and query strings."""
+"""Row ids in URLs and query strings: the converter `<row_id:...>` for routes, and `parse_row_id` for parameters."""
+
+from werkzeug.routing import IntegerConverter, Map
 
 #: The largest id that an INTEGER column of PostgreSQL holds.
 MAX_ROW_ID = 2**31 - 1
+#: Longer numbers are ignored: nobody writes them, and converting them costs time.
+MAX_DIGITS = 19
 
 
-def row_id(text: str | None) -> int | None:
-    """Return the row's id that a query string names; None for anything that is none."""
-    return min(int(text), MAX_ROW_ID) if text and text.isascii() and text.isdecimal() and len(text) < 20 else None  # noqa: PLR2004
+class RowIdConverter(IntegerConverter):
+    """The URL converter `row_id`: an integer from 0 to `MAX_ROW_ID`; other addresses are 404."""
+
+    def __init__(self, url_map: Map) -> None:
+        """Set the range."""
+        super().__init__(url_map, max=MAX_ROW_ID)
+
+
+def parse_row_id(text: str | None) -> int | None:
+    """Return the row id in a query parameter, at most `MAX_ROW_ID`; None if it is not a number."""
+    if not text or not text.isascii() or not text.isdecimal() or len(text) > MAX_DIGITS:
+        return None
+    return min(int(text), MAX_ROW_ID)

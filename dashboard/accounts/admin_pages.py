@@ -10,7 +10,7 @@ from dashboard.accounts import accounts, sessions, tokens
 from dashboard.accounts.access import ADMINS, requires, signed_in
 from dashboard.accounts.accounts import AccountError, Role, UnfitAccount, User
 from dashboard.accounts.tokens import Scope
-from dashboard.row_ids import row_id
+from dashboard.row_ids import parse_row_id
 from worker import audit
 from worker.database import reading
 
@@ -38,14 +38,14 @@ def add() -> ResponseReturnValue:
     )
 
 
-@blueprint.post("/accounts/<int(max=2147483647):user_id>/role")
+@blueprint.post("/accounts/<row_id:user_id>/role")
 @requires(ADMINS, audited="change role")
 def change_role(user_id: int) -> ResponseReturnValue:
     """Give an account another role; its sessions end."""
     return _done(lambda: accounts.change_role(_other(user_id), _role()), "The role is changed, its sessions are over.")
 
 
-@blueprint.post("/accounts/<int(max=2147483647):user_id>/password")
+@blueprint.post("/accounts/<row_id:user_id>/password")
 @requires(ADMINS, audited="change password")
 def change_password(user_id: int) -> ResponseReturnValue:
     """Give an account another password; its sessions end."""
@@ -56,7 +56,7 @@ def change_password(user_id: int) -> ResponseReturnValue:
     )
 
 
-@blueprint.post("/accounts/<int(max=2147483647):user_id>/open")
+@blueprint.post("/accounts/<row_id:user_id>/open")
 @requires(ADMINS, audited="open or close account")
 def set_open(user_id: int) -> ResponseReturnValue:
     """Close an account, or open it again; closing ends its sessions and its tokens open nothing."""
@@ -72,7 +72,7 @@ def make_token() -> ResponseReturnValue:
     """Make a token and show it, this once."""
     form = request.form
     scopes = [Scope(text) for text in form.getlist("scopes") if text in set(Scope)]
-    days = row_id(form.get("days")) or TOKEN_DAYS[0]
+    days = parse_row_id(form.get("days")) or TOKEN_DAYS[0]
     try:
         token = tokens.make(
             form.get("system", ""), form.get("purpose", ""), scopes, min(days, TOKEN_DAYS[-1]), signed_in().name
@@ -83,7 +83,7 @@ def make_token() -> ResponseReturnValue:
     return _page(token)
 
 
-@blueprint.post("/tokens/<int(max=2147483647):token_id>/revoke")
+@blueprint.post("/tokens/<row_id:token_id>/revoke")
 @requires(ADMINS, audited="revoke token")
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Close a token for good."""
@@ -98,7 +98,7 @@ def trail() -> ResponseReturnValue:
     """Show who did and saw what, newest first, and whether the chain of hashes is whole."""
     checked = "check" in request.args
     with reading() as session:
-        entries = audit.newest(session, before=row_id(request.args.get("before")))
+        entries = audit.newest(session, before=parse_row_id(request.args.get("before")))
         broken = audit.first_broken(session) if checked else None
     return render_template("accounts/audit.html", entries=entries, checked=checked, broken=broken)
 

@@ -10,6 +10,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from dashboard.accounts import access
+from dashboard.formatting import NOTICE
+from dashboard.row_ids import MAX_ROW_ID
 from worker.submissions import envelope
 from worker.submissions.intake import Acceptance
 
@@ -64,7 +66,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Thoraq",
             "version": current_app.jinja_env.globals["thoraq_version"],
-            "description": "Hand chest radiographs over and ask for results. Research use. Not a medical device.",
+            "description": f"Submit chest radiographs and read their results. {NOTICE}",
         },
         "paths": paths,
         "components": {
@@ -106,7 +108,7 @@ def _operation(rule: Rule) -> dict[str, Any]:
 
 def _parameter(rule: Rule, name: str) -> dict[str, Any]:
     number = f":{name}>" in rule.rule
-    schema = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1} if number else {"type": "string", "minLength": 1}
+    schema = {"type": "integer", "minimum": 0, "maximum": MAX_ROW_ID} if number else {"type": "string", "minLength": 1}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

@@ -1,4 +1,4 @@
-"""The part of the HTTP door that answers questions: studies, models, and the document that describes the door."""
+"""The API for reading: studies, model versions and the OpenAPI document."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from dashboard.accounts.access import SYSTEMS, public, requires, signed_in
 from dashboard.accounts.accounts import Role
 from dashboard.accounts.tokens import Scope
 from dashboard.api import openapi
-from dashboard.row_ids import row_id
-from dashboard.studies import filters as selection
-from dashboard.studies.exports import NOTICE, described
-from dashboard.studies.filters import Filters, View
+from dashboard.formatting import NOTICE
+from dashboard.row_ids import parse_row_id
+from dashboard.studies.exports import study_record
+from dashboard.studies.filters import PAGE_SIZE, Filters, View, parse_cursor, select_page
 from dashboard.studies.rows import rows
 from worker.database import reading
 from worker.models import registry
@@ -28,7 +28,7 @@ MAX_LIMIT = 200
 
 
 class StudyAnswer(BaseModel):
-    """One study as a system reads it."""
+    """One study."""
 
     study: int
     accession_number: str | None
@@ -53,13 +53,13 @@ class StudyList(BaseModel):
     """A page of studies, newest first."""
 
     studies: list[StudyAnswer]
-    #: Give it as `after` for the next page; null on the last one.
+    #: The value of `after` for the next page; null on the last page.
     following: str | None
     notice: str = NOTICE
 
 
 class ModelAnswer(BaseModel):
-    """One registered version."""
+    """One registered model version."""
 
     version: str
     sha256: str
@@ -72,7 +72,7 @@ class ModelAnswer(BaseModel):
 
 
 class ModelList(BaseModel):
-    """The registered versions, newest first."""
+    """The registered model versions, newest first."""
 
     models: list[ModelAnswer]
     notice: str = NOTICE
@@ -82,29 +82,29 @@ class ModelList(BaseModel):
 @requires(SYSTEMS, basic=True, scope=Scope.RESULTS, audited="list studies")
 @openapi.answers(StudyList, query=("state", "after", "limit"))
 def studies() -> ResponseReturnValue:
-    """Return studies, newest first; a system sees those that it sent itself."""
+    """Return studies, newest first; an upstream system sees only the studies that it sent."""
     state = request.args.get("state")
     filters = Filters(
         view=View.ALL,
         state=StudyState(state) if state in set(StudyState) else None,
         source=signed_in().name if signed_in().role == Role.UPSTREAM else None,
     )
-    limit = max(1, min(row_id(request.args.get("limit")) or selection.PAGE_SIZE, MAX_LIMIT))
+    limit = max(1, min(parse_row_id(request.args.get("limit")) or PAGE_SIZE, MAX_LIMIT))
     with reading() as session:
-        page = selection.page(session, filters, selection.cursor(request.args.get("after")), limit)
+        page = select_page(session, filters, parse_cursor(request.args.get("after")), limit)
         return StudyList(studies=_answers(session, page.ids), following=page.following).model_dump(mode="json")
 
 
-@blueprint.get("/studies/<int(max=2147483647):study_id>")
+@blueprint.get("/studies/<row_id:study_id>")
 @requires(SYSTEMS, basic=True, scope=Scope.RESULTS, audited="view study")
 @openapi.answers(StudyAnswer)
 def study(study_id: int) -> ResponseReturnValue:
-    """Return one study; of another sender's study a system is not even told that it is there."""
+    """Return one study; an upstream system gets 404 for a study that another system sent."""
     with reading() as session:
-        found = _answers(session, [study_id])
-    if not found or (signed_in().role == Role.UPSTREAM and found[0].source != signed_in().name):
+        answers = _answers(session, [study_id])
+    if not answers or (signed_in().role == Role.UPSTREAM and answers[0].source != signed_in().name):
         abort(404)
-    return found[0].model_dump(mode="json")
+    return answers[0].model_dump(mode="json")
 
 
 @blueprint.get("/models")
@@ -115,22 +115,22 @@ def models() -> ResponseReturnValue:
     query = select(ModelVersion).options(defer(ModelVersion.report)).order_by(ModelVersion.id.desc())
     with reading() as session:
         active_id = registry.active_id(session)
-        found = [_model(model, active=model.id == active_id) for model in session.scalars(query)]
-    return ModelList(models=found).model_dump(mode="json")
+        answers = [_model(model, active=model.id == active_id) for model in session.scalars(query)]
+    return ModelList(models=answers).model_dump(mode="json")
 
 
 @blueprint.get("/openapi.json")
 @public
 @openapi.answers(None)
 def document() -> ResponseReturnValue:
-    """Return the OpenAPI document of this door, made from its endpoints."""
+    """Return the OpenAPI document of this API, generated from its endpoints."""
     return openapi.document()
 
 
 def _answers(session: Session, ids: Sequence[int]) -> list[StudyAnswer]:
     columns = select(Study.id, Study.accession_number, Study.study_instance_uid).where(Study.id.in_(ids))
-    named = {study_id: (number, uid) for study_id, number, uid in session.execute(columns)}
-    return [StudyAnswer.model_validate(described(row, *named[row.study_id])) for row in rows(session, ids)]
+    identifiers = {study_id: (number, uid) for study_id, number, uid in session.execute(columns)}
+    return [StudyAnswer.model_validate(study_record(row, *identifiers[row.study_id])) for row in rows(session, ids)]
 
 
 def _model(model: ModelVersion, *, active: bool) -> ModelAnswer:

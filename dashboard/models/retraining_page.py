@@ -83,7 +83,7 @@ def retrain() -> ResponseReturnValue:
     return redirect(url_for("retraining.index"), 303)
 
 
-@blueprint.get("/<int(max=2147483647):run_id>")
+@blueprint.get("/<row_id:run_id>")
 @requires(READERS)
 def show(run_id: int) -> ResponseReturnValue:
     """Show one run: what it learned from, its log, the gate's verdict on its candidate."""
@@ -93,7 +93,7 @@ def show(run_id: int) -> ResponseReturnValue:
         return render_template("models/run.html", run=run, verdict=verdict, events=list(run.events))
 
 
-@blueprint.post("/<int(max=2147483647):run_id>/cancel")
+@blueprint.post("/<row_id:run_id>/cancel")
 @requires(TRAINERS, audited="cancel a retraining")
 def cancel(run_id: int) -> ResponseReturnValue:
     """Ask the trainer to stop a run; its checkpoint is kept."""

@@ -1,74 +1,61 @@
-"""How the queue stands, from SQL alone: films by state, ages, rejections, processes, and whether work stands still."""
+"""The state of the queue, from SQL: films by state and priority, ages, rejections, and whether work stands still.
 
+Every query reads a short range of an index, never the whole table.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dashboard.formatting import duration, plural
+from dashboard.operations import process_status
+from dashboard.operations.process_status import ProcessStatus
 from worker.database import now
-from worker.monitoring.heartbeats import Process
-from worker.settings import settings
 from worker.studies.records import Image, ImageState, Priority, Rejection
 
-#: `Process.kind` of the processes that score films.
-SCORING_KIND = "worker"
-#: Films wait and none was finished for this long: the slowest sound batch takes less.
+#: Work stands still if films wait and none was finished for this long; the slowest healthy batch takes less.
 STANDSTILL_SECONDS = 60
-#: Heartbeats after which a silent process is no longer "up", and counts as "down".
-UP_HEARTBEATS, UNKNOWN_HEARTBEATS = 2, 6
+#: If the oldest waiting film has waited for longer than this, somebody should look.
+ALARM_SECONDS = 120
+#: The throughput is measured over this time.
 THROUGHPUT_SECONDS = 300
-#: Beyond this many waiting films, how many exactly changes nothing; counting them would take longer and longer.
-MOST_COUNTED = 100_000
-REJECTIONS_FOR = timedelta(days=7)
-
-
-class ProcessStatus(StrEnum):
-    """What the age of the last heartbeat of a process says about it."""
-
-    UP = "up"
-    UNKNOWN = "unknown"
-    DOWN = "down"
-
-
-@dataclass(frozen=True)
-class ListedProcess:
-    """A process and its status."""
-
-    process: Process
-    status: ProcessStatus
+#: Waiting films are counted up to this number: counting more takes longer, and the exact number changes nothing.
+MAX_COUNTED = 100_000
+REJECTIONS_SHOWN_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """The queue at one moment."""
+    """The state of the queue at the moment `now`."""
 
     now: datetime
-    #: Films waiting and being scored, each counted up to `MOST_COUNTED`.
+    #: Number of films waiting and being scored, each counted up to `MAX_COUNTED`.
     films: dict[str, int]
     oldest_waiting_at: datetime | None
     last_finished_at: datetime | None
-    #: Films finished in the last `THROUGHPUT_SECONDS`, and in the last day by outcome.
-    finished_lately: int
+    #: Number of films finished in the last `THROUGHPUT_SECONDS`.
+    recently_finished: int
+    #: Number of films finished in the last 24 hours, by outcome.
     finished_in_a_day: dict[str, int]
-    #: Films rejected in the last week that nobody had tried again, by reason.
+    #: (reason, number) of films rejected in the last week and not retried since.
     rejections: list[tuple[str, int]]
-    processes: list[ListedProcess]
+    processes: Sequence[ProcessStatus]
 
     @property
     def per_minute(self) -> float:
-        """Return how many films a minute were finished lately."""
-        return 60 * self.finished_lately / THROUGHPUT_SECONDS
+        """Return the throughput of the last `THROUGHPUT_SECONDS` in films a minute."""
+        return 60 * self.recently_finished / THROUGHPUT_SECONDS
 
     @property
     def scorers_up(self) -> int:
         """Return how many scoring workers are up."""
-        return sum(row.process.kind == SCORING_KIND and row.status == ProcessStatus.UP for row in self.processes)
+        return sum(entry.scores for entry in self.processes)
 
     def standstill(self) -> str | None:
-        """Return in words why films wait and nothing happens; None when work goes on."""
+        """Return why films wait and none is finished, as a sentence; None if work goes on."""
         waiting = self.films[ImageState.WAITING]
         if not waiting or self.oldest_waiting_at is None:
             return None
@@ -80,36 +67,69 @@ class Backlog:
         if silence <= STANDSTILL_SECONDS:
             return None
         up = "1 worker is" if self.scorers_up == 1 else f"{self.scorers_up} workers are"
-        return f"{wait} and none was finished for {duration(silence)}, though {up} up. Look at the worker's log."
+        return (
+            f"{wait} and none was finished in the last {duration(silence)}, though {up} up. Look at the worker's log."
+        )
 
 
 def backlog(session: Session) -> Backlog:
-    """Return how the queue stands now; each question looks at a stretch of an index, never at the whole table."""
+    """Return the state of the queue now."""
     moment = now()
-    processes = session.scalars(select(Process).order_by(Process.kind, Process.name))
-    lately = select(func.count()).where(Image.finished_at > moment - timedelta(seconds=THROUGHPUT_SECONDS))
+    recent = select(func.count()).where(Image.finished_at > moment - timedelta(seconds=THROUGHPUT_SECONDS))
     return Backlog(
         now=moment,
         films={state.value: _count(session, state) for state in (ImageState.WAITING, ImageState.SCORING)},
-        oldest_waiting_at=_oldest_waiting(session),
+        oldest_waiting_at=oldest_waiting(session),
         last_finished_at=session.scalar(select(func.max(Image.finished_at))),
-        finished_lately=session.scalar(lately) or 0,
+        recently_finished=session.scalar(recent) or 0,
         finished_in_a_day=_finished_since(session, moment - timedelta(days=1)),
-        rejections=_rejections_since(session, moment - REJECTIONS_FOR),
-        processes=[ListedProcess(process, status_of(process)) for process in processes],
+        rejections=_rejections_since(session, moment - REJECTIONS_SHOWN_FOR),
+        processes=process_status.processes(session),
     )
 
 
 def _count(session: Session, state: ImageState) -> int:
-    some = select(Image.id).where(Image.state == state).limit(MOST_COUNTED).subquery()
+    some = select(Image.id).where(Image.state == state).limit(MAX_COUNTED).subquery()
     return session.scalar(select(func.count()).select_from(some)) or 0
 
 
-def _oldest_waiting(session: Session) -> datetime | None:
-    """Return when the oldest waiting film came: of each priority the first, as the index holds them."""
+def oldest_waiting(session: Session) -> datetime | None:
+    """Return when the oldest waiting film was received; None if none waits. Reads one index entry per priority."""
     waiting = select(Image.received_at).where(Image.state == ImageState.WAITING).order_by(Image.id).limit(1)
     firsts = [session.scalar(waiting.where(Image.priority == priority)) for priority in Priority]
     return min(filter(None, firsts), default=None)
+
+
+def oldest_waiting_seconds(session: Session) -> float:
+    """Return for how long the oldest waiting film has waited; 0 if none waits."""
+    received_at = oldest_waiting(session)
+    return max(0.0, (now() - received_at).total_seconds()) if received_at else 0.0
+
+
+def count_unfinished(session: Session) -> dict[tuple[str, str], int]:
+    """Return how many films wait or are being scored, by (state, priority), zeros included."""
+    states = (ImageState.WAITING, ImageState.SCORING)
+    counted = session.execute(
+        select(Image.state, Image.priority, func.count())
+        .where(Image.state.in_(states))
+        .group_by(Image.state, Image.priority)
+    )
+    zeros = {(state.value, priority.name.lower()): 0 for state in states for priority in Priority}
+    return zeros | {(state, Priority(priority).name.lower()): count for state, priority, count in counted}
+
+
+def count_recently_finished(session: Session) -> dict[tuple[str, str], int]:
+    """Return how many films were finished in the last `THROUGHPUT_SECONDS`, by (state, reason of a rejection or "")."""
+    reason = func.coalesce(Rejection.reason, "")
+    counted = session.execute(
+        select(reason, func.count())
+        .select_from(Image)
+        .outerjoin(Rejection, Rejection.image_id == Image.id)
+        .where(Image.finished_at > now() - timedelta(seconds=THROUGHPUT_SECONDS))
+        .group_by(reason)
+    )
+    films = {(ImageState.REJECTED.value if why else ImageState.SCORED.value, why): count for why, count in counted}
+    return {(ImageState.SCORED.value, ""): 0} | films
 
 
 def _finished_since(session: Session, since: datetime) -> dict[str, int]:
@@ -125,11 +145,3 @@ def _rejections_since(session: Session, since: datetime) -> list[tuple[str, int]
         .order_by(func.count().desc(), Rejection.reason)
     )
     return [(reason, count) for reason, count in counted]
-
-
-def status_of(process: Process) -> ProcessStatus:
-    """Return the status of a process by the age of its last heartbeat."""
-    silence = (now() - process.seen_at).total_seconds() / settings().heartbeat_seconds
-    if silence <= UP_HEARTBEATS:
-        return ProcessStatus.UP
-    return ProcessStatus.UNKNOWN if silence <= UNKNOWN_HEARTBEATS else ProcessStatus.DOWN

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from dashboard.accounts.access import public
 from dashboard.formatting import duration
 from dashboard.operations import process_status
-from dashboard.operations.backlog import ProcessStatus
+from dashboard.operations.backlog import ALARM_SECONDS, oldest_waiting_seconds
+from dashboard.operations.process_status import Status
 from worker.database import Base, reading
 from worker.monitoring import heartbeats
 from worker.settings import settings
@@ -28,13 +29,13 @@ BROKER_TIMEOUT_SECONDS = 2
 class Dependency:
     """One thing that the product needs, whether it is there, and in words for whoever reads it."""
 
-    status: ProcessStatus
+    status: Status
     detail: str
 
     @property
     def ok(self) -> bool:
         """Tell whether nobody need look at it."""
-        return self.status == ProcessStatus.UP
+        return self.status == Status.UP
 
 
 @blueprint.get("/live")
@@ -67,13 +68,13 @@ def _database() -> dict[str, Dependency]:
     except SQLAlchemyError as error:
         current_app.logger.warning("not ready: %s", type(error).__name__)
         silent = "unknown while the database is out"
-        out = Dependency(ProcessStatus.DOWN, "does not answer")
-        return {"database": out, "schema": Dependency(ProcessStatus.UNKNOWN, silent), **_unknown(silent)}
-    return {"database": Dependency(ProcessStatus.UP, "answers"), "schema": schema, **told}
+        out = Dependency(Status.DOWN, "does not answer")
+        return {"database": out, "schema": Dependency(Status.UNKNOWN, silent), **_unknown(silent)}
+    return {"database": Dependency(Status.UP, "answers"), "schema": schema, **told}
 
 
 def _unknown(detail: str) -> dict[str, Dependency]:
-    return {name: Dependency(ProcessStatus.UNKNOWN, detail) for name in ("worker", "sweeper", "queue")}
+    return {name: Dependency(Status.UNKNOWN, detail) for name in ("worker", "sweeper", "queue")}
 
 
 def _told_by_rows(session: Session) -> dict[str, Dependency]:
@@ -85,8 +86,8 @@ def _schema(session: Session) -> Dependency:
     present = set(found.get_table_names())
     for name, table in Base.metadata.tables.items():
         if name not in present or {column["name"] for column in found.get_columns(name)} < set(table.columns.keys()):
-            return Dependency(ProcessStatus.DOWN, "not up to date: run `thoraq db upgrade`")
-    return Dependency(ProcessStatus.UP, "up to date")
+            return Dependency(Status.DOWN, "not up to date: run `thoraq db upgrade`")
+    return Dependency(Status.UP, "up to date")
 
 
 def _worker(session: Session) -> Dependency:
@@ -100,30 +101,28 @@ def _worker(session: Session) -> Dependency:
 def _sweeper(session: Session) -> Dependency:
     age = process_status.sweep_age_seconds(session)
     if age is None:
-        return Dependency(
-            ProcessStatus.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?"
-        )
+        return Dependency(Status.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?")
     if heartbeats.sweeping(session):
-        return Dependency(ProcessStatus.UP, f"swept {duration(age)} ago")
-    return Dependency(ProcessStatus.DOWN, f"the last sweep was {duration(age)} ago; lost wake-ups are not sent again")
+        return Dependency(Status.UP, f"swept {duration(age)} ago")
+    return Dependency(Status.DOWN, f"the last sweep was {duration(age)} ago; lost wake-ups are not sent again")
 
 
 def _queue(session: Session) -> Dependency:
-    age = process_status.oldest_waiting_seconds(session)
-    if age > process_status.ALARM_SECONDS:
-        return Dependency(ProcessStatus.DOWN, f"the oldest film has waited for {duration(age)}")
-    return Dependency(ProcessStatus.UP, f"the oldest film has waited for {duration(age)}" if age else "nothing waits")
+    age = oldest_waiting_seconds(session)
+    if age > ALARM_SECONDS:
+        return Dependency(Status.DOWN, f"the oldest film has waited for {duration(age)}")
+    return Dependency(Status.UP, f"the oldest film has waited for {duration(age)}" if age else "nothing waits")
 
 
 def _broker() -> Dependency:
     url = settings().broker_url
     if url is None:
-        return Dependency(ProcessStatus.DOWN, "none is configured; the sweeper takes over")
+        return Dependency(Status.DOWN, "none is configured; the sweeper takes over")
     limits = {"socket_timeout": BROKER_TIMEOUT_SECONDS, "socket_connect_timeout": BROKER_TIMEOUT_SECONDS}
     try:
         with Connection(url.get_secret_value(), transport_options=limits) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT_SECONDS)
             connection.default_channel  # noqa: B018 - a new channel asks the server
     except (OperationalError, OSError):
-        return Dependency(ProcessStatus.DOWN, "does not answer; what is accepted waits for it")
-    return Dependency(ProcessStatus.UP, "answers")
+        return Dependency(Status.DOWN, "does not answer; what is accepted waits for it")
+    return Dependency(Status.UP, "answers")

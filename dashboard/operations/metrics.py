@@ -1,4 +1,7 @@
-"""`GET /metrics`: how the queue and the deployment stand, for Prometheus, from SQL. Workers measure their own work."""
+"""`GET /metrics`: the state of the queue and of the deployment for Prometheus, from SQL.
+
+Workers export the metrics of their own work.
+"""
 
 import hmac
 from collections import Counter
@@ -16,7 +19,7 @@ from werkzeug.exceptions import Unauthorized
 
 from dashboard.accounts import sessions
 from dashboard.accounts.access import public
-from dashboard.operations import process_status
+from dashboard.operations import backlog, process_status
 from worker.database import reading
 from worker.models import registry
 from worker.models.records import ModelVersion
@@ -32,11 +35,11 @@ WAKEUPS = ["thoraq_wakeups_total", "thoraq_bells_total"]
 @blueprint.get("/metrics")
 @public
 def scrape() -> ResponseReturnValue:
-    """Return the figures to whoever carries the token of `THORAQ_METRICS_TOKEN`; without one, there is no such page."""
+    """Return the metrics if the request carries `THORAQ_METRICS_TOKEN`; 404 if that is not set."""
     _require_token()
     with reading() as session:
         figures = CollectorRegistry()
-        figures.register(Ledger(session))
+        figures.register(DeploymentCollector(session))
         text = generate_latest(figures) + generate_latest(REGISTRY.restricted_registry(WAKEUPS))
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
@@ -51,29 +54,32 @@ def _require_token() -> None:
         raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
 
 
-class Ledger(Collector):
-    """The figures of one scrape."""
+class DeploymentCollector(Collector):
+    """The metrics of one scrape, read through its session."""
 
     def __init__(self, session: Session) -> None:
         """Keep the session of the scrape."""
         self._session = session
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every figure."""
+        """Yield every metric."""
         yield from self._films()
         yield from self._deployment()
         yield from self._drift()
 
     def _films(self) -> Iterator[Metric]:
         session = self._session
-        yield _gauge("queue_films", "Films not finished.", ["state", "priority"], process_status.unfinished(session))
-        age = process_status.oldest_waiting_seconds(session)
-        yield GaugeMetricFamily("thoraq_oldest_waiting_seconds", "Age of the oldest waiting film, 0 for none.", age)
+        unfinished = backlog.count_unfinished(session)
+        yield _gauge("queue_films", "Films that are not finished.", ["state", "priority"], unfinished)
+        age = backlog.oldest_waiting_seconds(session)
+        yield GaugeMetricFamily(
+            "thoraq_oldest_waiting_seconds", "Age of the oldest waiting film; 0 if none waits.", age
+        )
         yield _gauge(
             "finished_films_5m",
-            "Films finished in the last five minutes; a rejected one has its reason.",
+            "Films finished in the last five minutes; a rejected film has its reason.",
             ["state", "reason"],
-            process_status.finished_lately(session),
+            backlog.count_recently_finished(session),
         )
 
     def _deployment(self) -> Iterator[Metric]:
@@ -83,41 +89,41 @@ class Ledger(Collector):
             "processes",
             "Processes by status: up, unknown or down.",
             ["kind", "status", "life"],
-            {(kind, status, status): count for (kind, status), count in process_status.processes(session).items()},
+            {(kind, status, status): n for (kind, status), n in process_status.count_processes(session).items()},
         )
         stalled = process_status.workers(session).stalled
-        yield GaugeMetricFamily("thoraq_stalled_workers", "Connected, finishing nothing though films wait.", stalled)
+        yield GaugeMetricFamily("thoraq_stalled_workers", "Workers that are up and finish no waiting film.", stalled)
         if (sweep := process_status.sweep_age_seconds(session)) is not None:
-            yield GaugeMetricFamily("thoraq_last_sweep_seconds", "Time since a sweep was finished.", sweep)
+            yield GaugeMetricFamily("thoraq_last_sweep_seconds", "Time since the last sweep ended.", sweep)
         if (active := registry.active(session)) is not None:
             info = {"version": active.version, "trained_on": str(active.card["trained_on"])}
             yield InfoMetricFamily("thoraq_active_model", "The active model version.", info)
 
     def _drift(self) -> Iterator[Metric]:
-        """Yield the figures of the newest day that is over, by source, each beside its reference where there is one."""
+        """Yield the figures of the newest complete day by source, beside those of the reference if there is one."""
         session = self._session
-        where = ["source", "version"]
-        films = GaugeMetricFamily("thoraq_drift_films", "Films of the last day.", labels=[*where, "state"])
-        means = GaugeMetricFamily("thoraq_drift_mean", "Means over a day's films.", labels=[*where, "figure", "of"])
-        shares = GaugeMetricFamily("thoraq_drift_share", "Films by top finding.", labels=[*where, "finding", "of"])
+        common = ["source", "version"]
+        films = GaugeMetricFamily("thoraq_drift_films", "Films of the last day.", labels=[*common, "state"])
+        means = GaugeMetricFamily("thoraq_drift_mean", "Means over a day's films.", labels=[*common, "figure", "of"])
+        shares = GaugeMetricFamily("thoraq_drift_share", "Films by top finding.", labels=[*common, "finding", "of"])
         rows = drift_by_day.newest_days(session)
         for row in rows:
-            place = [row.source, session.get_one(ModelVersion, row.model_version_id).version]
+            labels = [row.source, session.get_one(ModelVersion, row.model_version_id).version]
             day = Day.model_validate(row.figures)
-            films.add_metric([*place, "scored"], day.scored)
-            films.add_metric([*place, "rejected"], day.rejected)
+            films.add_metric([*labels, "scored"], day.scored)
+            films.add_metric([*labels, "rejected"], day.rejected)
             reference = drift_by_day.reference_of(session, row.source, row.model_version_id, before=row.day)
             for of, figures in (("day", day), ("reference", reference or Day())):
                 for kind, moments in figures.moments.items():
                     if moments.n:
-                        means.add_metric([*place, kind, of], moments.mean)
+                        means.add_metric([*labels, kind, of], moments.mean)
                 for finding, count in figures.labels.items():
-                    shares.add_metric([*place, finding, of], count / figures.scored)
+                    shares.add_metric([*labels, finding, of], count / figures.scored)
         for family in (films, means, shares):
             yield family
             yield _under_former_name(family)
         raised = Counter(alarm.kind for alarm in (drift_by_day.recent_alarms(session, rows[0].day) if rows else ()))
-        alarms = GaugeMetricFamily("thoraq_drift_alarms", "Alarms over the last day.", labels=["kind"])
+        alarms = GaugeMetricFamily("thoraq_drift_alarms", "Drift alarms of the last day.", labels=["kind"])
         for kind in Kind:
             alarms.add_metric([kind.value], raised[kind])
         yield alarms

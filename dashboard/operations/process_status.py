@@ -1,95 +1,89 @@
-"""What monitors ask of SQL: who works, what waits and since when. No question reads more than what waits now."""
+"""The status of the deployment's processes, from their heartbeats in SQL."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard.operations.backlog import SCORING_KIND, ProcessStatus, status_of
 from worker.database import now
 from worker.monitoring import heartbeats
 from worker.monitoring.heartbeats import Process
-from worker.studies.records import Image, ImageState, Priority, Rejection
+from worker.settings import settings
 
-#: An age of the oldest waiting film at which somebody should look.
-ALARM_SECONDS = 120
-#: What ended in this time is counted, through an index; a count of everything would read everything.
-LATELY_SECONDS = 300
+#: `Process.kind` of the processes that score films.
+SCORING_KIND = "worker"
+#: After this many heartbeats of silence, a process is no longer "up", and then no longer "unknown" but "down".
+UP_HEARTBEATS, UNKNOWN_HEARTBEATS = 2, 6
+
+
+class Status(StrEnum):
+    """Whether a process, or another dependency, works."""
+
+    UP = "up"
+    UNKNOWN = "unknown"
+    DOWN = "down"
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """A process and its status."""
+
+    process: Process
+    status: Status
+
+    @property
+    def scores(self) -> bool:
+        """Return whether the process is a scoring worker that is up."""
+        return self.process.kind == SCORING_KIND and self.status == Status.UP
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Scoring workers by their last heartbeat; a stalled one is connected and finishes nothing."""
+    """How many scoring workers are up, stalled (up, but finishing no film though films wait) and unknown."""
 
     up: int
     stalled: int
     unknown: int
 
     @property
-    def status(self) -> ProcessStatus:
-        """Return the best that can be said."""
+    def status(self) -> Status:
+        """Return `up` if any worker is up, `unknown` if the only others are silent, `down` otherwise."""
         if self.up:
-            return ProcessStatus.UP
-        return ProcessStatus.UNKNOWN if self.unknown and not self.stalled else ProcessStatus.DOWN
+            return Status.UP
+        return Status.UNKNOWN if self.unknown and not self.stalled else Status.DOWN
+
+
+def status_of(process: Process) -> Status:
+    """Return the status of a process by the age of its last heartbeat."""
+    missed = (now() - process.seen_at).total_seconds() / settings().heartbeat_seconds
+    if missed <= UP_HEARTBEATS:
+        return Status.UP
+    return Status.UNKNOWN if missed <= UNKNOWN_HEARTBEATS else Status.DOWN
+
+
+def processes(session: Session) -> Sequence[ProcessStatus]:
+    """Return every known process, by kind and name."""
+    query = select(Process).order_by(Process.kind, Process.name)
+    return [ProcessStatus(process, status_of(process)) for process in session.scalars(query)]
+
+
+def count_processes(session: Session) -> Counter[tuple[str, str]]:
+    """Return how many processes there are, by (kind, status)."""
+    return Counter((entry.process.kind, entry.status.value) for entry in processes(session))
 
 
 def workers(session: Session) -> Workers:
     """Return how many scoring workers are up, stalled and unknown."""
-    found = session.scalars(select(Process).filter_by(kind=SCORING_KIND)).all()
-    up = [process for process in found if status_of(process) == ProcessStatus.UP]
+    scoring = [entry for entry in processes(session) if entry.process.kind == SCORING_KIND]
+    up = [entry.process for entry in scoring if entry.status == Status.UP]
     stalled = sum(heartbeats.stalled(process) for process in up)
-    return Workers(len(up) - stalled, stalled, sum(status_of(process) == ProcessStatus.UNKNOWN for process in found))
-
-
-def oldest_waiting_seconds(session: Session) -> float:
-    """Return for how long the oldest waiting film has waited, 0 when none waits; one index probe a priority."""
-    first = [
-        session.scalar(
-            select(Image.received_at)
-            .where(Image.state == ImageState.WAITING, Image.priority == priority)
-            .order_by(Image.id)
-            .limit(1)
-        )
-        for priority in Priority
-    ]
-    moments = [moment for moment in first if moment is not None]
-    return max(0.0, (now() - min(moments)).total_seconds()) if moments else 0.0
-
-
-def unfinished(session: Session) -> dict[tuple[str, str], int]:
-    """Return how many films wait or are being scored, by (state, priority), zeros included."""
-    states = (ImageState.WAITING, ImageState.SCORING)
-    counted = session.execute(
-        select(Image.state, Image.priority, func.count())
-        .where(Image.state.in_(states))
-        .group_by(Image.state, Image.priority)
-    )
-    zeros = {(state.value, priority.name.lower()): 0 for state in states for priority in Priority}
-    return zeros | {(state, Priority(priority).name.lower()): count for state, priority, count in counted}
-
-
-def finished_lately(session: Session) -> dict[tuple[str, str], int]:
-    """Return how many films ended in the last `LATELY_SECONDS`, by (state, reason of a rejection or nothing)."""
-    reason = func.coalesce(Rejection.reason, "")
-    counted = session.execute(
-        select(reason, func.count())
-        .select_from(Image)
-        .outerjoin(Rejection, Rejection.image_id == Image.id)
-        .where(Image.finished_at > now() - timedelta(seconds=LATELY_SECONDS))
-        .group_by(reason)
-    )
-    found = {(ImageState.REJECTED.value if why else ImageState.SCORED.value, why): count for why, count in counted}
-    return {(ImageState.SCORED.value, ""): 0} | found
-
-
-def processes(session: Session) -> Counter[tuple[str, str]]:
-    """Return how many processes there are, by (kind, up, unknown or down)."""
-    return Counter((process.kind, status_of(process).value) for process in session.scalars(select(Process)))
+    return Workers(len(up) - stalled, stalled, sum(entry.status == Status.UNKNOWN for entry in scoring))
 
 
 def sweep_age_seconds(session: Session) -> float | None:
-    """Return how long ago a sweep was last finished; None when none ever was."""
-    last: datetime | None = heartbeats.last_sweep(session)
+    """Return how long ago the last sweep ended; None if there was none."""
+    last = heartbeats.last_sweep(session)
     return None if last is None else max(0.0, (now() - last).total_seconds())

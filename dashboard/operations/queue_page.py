@@ -10,7 +10,7 @@ from dashboard.formatting import plural
 from dashboard.headers import FIGURE_POLICY
 from dashboard.operations import throughput
 from dashboard.operations.backlog import STANDSTILL_SECONDS, THROUGHPUT_SECONDS, Backlog, backlog
-from dashboard.row_ids import row_id
+from dashboard.row_ids import parse_row_id
 from dashboard.studies.filters import PAGE_SIZE
 from worker import wakeups
 from worker.database import now, reading, transaction
@@ -64,7 +64,7 @@ def rejected() -> ResponseReturnValue:
     """Show the films whose rejection stands, newest first."""
     reason = _reason(request.args.get("reason"))
     with reading() as session:
-        found = _rejected(session, reason, row_id(request.args.get("before")))
+        found = _rejected(session, reason, parse_row_id(request.args.get("before")))
     return render_template(
         "operations/rejected.html",
         rejections=found[:PAGE_SIZE],
@@ -76,7 +76,7 @@ def rejected() -> ResponseReturnValue:
     )
 
 
-@blueprint.post("/rejected/<int(max=2147483647):image_id>/replay")
+@blueprint.post("/rejected/<row_id:image_id>/replay")
 @requires(REVIEWERS, audited="replay rejected film")
 def replay(image_id: int) -> ResponseReturnValue:
     """Have one rejected film tried again."""

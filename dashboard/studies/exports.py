@@ -1,4 +1,4 @@
-"""A list as a file: the same studies in the same order as on the page, streamed page by page."""
+"""Exports of a list as CSV or JSON: the same studies in the same order as on the page, streamed page by page."""
 
 import csv
 import io
@@ -9,33 +9,34 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard.studies import filters as selection
-from dashboard.studies.filters import Filters
+from dashboard.formatting import NOTICE
+from dashboard.studies.filters import EPOCH, Filters, parse_cursor, select_page
 from dashboard.studies.rows import Row, classes, rows
 from worker.database import reading
 from worker.studies.records import Priority, Study, StudyState
 
-#: A spreadsheet's worth; narrower filters give the rest.
+#: A spreadsheet holds this many comfortably; narrower filters give the rest.
 MAX_STUDIES = 20_000
 PAGE_SIZE = 500
-NOTICE = "Research use. Not a medical device."
-#: Characters that make a spreadsheet take a text for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: A spreadsheet takes a text that begins with one of these for a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(filters: Filters) -> Iterator[str]:
     """Yield the list as CSV, with a column for each finding."""
     with reading() as session:
         findings = classes(session)
-        writer_to = io.StringIO()
-        writer = csv.writer(writer_to)
-        heads = [name for name in described(_nothing(), None, None) if name not in {"probabilities", "notice"}]
-        writer.writerow(heads + findings)
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        columns = [name for name in study_record(_empty_row(), None, None) if name != "probabilities"]
+        writer.writerow(columns + findings)
         for record in _records(session, filters):
-            said = record.pop("probabilities") or {}
-            writer.writerow([_cell(record[name]) for name in heads] + [said.get(finding, "") for finding in findings])
-            yield _taken(writer_to)
-        yield _taken(writer_to)
+            probabilities = record.pop("probabilities") or {}
+            writer.writerow(
+                [_cell(record[name]) for name in columns] + [probabilities.get(finding, "") for finding in findings]
+            )
+            yield _take_text(buffer)
+        yield _take_text(buffer)
 
 
 def as_json(filters: Filters) -> Iterator[str]:
@@ -53,22 +54,22 @@ FORMATS: dict[str, Callable[[Filters], Iterator[str]]] = {"csv": as_csv, "json":
 def _records(session: Session, filters: Filters) -> Iterator[dict[str, Any]]:
     place, count = None, 0
     while count < MAX_STUDIES:
-        page = selection.page(session, filters, selection.cursor(place), PAGE_SIZE)
-        identified = {
+        page = select_page(session, filters, parse_cursor(place), PAGE_SIZE)
+        identifiers = {
             study_id: (number, uid)
             for study_id, number, uid in session.execute(
                 select(Study.id, Study.accession_number, Study.study_instance_uid).where(Study.id.in_(page.ids))
             )
         }
         for row in rows(session, page.ids):
-            yield described(row, *identified[row.study_id])
+            yield study_record(row, *identifiers[row.study_id])
         count, place = count + len(page.ids), page.following
         if place is None:
             return
 
 
-def described(row: Row, accession_number: str | None, study_instance_uid: str | None) -> dict[str, Any]:
-    """Return a study as systems and spreadsheets read it."""
+def study_record(row: Row, accession_number: str | None, study_instance_uid: str | None) -> dict[str, Any]:
+    """Return a study as the API and the exports give it: times in ISO 8601, probabilities in [0, 1] by finding."""
     return {
         "study": row.study_id,
         "accession_number": accession_number,
@@ -90,18 +91,18 @@ def described(row: Row, accession_number: str | None, study_instance_uid: str | 
     }
 
 
-def _nothing() -> Row:
-    """Return a row whose columns give the heads."""
-    moment = selection.EPOCH
-    return Row(0, moment, Priority.ROUTINE, StudyState.WAITING, {}, [], [], [], None, "", moment, None)
+def _empty_row() -> Row:
+    """Return a row of no study; only the names of its columns are used."""
+    return Row(0, EPOCH, Priority.ROUTINE, StudyState.WAITING, {}, [], [], [], None, "", EPOCH, None)
 
 
 def _cell(value: object) -> object:
-    """Return a value for a spreadsheet; a text that would be a formula is quoted."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """Return a value for a spreadsheet; a text that it would take for a formula gets a quote in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
-def _taken(buffer: io.StringIO) -> str:
+def _take_text(buffer: io.StringIO) -> str:
+    """Return the text in the buffer and empty it."""
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()

@@ -1,7 +1,7 @@
-"""Which studies a list shows, and in which order: filters, keyset pages, cursors that name no one. Only reads.
+"""Which studies a list shows, and in which order: filters, keyset pages and cursors. Only reads.
 
-What nobody has read comes in urgency order, earliest due first; everything comes newest first. Each single filter has
-an index in each order, so a page costs the same however long the table is.
+Unread studies come in order of urgency, earliest due first; all studies come newest first. Each filter has an index
+for both orders, so that a page takes the same time however long the table is.
 """
 
 from collections.abc import Sequence
@@ -12,36 +12,38 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from dashboard.row_ids import MAX_ROW_ID, row_id
+from dashboard.row_ids import MAX_ROW_ID, parse_row_id
 from worker.models.records import ModelVersion
 from worker.settings import settings
 from worker.studies.records import Study, StudyState
 
 PAGE_SIZE = 50
-#: Ids rise with time but for senders that commit at once: a day's studies lie within this many ids of its ends.
+#: Ids rise with the time of receipt, except where senders commit at the same moment: the studies of a day have ids at
+#: most this far outside the ids of its first and last study.
 ID_SLACK = 2000
 MAX_SOURCES = 100
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class View(StrEnum):
     """Which list."""
 
-    OPEN = "open"  #: What nobody has read, earliest due first.
-    ALL = "all"  #: Everything, newest first.
+    OPEN = "open"  #: Unread studies, earliest due first.
+    ALL = "all"  #: All studies, newest first.
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list is narrowed to."""
+    """Conditions that a study must meet to be listed; None: any."""
 
     view: View = View.ALL
-    #: The top finding.
+    #: The most probable finding.
     finding: str | None = None
     state: StudyState | None = None
-    #: A model version's name.
+    #: The name of a model version.
     version: str | None = None
     source: str | None = None
-    #: First and last day of receipt, UTC.
+    #: First and last day of receipt (UTC).
     since: date | None = None
     until: date | None = None
     submission_id: str | None = None
@@ -50,31 +52,31 @@ class Filters:
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in a list: just after, or just before, one of its studies."""
+    """A place in a list: just after one of its studies, or just before it (`backwards`)."""
 
     study_id: int
-    #: In the worklist: when that study is due.
+    #: When that study is due; only in the worklist.
     due_at: datetime | None = None
     backwards: bool = False
 
     def text(self) -> str:
-        """Return it for a URL: row id and microseconds of ours, no identifier of anybody else's."""
+        """Return the cursor for a URL: a row id and microseconds, never an identifier of a patient or a sender."""
         return f"{self.study_id}" if self.due_at is None else f"{self.study_id}.{_micros(self.due_at)}"
 
 
 @dataclass(frozen=True)
 class Page:
-    """A slice of a list, and the places at which its neighbours begin; None where there is none."""
+    """The studies of one page, and the cursors of its neighbours (None: there is no such page)."""
 
     ids: Sequence[int]
     previous: str | None
     following: str | None
 
 
-def cursor(text: str | None, *, backwards: bool = False) -> Cursor | None:
-    """Return the place that a query string names; None for anything that is none."""
+def parse_cursor(text: str | None, *, backwards: bool = False) -> Cursor | None:
+    """Return the cursor in a query parameter; None if it is missing or malformed."""
     study_id, _, due = (text or "").partition(".")
-    number = row_id(study_id)
+    number = parse_row_id(study_id)
     if number is None:
         return None
     if due.isascii() and due.isdecimal() and len(due) <= len(str(_micros(datetime.max.replace(tzinfo=UTC)))):
@@ -85,14 +87,14 @@ def cursor(text: str | None, *, backwards: bool = False) -> Cursor | None:
     return Cursor(number, None, backwards)
 
 
-def page(session: Session, filters: Filters, place: Cursor | None = None, size: int = PAGE_SIZE) -> Page:
-    """Return one page of a list."""
+def select_page(session: Session, filters: Filters, place: Cursor | None = None, size: int = PAGE_SIZE) -> Page:
+    """Return one page of a list: `size` studies from `place` on, or the first ones."""
     backwards = place is not None and place.backwards
-    query = _ordered(narrowed(session, filters), filters.view, place, backwards=backwards).limit(size + 1)
-    found = [
+    query = _ordered(_filtered(session, filters), filters.view, place, backwards=backwards).limit(size + 1)
+    entries = [
         Cursor(study_id, due_at if filters.view == View.OPEN else None) for study_id, due_at in session.execute(query)
     ]
-    more, shown = len(found) > size, found[:size]
+    more, shown = len(entries) > size, entries[:size]
     if backwards:
         shown.reverse()
     before, after = (more, bool(shown)) if backwards else (place is not None, more)
@@ -103,8 +105,8 @@ def page(session: Session, filters: Filters, place: Cursor | None = None, size: 
     )
 
 
-def narrowed(session: Session, filters: Filters) -> Select[int, datetime]:
-    """Return the query of a list's studies, in no order."""
+def _filtered(session: Session, filters: Filters) -> Select[int, datetime]:
+    """Return the query for the studies that meet the filters, unordered."""
     query = select(Study.id, Study.due_at)
     equal: list[tuple[object, object]] = [
         (Study.submission_id, filters.submission_id),
@@ -123,18 +125,15 @@ def narrowed(session: Session, filters: Filters) -> Select[int, datetime]:
 
 
 def sources(session: Session) -> list[str]:
-    """Return the senders by name: one step in the index for each, however many studies each sent."""
-    found: list[str] = []
-    while len(found) < MAX_SOURCES:
+    """Return the sources in alphabetical order, with one step in the index for each, however many studies it sent."""
+    names: list[str] = []
+    while len(names) < MAX_SOURCES:
         query = select(Study.source).order_by(Study.source).limit(1)
-        following = session.scalar(query.where(Study.source > found[-1]) if found else query)
+        following = session.scalar(query.where(Study.source > names[-1]) if names else query)
         if following is None:
             break
-        found.append(following)
-    return [name for name in found if name]
-
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+        names.append(following)
+    return [name for name in names if name]
 
 
 def _micros(moment: datetime) -> int:
@@ -144,7 +143,7 @@ def _micros(moment: datetime) -> int:
 def _ordered(
     query: Select[int, datetime], view: View, place: Cursor | None, *, backwards: bool
 ) -> Select[int, datetime]:
-    """Return the query in the list's order, from its place on; read against the order when backwards."""
+    """Return the query in the order of the list, from `place` on; `backwards` reverses the order."""
     if view == View.OPEN:
         key, descending = tuple_(Study.due_at, Study.id), False
         values = (place.due_at, place.study_id) if place and place.due_at else None
@@ -161,22 +160,22 @@ def _ordered(
 
 
 def _days(session: Session, filters: Filters) -> list[ColumnElement[bool]]:
-    """Return the conditions of the days, each with a bound on the column that the list is ordered by."""
-    found: list[ColumnElement[bool]] = []
+    """Return the conditions for the days of receipt, each with a bound on the column that orders the list."""
+    conditions: list[ColumnElement[bool]] = []
     by_due = filters.view == View.OPEN
     if filters.since:
         start = datetime.combine(filters.since, time(), UTC)
         bound = Study.due_at >= start if by_due else Study.id >= _first_id(session, start) - ID_SLACK
-        found += [Study.received_at >= start, bound]
+        conditions += [Study.received_at >= start, bound]
     if filters.until:
         end = datetime.combine(filters.until, time(), UTC) + timedelta(days=1)
         last_due = end + timedelta(hours=settings().longest_wait_hours)
         bound = Study.due_at <= last_due if by_due else Study.id <= _first_id(session, end) + ID_SLACK
-        found += [Study.received_at < end, bound]
-    return found
+        conditions += [Study.received_at < end, bound]
+    return conditions
 
 
 def _first_id(session: Session, moment: datetime) -> int:
-    """Return the id of the first study received from a moment on."""
+    """Return the id of the first study received at or after `moment`."""
     first = session.scalar(select(Study.id).where(Study.received_at >= moment).order_by(Study.received_at).limit(1))
     return MAX_ROW_ID - ID_SLACK if first is None else first

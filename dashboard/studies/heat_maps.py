@@ -1,4 +1,4 @@
-"""Heat maps of a study's films: asked for here, drawn by a worker, served here once they are there."""
+"""Heat maps of films: requested here, drawn by a worker, served here once they are drawn."""
 
 from http import HTTPStatus
 from typing import Any
@@ -15,58 +15,57 @@ from worker.studies.records import Image
 
 blueprint = Blueprint("heat_maps", __name__)
 
-ROW_ID = "int(max=2147483647)"
-ADDRESS = f"/studies/<{ROW_ID}:study_id>/images/<{ROW_ID}:image_id>/heat-maps/<finding>"
+ADDRESS = "/studies/<row_id:study_id>/images/<row_id:image_id>/heat-maps/<finding>"
 
 
 @blueprint.post(ADDRESS)
 @requires(READERS, polled=True)
-def ask(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
-    """Ask for a heat map: 202 while it is not there, 200 with the address of its picture when it is."""
+def request_heat_map(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
+    """Request a heat map: 202 while it is being drawn, 200 with the address of its picture once it is drawn."""
     _require_film(study_id, image_id, finding)
     row = heat_map_requests.request(image_id, finding)
     if row is None:
         abort(404)
-    return _answer(row, study_id, image_id), HTTPStatus.OK if _is_there(row) else HTTPStatus.ACCEPTED
+    return _answer(row, study_id, image_id), HTTPStatus.OK if _is_drawn(row) else HTTPStatus.ACCEPTED
 
 
 @blueprint.get(ADDRESS)
 @requires(READERS, polled=True)
 def state(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
-    """Tell how a heat map stands that was asked for."""
-    return _answer(_found(study_id, image_id, finding), study_id, image_id)
+    """Return the state of a requested heat map."""
+    return _answer(_find(study_id, image_id, finding), study_id, image_id)
 
 
 @blueprint.get(f"{ADDRESS}/picture.png")
 @requires(READERS, polled=True)
 def picture(study_id: int, image_id: int, finding: str) -> ResponseReturnValue:
-    """Return a heat map: grey and alpha both are the heat, over the whole film, in the film's proportions."""
-    row = _found(study_id, image_id, finding)
+    """Return a heat map as PNG: grey and alpha both hold the heat; it covers the whole film."""
+    row = _find(study_id, image_id, finding)
     prediction = row.prediction
     path = heat_map_path(
         settings().heat_maps_dir, prediction.image_sha256, prediction.model_version.version, row.finding
     )
-    if not _is_there(row) or not path.is_file():
+    if not _is_drawn(row) or not path.is_file():
         abort(404)
     return send_file(path, mimetype="image/png")
 
 
 def _require_film(study_id: int, image_id: int, finding: str) -> None:
-    """Refuse a film that is not this study's, and a finding that no card can name (PostgreSQL takes no NUL)."""
+    """Answer 404 for a film of another study, and for a finding that no card can hold (PostgreSQL stores no NUL)."""
     with reading() as session:
         image = session.get(Image, image_id)
     if image is None or image.study_id != study_id or not finding.isprintable():
         abort(404)
 
 
-def _found(study_id: int, image_id: int, finding: str) -> HeatMap:
+def _find(study_id: int, image_id: int, finding: str) -> HeatMap:
     _require_film(study_id, image_id, finding)
     with reading() as session:
         row = heat_map_requests.find(session, image_id, finding)
     return row or abort(404)
 
 
-def _is_there(row: HeatMap) -> bool:
+def _is_drawn(row: HeatMap) -> bool:
     return row.state == HeatMapState.DONE
 
 
@@ -76,5 +75,5 @@ def _answer(row: HeatMap, study_id: int, image_id: int) -> dict[str, Any]:
         "finding": row.finding,
         "state": row.state,
         "detail": row.detail,
-        "picture": address if _is_there(row) else None,
+        "picture": address if _is_drawn(row) else None,
     }

@@ -1,7 +1,8 @@
-"""What a probability means at a model version's operating points: called, uncertain and so not called, or not called.
+"""Decisions at a model version's operating points: a finding is called, uncertain, or not called.
 
-The report of a version has two points for each class, both chosen on validation films: the higher of them calls the
-finding, the lower rules it out. Between them the version abstains. Without points, nothing is called.
+The report of a version has two operating points for each class, both chosen on validation films. From the higher
+threshold on, the finding is called; below the lower one, it is not called; between them it is uncertain, and so not
+called either. A version without operating points calls nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from worker.models.records import ModelVersion
 
 
 class Call(StrEnum):
-    """What a version says of a finding."""
+    """The decision about one finding."""
 
     CALLED = "called"
     UNCERTAIN = "uncertain"
@@ -27,7 +28,7 @@ class Call(StrEnum):
 
 @dataclass(frozen=True)
 class Point:
-    """One operating point of one class, with what it is worth on the test films."""
+    """One operating point of one class, with its sensitivity and specificity on the `n` test films (None: unknown)."""
 
     rule: str
     threshold: float
@@ -37,17 +38,17 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Calling:
-    """One finding of a study at its operating points."""
+class Decision:
+    """The probability of one finding of a study beside the operating points of its class."""
 
     finding: str
     probability: float
-    #: The lowest threshold first.
+    #: In the order of their thresholds, the lowest first.
     points: Sequence[Point]
 
     @property
     def call(self) -> Call:
-        """Return what the version says of the finding."""
+        """Return whether the finding is called."""
         reached = sum(self.probability >= point.threshold for point in self.points)
         if not self.points:
             return Call.NO_POINT
@@ -57,23 +58,25 @@ class Calling:
 
 
 def operating_points(session: Session, version_id: int | None) -> dict[str, list[Point]]:
-    """Return a version's points by class, the lowest threshold first; the rest of the long report stays unread."""
+    """Return a version's points by class, the lowest threshold first; reads only this part of the long report."""
     stored = session.scalar(select(ModelVersion.report["operating_points"]).where(ModelVersion.id == version_id))
-    found: dict[str, list[Point]] = {}
+    points: dict[str, list[Point]] = {}
     for row in stored if isinstance(stored, Sequence) else ():
         if isinstance(row, Mapping) and isinstance(row.get("threshold"), int | float):
-            found.setdefault(str(row.get("class")), []).append(_point(row))
-    return {name: sorted(points, key=lambda point: point.threshold) for name, points in found.items()}
+            points.setdefault(str(row.get("class")), []).append(_point(row))
+    return {name: sorted(of_class, key=lambda point: point.threshold) for name, of_class in points.items()}
 
 
-def callings(findings: Sequence[tuple[str, float]], points: Mapping[str, Sequence[Point]]) -> list[Calling]:
-    """Return findings with their points, in the order given."""
-    return [Calling(finding, probability, points.get(finding, ())) for finding, probability in findings]
+def decisions(findings: Sequence[tuple[str, float]], points: Mapping[str, Sequence[Point]]) -> list[Decision]:
+    """Return the decision for each finding, in the same order."""
+    return [Decision(finding, probability, points.get(finding, ())) for finding, probability in findings]
 
 
-def abstains(found: Sequence[Calling]) -> bool:
-    """Tell whether the version has points and calls nothing."""
-    return any(entry.points for entry in found) and not any(entry.call == Call.CALLED for entry in found)
+def abstains(by_finding: Sequence[Decision]) -> bool:
+    """Return whether the version has operating points, but calls no finding."""
+    return any(decision.points for decision in by_finding) and not any(
+        decision.call == Call.CALLED for decision in by_finding
+    )
 
 
 def _point(row: Mapping[str, Any]) -> Point:

@@ -1,4 +1,4 @@
-"""The pictures of a film: the preview that came with its score, and the one in full, asked of a worker on demand."""
+"""The pictures of a film: the preview made with its score, and the large picture that a worker makes on demand."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -16,25 +16,25 @@ from worker.studies.records import Image, ImageState
 
 blueprint = Blueprint("pictures", __name__)
 
-ADDRESS = "/films/<int(max=2147483647):image_id>"
+ADDRESS = "/films/<row_id:image_id>"
 
 
 @blueprint.get(f"{ADDRESS}/preview.jpg")
 @requires(READERS)
 def preview(image_id: int) -> ResponseReturnValue:
-    """Return the small grey picture that the worker made of a film."""
-    return _served(preview_path(settings().previews_dir, _film(image_id).sha256 or ""))
+    """Return the preview that the worker made when it scored the film."""
+    return _send(preview_path(settings().previews_dir, _film(image_id).sha256 or ""))
 
 
 @blueprint.post(f"{ADDRESS}/detail")
 @requires(READERS, polled=True)
-def ask(image_id: int) -> ResponseReturnValue:
-    """Ask for the picture in full: 202 while it is not there, 200 with its address when it is."""
+def request_detail(image_id: int) -> ResponseReturnValue:
+    """Request the large picture: 202 while it is being made, 200 with its address once it is there."""
     image = _film(image_id)
     answer = _answer(image)
     if answer["picture"]:
         return answer, HTTPStatus.OK
-    if image.state != ImageState.SCORED:  # No decoder has come through with it.
+    if image.state != ImageState.SCORED:  # No decoder has read this film successfully.
         abort(404)
     if not wakeups.wake_for_full_picture(image.id):
         abort(503)
@@ -43,16 +43,16 @@ def ask(image_id: int) -> ResponseReturnValue:
 
 @blueprint.get(f"{ADDRESS}/detail")
 @requires(READERS, polled=True)
-def state(image_id: int) -> ResponseReturnValue:
-    """Tell whether the picture in full is there."""
+def detail_state(image_id: int) -> ResponseReturnValue:
+    """Return whether the large picture is there."""
     return _answer(_film(image_id))
 
 
 @blueprint.get(f"{ADDRESS}/detail.jpg")
 @requires(READERS, polled=True, audited="view film in full")
 def detail(image_id: int) -> ResponseReturnValue:
-    """Return the picture in full."""
-    return _served(detail_path(settings().previews_dir, _film(image_id).sha256 or ""))
+    """Return the large picture."""
+    return _send(detail_path(settings().previews_dir, _film(image_id).sha256 or ""))
 
 
 def _film(image_id: int) -> Image:
@@ -61,14 +61,14 @@ def _film(image_id: int) -> Image:
 
 
 def _answer(image: Image) -> dict[str, Any]:
-    there = detail_path(settings().previews_dir, image.sha256 or "").is_file()
+    exists = detail_path(settings().previews_dir, image.sha256 or "").is_file()
     return {
-        "state": "done" if there else "asked",
-        "picture": url_for("pictures.detail", image_id=image.id) if there else None,
+        "state": "done" if exists else "asked",
+        "picture": url_for("pictures.detail", image_id=image.id) if exists else None,
     }
 
 
-def _served(path: Path) -> ResponseReturnValue:
+def _send(path: Path) -> ResponseReturnValue:
     if not path.is_file():
         abort(404)
     return send_file(path, mimetype="image/jpeg")

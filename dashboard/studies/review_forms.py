@@ -1,4 +1,4 @@
-"""What a clinician does on a study's page: says what the films show, and hands rejected films back."""
+"""What clinicians do on the page of a study: review it, take it off the worklist, retry its rejected films."""
 
 from flask import Blueprint, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import REVIEWERS, requires, signed_in
 from dashboard.formatting import plural
+from dashboard.row_ids import parse_row_id
 from worker import wakeups
 from worker.database import now, transaction
 from worker.settings import settings
@@ -18,12 +19,13 @@ from worker.studies.reviews import UnfitReview, Verdict
 blueprint = Blueprint("reviews", __name__)
 
 MAX_FINDINGS = 32
+MAX_FINDING_CHARACTERS = 64
 
 
-@blueprint.post("/studies/<int(max=2147483647):study_id>/review")
+@blueprint.post("/studies/<row_id:study_id>/review")
 @requires(REVIEWERS, audited="review")
 def review(study_id: int) -> ResponseReturnValue:
-    """Store what somebody sees; the study leaves the worklist. This is the label that retraining uses."""
+    """Store a review and take the study off the worklist; retraining uses the review as a label."""
     with transaction() as session:
         study = session.get(Study, study_id) or abort(404)
         try:
@@ -37,10 +39,10 @@ def review(study_id: int) -> ResponseReturnValue:
     return redirect(url_for("study.show", study_id=study_id), 303)
 
 
-@blueprint.post("/studies/<int(max=2147483647):study_id>/seen")
+@blueprint.post("/studies/<row_id:study_id>/seen")
 @requires(REVIEWERS, audited="take off the worklist")
 def seen(study_id: int) -> ResponseReturnValue:
-    """Take a study off the worklist that has no result to review."""
+    """Take a rejected study off the worklist: it has no result to review."""
     with transaction() as session:
         study = session.get(Study, study_id) or abort(404)
         if study.state != StudyState.REJECTED:
@@ -50,10 +52,10 @@ def seen(study_id: int) -> ResponseReturnValue:
     return redirect(url_for("worklist.index"), 303)
 
 
-@blueprint.post("/studies/<int(max=2147483647):study_id>/replay")
+@blueprint.post("/studies/<row_id:study_id>/replay")
 @requires(REVIEWERS, audited="replay rejected films")
 def replay(study_id: int) -> ResponseReturnValue:
-    """Have the rejected films of a study tried again, from their first attempt on."""
+    """Retry the rejected films of a study, as if they were new."""
     by = signed_in().name
     with transaction() as session:
         rejected = session.scalars(
@@ -67,24 +69,26 @@ def replay(study_id: int) -> ResponseReturnValue:
 
 
 def _add(session: Session, study: Study) -> None:
-    """Store the review that the form holds.
+    """Store the review in the form.
 
     Raises:
-        UnfitReview: it is none; the text says why.
+        UnfitReview: the form is incomplete or invalid; the message says why.
     """
-    verdict, film = request.form.get("verdict"), request.form.get("film", "")
+    verdict = request.form.get("verdict")
     if verdict not in set(Verdict):
-        raise UnfitReview("say whether you agree or correct")
+        raise UnfitReview("choose whether you agree or see something else")
     agreed = [study.label] if study.label else []
-    found = agreed if verdict == Verdict.AGREE else request.form.getlist("findings")
-    if not all(name.isprintable() and len(name) <= 64 for name in found) or len(found) > MAX_FINDINGS:  # noqa: PLR2004
-        raise UnfitReview("these findings are none of ours")
+    findings = agreed if verdict == Verdict.AGREE else request.form.getlist("findings")
+    if len(findings) > MAX_FINDINGS or not all(
+        name.isprintable() and len(name) <= MAX_FINDING_CHARACTERS for name in findings
+    ):
+        raise UnfitReview("these findings are unknown")
     reviews.add(
         session,
         study.id,
         by=signed_in().name,
         verdict=Verdict(verdict),
-        findings=found,
-        image_id=int(film) if film.isascii() and film.isdecimal() and len(film) < 10 else None,  # noqa: PLR2004
+        findings=findings,
+        image_id=parse_row_id(request.form.get("film")),
         note=request.form.get("note", "").strip() or None,
     )

@@ -1,6 +1,6 @@
-"""Studies as the rows of a list: state, findings, versions, what else a reader needs beside them. Only reads.
+"""Studies as rows of a list: state, findings, model versions, times. Only reads.
 
-A study's result is stored with it by the worker; nothing is combined here.
+The worker stores the result of a study with the study; nothing is computed here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,10 @@ from worker.studies.records import Image, ImageState, Prediction, Rejection, Stu
 
 @dataclass(frozen=True)
 class Version:
-    """The model version that a prediction comes from, as far as a reader must know it beside the figure."""
+    """The model version that made a prediction."""
 
     version: str
+    #: Whether it was trained on drawn phantoms: its predictions are meaningless for patients.
     phantoms: bool
 
 
@@ -30,14 +31,14 @@ class Row:
     received_at: datetime
     priority: int
     state: StudyState
-    #: Films by state.
+    #: Number of films by state.
     films: dict[str, int]
-    #: (finding, probability), the highest first; empty while nothing is scored.
+    #: (finding, probability), the highest probability first; empty while no film is scored.
     findings: list[tuple[str, float]]
     versions: list[Version]
-    #: Why films of it were rejected.
+    #: Reasons for which films of the study were rejected.
     reasons: list[str]
-    #: The sender's name for its first film.
+    #: The sender's reference for the first film.
     reference: str | None
     source: str
     due_at: datetime
@@ -50,16 +51,16 @@ class Row:
 
     @property
     def finished_count(self) -> int:
-        """Return how many of its films are scored or rejected."""
+        """Return how many of the films are scored or rejected."""
         return self.films.get(ImageState.SCORED, 0) + self.films.get(ImageState.REJECTED, 0)
 
 
 def rows(session: Session, ids: Sequence[int]) -> list[Row]:
-    """Return the rows of the studies `ids`, in this order."""
+    """Return the rows of the studies `ids`, in this order; ids without a study are left out."""
     films = _films(session, ids)
     versions, reasons = _versions(session, ids), _reasons(session, ids)
     first_reference = select(func.min(Image.reference)).where(Image.study_id == Study.id).scalar_subquery()
-    heads = session.execute(
+    columns = session.execute(
         select(
             Study.id,
             Study.received_at,
@@ -74,30 +75,30 @@ def rows(session: Session, ids: Sequence[int]) -> list[Row]:
         .join(Study.submission)
         .where(Study.id.in_(ids))
     )
-    found = {
+    by_id = {
         study_id: Row(
             study_id,
             received_at,
             priority,
             StudyState(state),
             films.get(study_id, {}),
-            ranked({finding: said["probability"] for finding, said in findings.items()}),
+            ranked({finding: result["probability"] for finding, result in findings.items()}),
             versions.get(study_id, []),
             reasons.get(study_id, []),
             *rest,
         )
-        for study_id, received_at, priority, state, findings, *rest in heads
+        for study_id, received_at, priority, state, findings, *rest in columns
     }
-    return [found[study_id] for study_id in ids if study_id in found]
+    return [by_id[study_id] for study_id in ids if study_id in by_id]
 
 
 def ranked(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Return (finding, probability), the highest first, of equal ones the first by name."""
-    return sorted(probabilities.items(), key=lambda said: (-said[1], said[0]))
+    """Return (finding, probability), the highest probability first; ties are in alphabetical order."""
+    return sorted(probabilities.items(), key=lambda item: (-item[1], item[0]))
 
 
 def classes(session: Session) -> list[str]:
-    """Return the findings that any registered model version can name, in the order of their cards."""
+    """Return the findings that the registered model versions can predict, in the order of their cards."""
     cards = session.scalars(select(ModelVersion.card).order_by(ModelVersion.id.desc()))
     return list(dict.fromkeys(str(name) for card in cards for name in card.get("classes", ())))
 

@@ -1,4 +1,4 @@
-"""One study in full: its films, what each model version says of them, why a film was rejected. Only reads."""
+"""One study with its films, their predictions and rejections, and other studies of the patient. Only reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from worker.models.records import ModelVersion
 from worker.settings import settings
 from worker.studies.records import Image, Prediction, Study
 
-#: Other studies of a patient that the page shows.
-MAX_EARLIER = 10
+#: The page shows at most this many other studies of the patient.
+MAX_OTHER_STUDIES = 10
 
 
 @dataclass(frozen=True)
 class Film:
-    """One film with its outcome."""
+    """One film with its prediction or rejection."""
 
     image: Image
     has_preview: bool
-    #: (finding, probability), the highest first; empty unless scored.
+    #: (finding, probability), the highest probability first; empty unless the film is scored.
     findings: list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
-class Examination:
+class StudyWithFilms:
     """One study with its films."""
 
     row: Row
@@ -36,13 +36,13 @@ class Examination:
 
     @property
     def models(self) -> list[ModelVersion]:
-        """Return the model versions that scored its films, each once."""
-        found = (film.image.prediction.model_version for film in self.films if film.image.prediction)
-        return list({model.id: model for model in found}.values())
+        """Return the model versions that scored its films, without duplicates."""
+        versions = (film.image.prediction.model_version for film in self.films if film.image.prediction)
+        return list({version.id: version for version in versions}.values())
 
 
-def examination(session: Session, study_id: int) -> Examination | None:
-    """Return a study with its films; None when there is no such study."""
+def find_study(session: Session, study_id: int) -> StudyWithFilms | None:
+    """Return a study with its films; None if there is no such study."""
     study = session.get(Study, study_id, options=[joinedload(Study.submission)])
     if study is None:
         return None
@@ -50,30 +50,30 @@ def examination(session: Session, study_id: int) -> Examination | None:
         Film(image, _has_preview(image), ranked(image.prediction.probabilities if image.prediction else {}))
         for image in images(session, [study_id])
     ]
-    return Examination(rows(session, [study_id])[0], study, films)
+    return StudyWithFilms(rows(session, [study_id])[0], study, films)
 
 
-def earlier(session: Session, study: Study) -> list[Row]:
-    """Return the newest other studies of the same patient: the same pseudonym of the same sender."""
+def other_studies(session: Session, study: Study) -> list[Row]:
+    """Return the newest other studies of the same patient: those with the same pseudonym and source."""
     if study.patient_key is None:
         return []
     ids = session.scalars(
         select(Study.id)
         .where(Study.patient_key == study.patient_key, Study.source == study.source, Study.id != study.id)
         .order_by(Study.id.desc())
-        .limit(MAX_EARLIER)
+        .limit(MAX_OTHER_STUDIES)
     )
     return rows(session, ids.all())
 
 
 def images(session: Session, study_ids: Sequence[int]) -> list[Image]:
-    """Return the films of studies with their predictions and rejections, in the order of acceptance."""
+    """Return the films of studies with their predictions and rejections, in the order in which they were accepted."""
     prediction = joinedload(Image.prediction)
     query = (
         select(Image)
         .where(Image.study_id.in_(study_ids))
         .options(
-            # Reports are long, and no film needs one.
+            # Reports are long, and no film needs its version's report.
             prediction.joinedload(Prediction.model_version).options(defer(ModelVersion.report)),
             joinedload(Image.rejection),
             selectinload(Image.study),

@@ -1,4 +1,4 @@
-"""One study: its films, its probabilities at the operating points, what people said of it."""
+"""The page of one study: its films, its probabilities at the operating points, and its reviews."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import READERS, REVIEWERS, requires
-from dashboard.row_ids import row_id
-from dashboard.studies.operating_points import abstains, callings, operating_points
+from dashboard.row_ids import parse_row_id
+from dashboard.studies.operating_points import abstains, decisions, operating_points
 from dashboard.studies.rows import classes, rows
-from dashboard.studies.study import Examination, earlier, examination
+from dashboard.studies.study import StudyWithFilms, find_study, other_studies
 from worker.database import reading
 from worker.studies import reviews
 
@@ -19,41 +19,44 @@ blueprint = Blueprint("study", __name__)
 POLL_SECONDS = 5
 
 
-@blueprint.get("/studies/<int(max=2147483647):study_id>")
+@blueprint.get("/studies/<row_id:study_id>")
 @requires(READERS, audited="view study")
 def show(study_id: int) -> ResponseReturnValue:
     """Show one study with its films and their probabilities."""
     with reading() as session:
-        found = examination(session, study_id)
-        if found is None:
+        study = find_study(session, study_id)
+        if study is None:
             abort(404)
-        return render_template("studies/study.html", **_context(session, found))
+        return render_template("studies/study.html", **_context(session, study))
 
 
-@blueprint.get("/studies/<int(max=2147483647):study_id>/now")
+@blueprint.get("/studies/<row_id:study_id>/now")
 @requires(READERS, polled=True)
 def current(study_id: int) -> ResponseReturnValue:
-    """Tell the page of an unfinished study, which shows `finished` films, whether more are finished by now."""
+    """Tell the page whether to reload: whether the number of finished films differs from `finished`."""
     with reading() as session:
-        found = rows(session, [study_id])
-    if not found:
+        study_rows = rows(session, [study_id])
+    if not study_rows:
         abort(404)
-    return {"parts": {}, "reload": found[0].finished_count != row_id(request.args.get("finished"))}
+    return {"parts": {}, "reload": study_rows[0].finished_count != parse_row_id(request.args.get("finished"))}
 
 
-def _context(session: Session, found: Examination) -> dict[str, Any]:
-    """Return what the page of a study shows."""
-    said = callings(found.row.findings, operating_points(session, found.study.model_version_id))
+def _context(session: Session, detail: StudyWithFilms) -> dict[str, Any]:
+    """Return the variables of the template."""
+    study, films = detail.study, detail.films
+    by_finding = decisions(detail.row.findings, operating_points(session, study.model_version_id))
     return {
-        "examination": found,
-        "row": found.row,
-        "callings": said,
-        "abstains": abstains(said),
-        "classes": [entry.finding for entry in said] or classes(session),
-        "earlier": earlier(session, found.study),
-        "reviews": reviews.of_study(session, found.study.id),
+        "study": study,
+        "films": films,
+        "models": detail.models,
+        "row": detail.row,
+        "decisions": by_finding,
+        "abstains": abstains(by_finding),
+        "classes": [decision.finding for decision in by_finding] or classes(session),
+        "other_studies": other_studies(session, study),
+        "reviews": reviews.of_study(session, study.id),
         "reviewers": REVIEWERS,
-        "heat_maps": f"/studies/{found.study.id}/images/{{}}/heat-maps".format,
-        "rejected": [film for film in found.films if film.image.rejection and film.image.state == "rejected"],
+        "heat_maps": f"/studies/{study.id}/images/{{}}/heat-maps".format,
+        "rejected": [film for film in films if film.image.rejection and film.image.state == "rejected"],
         "poll_seconds": POLL_SECONDS,
     }

@@ -1,4 +1,4 @@
-"""One submission: how far it is, and what came of it. Only reads."""
+"""One submission: its progress and its results. Only reads."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from dashboard.formatting import NOTICE
 from dashboard.studies.rows import rows
 from worker.studies import outcomes
 from worker.studies.records import Image, ImageState, Priority, Study, Submission
@@ -13,7 +14,7 @@ from worker.studies.records import Image, ImageState, Priority, Study, Submissio
 
 @dataclass(frozen=True)
 class Progress:
-    """A submission and its films by state."""
+    """A submission and the number of its films by state."""
 
     submission: Submission
     films: dict[str, int]
@@ -30,14 +31,14 @@ class Progress:
 
     @property
     def state(self) -> str:
-        """Return `finished`, or `running` once a film was claimed, or `waiting`."""
+        """Return `waiting` while no film was claimed, then `running`, then `finished`."""
         if self.finished == self.total:
             return "finished"
         return "running" if self.films[ImageState.WAITING] < self.total else "waiting"
 
 
 def progress(session: Session, submission_id: str) -> Progress | None:
-    """Return how far a submission is; None when there is no such submission."""
+    """Return the progress of a submission; None if there is no such submission."""
     submission = session.get(Submission, submission_id)
     if submission is None:
         return None
@@ -51,22 +52,22 @@ def progress(session: Session, submission_id: str) -> Progress | None:
 
 
 def refused(session: Session, source: str, request_id: str) -> dict[str, Any] | None:
-    """Return why the messages under a sender's key were refused, none of them accepted; None if there is none."""
-    found = outcomes.refusals(session, source, request_id)
-    if not found:
+    """Return why every message with this source and request id was refused; None if there was no such message."""
+    refusals = [refusal.model_dump(mode="json") for refusal in outcomes.refusals(session, source, request_id)]
+    if not refusals:
         return None
-    refusals = [refusal.model_dump(mode="json") for refusal in found]
     return {"state": "refused", "source": source, "request_id": request_id, "refusals": refusals}
 
 
 def answer(session: Session, current: Progress) -> dict[str, Any]:
-    """Return a submission as a system reads it: counts, what was refused, and every study with its films."""
+    """Return a submission as the API gives it: counts, refused items, and every study with its films."""
     submission = current.submission
     ids = list(session.scalars(select(Study.id).where(Study.submission_id == submission.id).order_by(Study.id)))
     studies = rows(session, ids)
-    decided: dict[int, dict[str, int]] = {}
-    for study_id, findings in session.execute(select(Study.id, Study.findings).where(Study.id.in_(ids))):
-        decided[study_id] = {finding: said["image_id"] for finding, said in findings.items()}
+    deciding_images = {
+        study_id: {finding: result["image_id"] for finding, result in findings.items()}
+        for study_id, findings in session.execute(select(Study.id, Study.findings).where(Study.id.in_(ids)))
+    }
     films: dict[int, list[dict[str, Any]]] = {}
     for outcome in outcomes.outcomes(session, submission.id):
         films.setdefault(outcome.study_id, []).append(outcome.model_dump(mode="json"))
@@ -79,7 +80,7 @@ def answer(session: Session, current: Progress) -> dict[str, Any]:
         "state": current.state,
         "counts": current.films,
         "refused": submission.refused,
-        # Messages under the same key that were refused as a whole, such as a repeat with other content.
+        # Messages with the same request id that were refused as a whole, such as a repetition with other content.
         "refusals": [
             refusal.model_dump(mode="json")
             for refusal in outcomes.refusals(session, submission.source, submission.request_id)
@@ -90,10 +91,10 @@ def answer(session: Session, current: Progress) -> dict[str, Any]:
                 "state": row.state,
                 "label": row.findings[0][0] if row.findings else None,
                 "probabilities": dict(row.findings) or None,
-                "decided_by": decided.get(row.study_id) or None,
+                "decided_by": deciding_images.get(row.study_id) or None,
                 "images": films.get(row.study_id, []),
             }
             for row in studies
         ],
-        "notice": "Research use. Not a medical device.",
+        "notice": NOTICE,
     }

@@ -1,4 +1,4 @@
-"""The upload page, and the page on which a submission's progress is followed."""
+"""The upload page, and the page that shows the progress of a submission."""
 
 import uuid
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from wtforms.validators import InputRequired, Regexp
 from dashboard.accounts import sessions
 from dashboard.accounts.access import READERS, SENDERS, requires
 from dashboard.formatting import plural
-from dashboard.studies.filters import Filters, cursor, page
+from dashboard.studies.filters import Filters, parse_cursor, select_page
 from dashboard.studies.rows import rows
 from dashboard.studies.submissions import progress
 from worker.database import reading
@@ -24,7 +24,7 @@ from worker.submissions import intake
 
 blueprint = Blueprint("upload", __name__)
 
-#: `Submission.source` of what came through this page.
+#: `Submission.source` of films uploaded on this page.
 SOURCE = "dashboard"
 POLL_SECONDS = 2
 
@@ -45,15 +45,15 @@ class UploadForm(FlaskForm):  # type: ignore[misc]
             SelectChoice("offpeak", "Off-peak: scored when nothing else waits"),
         ],
     )
-    #: Made with the form, so that a second click on the button is recognised as the same submission.
+    #: Generated with the form, so that a second click on the button is recognised as the same submission.
     request_id = HiddenField(validators=[InputRequired(), Regexp(r"^[0-9a-f]{32}$")])
-    submit = SubmitField("Hand over for scoring")
+    submit = SubmitField("Upload for scoring")
 
 
 @blueprint.route("/upload", methods=["GET", "POST"])
 @requires(SENDERS, uploads=True, audited="upload")
 def upload() -> ResponseReturnValue:
-    """Show the form, and hand its films over."""
+    """Show the form, and submit its films for scoring."""
     form = UploadForm()
     if not form.validate_on_submit():
         form.request_id.data = form.request_id.data or uuid.uuid4().hex
@@ -67,7 +67,7 @@ def upload() -> ResponseReturnValue:
         priority=Priority[form.priority.data.upper()],
     )
     if acceptance.repeated:
-        flash("These films were handed over before; this is their submission.", "info")
+        flash("These films were uploaded before; this is their submission.", "info")
     else:
         flash(f"Accepted: {plural(acceptance.accepted, 'film')}.", "success")
     return redirect(url_for("upload.submission", submission_id=acceptance.submission_id), 303)
@@ -76,22 +76,22 @@ def upload() -> ResponseReturnValue:
 @blueprint.get("/submissions/<submission_id>")
 @requires(READERS)
 def submission(submission_id: str) -> ResponseReturnValue:
-    """Show how far a submission is and what came of it."""
+    """Show the progress of a submission and the results of its studies."""
     with reading() as session:
         current = progress(session, submission_id)
         if current is None:
             abort(404)
-        shown = page(session, Filters(submission_id=submission_id), cursor(request.args.get("after")))
-        found = rows(session, shown.ids)
+        page = select_page(session, Filters(submission_id=submission_id), parse_cursor(request.args.get("after")))
+        studies = rows(session, page.ids)
     return render_template(
-        "studies/submission.html", progress=current, page=shown, rows=found, poll_seconds=POLL_SECONDS
+        "studies/submission.html", progress=current, page=page, rows=studies, poll_seconds=POLL_SECONDS
     )
 
 
 @blueprint.get("/submissions/<submission_id>/now")
 @requires(READERS, polled=True)
 def submission_now(submission_id: str) -> ResponseReturnValue:
-    """Return how far a submission is, and the part of the page that shows it."""
+    """Return the progress of a submission, and the part of the page that shows it."""
     with reading() as session:
         current = progress(session, submission_id)
     if current is None:
@@ -105,6 +105,6 @@ def submission_now(submission_id: str) -> ResponseReturnValue:
 
 
 def files_of(storages: list[FileStorage]) -> Iterator[tuple[str, bytes]]:
-    """Yield each file's name and bytes, so that one file at a time is in memory."""
+    """Yield the name and the bytes of each file; only one file at a time is in memory."""
     for storage in storages:
         yield storage.filename or "", storage.read()

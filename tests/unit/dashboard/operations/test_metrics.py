@@ -68,7 +68,7 @@ def test_the_queue_is_told_by_state_and_priority_and_age(monitor, rows, scores):
     assert 1 == found["thoraq_active_model_info", "films", "v3-0123456789ab"]
 
 
-def test_the_deployment_is_told_by_kind_and_life(monitor, rows):
+def test_processes_are_counted_by_kind_and_status(monitor, rows):
     """Stalled workers and the last sweep have figures of their own."""
     rows.process()
     rows.process(seen_seconds_ago=40, kind="intake", name="intake-1@host")
@@ -78,6 +78,7 @@ def test_the_deployment_is_told_by_kind_and_life(monitor, rows):
 
     found = figures(monitor)
 
+    # The values come in the order of the labels' names: kind, the deprecated `life`, status.
     assert 1 == found["thoraq_processes", "worker", "up", "up"]
     assert 1 == found["thoraq_processes", "intake", "unknown", "unknown"]
     assert 1 == found["thoraq_stalled_workers",]

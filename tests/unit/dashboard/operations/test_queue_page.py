@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from dashboard.accounts.accounts import Role
-from dashboard.operations.backlog import ProcessStatus, backlog, status_of
+from dashboard.operations.backlog import backlog
+from dashboard.operations.process_status import Status, status_of
 from worker.database import now, reading, transaction
 from worker.monitoring.heartbeats import Process
 from worker.studies.records import Image
@@ -34,13 +35,7 @@ def standstill() -> str | None:
 
 @pytest.mark.parametrize(
     ("silent_seconds", "expected"),
-    [
-        (0, ProcessStatus.UP),
-        (19, ProcessStatus.UP),
-        (21, ProcessStatus.UNKNOWN),
-        (59, ProcessStatus.UNKNOWN),
-        (61, ProcessStatus.DOWN),
-    ],
+    [(0, Status.UP), (19, Status.UP), (21, Status.UNKNOWN), (59, Status.UNKNOWN), (61, Status.DOWN)],
 )
 def test_two_missed_heartbeats_make_a_process_unknown_and_six_down(database, silent_seconds, expected):
     """At ten seconds a heartbeat."""
@@ -81,7 +76,7 @@ def test_films_that_wait_while_nothing_is_finished_are_a_standstill_although_wor
     age_films(125)
 
     assert (
-        "1 film waits and none was finished for 2 min 5 s, though 1 worker is up. Look at the worker's log."
+        "1 film waits and none was finished in the last 2 min 5 s, though 1 worker is up. Look at the worker's log."
         == standstill()
     )
 

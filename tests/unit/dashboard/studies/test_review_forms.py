@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.accounts.accounts import Role
-from dashboard.studies.operating_points import Call, Calling, Point, abstains
+from dashboard.studies.operating_points import Call, Decision, Point, abstains
 from worker.database import reading
 from worker.studies import reviews
 from worker.studies.records import Image, ImageState, Study
@@ -39,12 +39,12 @@ def send(clinician, study: int, action: str = "review", **form: object):
 def test_a_finding_is_called_from_the_higher_point_on_and_uncertain_between_the_two(probability, call):
     """The version abstains where nothing is called."""
     points = [Point("sensitive", 0.1, None, None, None), Point("Youden", 0.4, None, None, None)]
-    entry = Calling("Pneumonia", probability, points)
+    entry = Decision("Pneumonia", probability, points)
 
     assert call == entry.call
     assert abstains([entry]) == (call != Call.CALLED)
-    assert Call.NO_POINT == Calling("Pneumonia", 1.0, []).call
-    assert not abstains([Calling("Pneumonia", 1.0, [])])
+    assert Call.NO_POINT == Decision("Pneumonia", 1.0, []).call
+    assert not abstains([Decision("Pneumonia", 1.0, [])])
 
 
 def test_where_the_version_abstains_the_page_says_so(client, clinician, rows, scores):
@@ -78,10 +78,10 @@ def test_an_agreement_is_stored_as_a_label_and_the_study_leaves_the_worklist(cli
 @pytest.mark.parametrize(
     ("form", "why"),
     [
-        ({}, "say whether you agree"),
+        ({}, "choose whether you agree"),
         ({"verdict": "correct"}, "names at least one finding"),
         ({"verdict": "correct", "findings": ["No-Findings", "Effusions"]}, "excludes every other"),
-        ({"verdict": "correct", "findings": ["x" * 65]}, "none of ours"),
+        ({"verdict": "correct", "findings": ["x" * 65]}, "are unknown"),
         ({"verdict": "agree", "note": "x" * 1025}, "at most 1024 characters"),
         ({"verdict": "agree", "film": "999999"}, "no scored film"),
     ],

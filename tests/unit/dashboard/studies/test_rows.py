@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from dashboard.accounts.accounts import Role
-from dashboard.studies import filters as selection
-from dashboard.studies.filters import Cursor, Filters, View, cursor, page
+from dashboard.studies import worklist_page
+from dashboard.studies.filters import Cursor, Filters, View, parse_cursor, select_page
 from worker.database import now, reading, transaction
 from worker.studies import worklist_order
 from worker.studies.records import Study
@@ -72,10 +72,10 @@ def test_pages_meet_without_gap_or_overlap_in_both_directions(rows, view):
         change(study, due_at=due)
     filters = Filters(view=view)
     with reading() as session:
-        first = page(session, filters, size=3)
-        second = page(session, filters, cursor(first.following), size=3)
-        third = page(session, filters, cursor(second.following), size=3)
-        back = page(session, filters, cursor(third.previous, backwards=True), size=3)
+        first = select_page(session, filters, size=3)
+        second = select_page(session, filters, parse_cursor(first.following), size=3)
+        third = select_page(session, filters, parse_cursor(second.following), size=3)
+        back = select_page(session, filters, parse_cursor(third.previous, backwards=True), size=3)
 
     assert sorted(written) == sorted([*first.ids, *second.ids, *third.ids])
     assert list(second.ids) == list(back.ids)
@@ -86,8 +86,9 @@ def test_pages_meet_without_gap_or_overlap_in_both_directions(rows, view):
 def test_the_list_links_to_its_next_page_and_keeps_the_filters(client, rows, monkeypatch):
     """Paging does not lose what was chosen, and no address carries an identifier."""
     written = [rows.study("blank", accession_number="A-77") for _ in range(3)]
-    whole = page
-    monkeypatch.setattr(selection, "page", lambda session, filters, place=None: whole(session, filters, place, 2))
+    monkeypatch.setattr(
+        worklist_page, "select_page", lambda session, filters, place=None: select_page(session, filters, place, 2)
+    )
 
     text = client.get("/studies?view=all&state=rejected").text
     following = re.search(r'rel="next" href="([^"]+)"', text)[1].replace("&amp;", "&")
@@ -175,4 +176,4 @@ def test_a_cursor_is_read_as_it_was_written():
     """To the microsecond."""
     place = Cursor(7, now())
 
-    assert place == cursor(place.text())
+    assert place == parse_cursor(place.text())

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dashboard.accounts.accounts import Role
-from dashboard.studies.filters import Filters, page
+from dashboard.studies.filters import Filters, select_page
 from dashboard.studies.rows import rows as rows_of
 from worker.database import reading
 
@@ -104,7 +104,7 @@ def test_the_result_over_several_films_is_the_highest_and_for_no_findings_the_lo
     )
 
     with reading() as session:
-        findings = rows_of(session, page(session, Filters()).ids)[0].findings
+        findings = rows_of(session, select_page(session, Filters()).ids)[0].findings
 
     assert [("Effusions", 0.6), ("Pneumonia", 0.4), ("No-Findings", 0.2)] == findings[:3]
     assert [study] == ids(client.get("/studies?finding=Effusions").text)

@@ -47,7 +47,7 @@ def test_a_second_click_makes_no_second_submission(client, auth):
     second = upload(client, auth, ("a.png", b"first"), request_id="0" * 32)
 
     assert first.location == second.location
-    assert "were handed over before" in client.get(second.location).text
+    assert "were uploaded before" in client.get(second.location).text
 
 
 def test_other_films_under_the_same_request_id_are_a_conflict(client, auth):
