@@ -3,7 +3,7 @@
 import shutil
 
 
-def bound_to_us(command: list[str]) -> list[str]:
+def killed_with_parent(command: list[str]) -> list[str]:
     """Return `command` such that the kernel ends it when we die, however we die.
 
     An orphaned Redis would go on writing the file that the next demo's Redis opens. Needs util-linux's setpriv, which

@@ -136,7 +136,7 @@ def _reason_against(label: ConfirmedLabel, of_patient: set[str], data: Dataset, 
 def _opened(label: ConfirmedLabel, roots: Mapping[str, Any], limits: Limits, size: Size) -> Grey | str:
     """Return the film at the network's size, or why it cannot be read."""
     try:
-        data = archive.read_again(label.root, label.path, label.sha256, roots, limits.max_bytes)
+        data = archive.read_verified(label.root, label.path, label.sha256, roots, limits.max_bytes)
         return resize(decode(data, limits), size)
     except RejectedImage as rejection:
         return rejection.reason.value

@@ -3,7 +3,7 @@
 Knows nothing of databases, queues or networks. The array is the same whether a film is trained on or scored.
 """
 
-from worker.decoding.blank_checks import check_appearance
+from worker.decoding.blank_checks import check_not_blank
 from worker.decoding.dicom import is_dicom, read_dicom
 from worker.decoding.limits import DEFAULT_LIMITS, Grey, Limits
 from worker.decoding.pictures import read_picture
@@ -30,5 +30,5 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Grey:
     if len(data) > limits.max_bytes:
         raise RejectedImage(Reason.TOO_MANY_BYTES, f"{len(data)} bytes; the limit is {limits.max_bytes}")
     film = read_dicom(data, limits) if is_dicom(data) else read_picture(data, limits)
-    check_appearance(film)
+    check_not_blank(film)
     return film

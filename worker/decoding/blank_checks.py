@@ -19,7 +19,7 @@ MIN_LEVELS = 12
 MAX_ROUGHNESS = 0.6
 
 
-def check_appearance(film: Grey) -> None:
+def check_not_blank(film: Grey) -> None:
     """Refuse a film that is none by its grey levels alone.
 
     Raises:

@@ -6,7 +6,7 @@ import io
 MAX_READS = 50_000
 
 
-class MeteredBytes(io.BytesIO):
+class CountedReads(io.BytesIO):
     """Bytes that may be read so often and no more: a parser's time and memory follow from the number of its reads."""
 
     _reads = 0

@@ -17,7 +17,7 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from worker.decoding.counted_reads import MeteredBytes
+from worker.decoding.counted_reads import CountedReads
 from worker.decoding.dicom_display import displayed
 from worker.decoding.dicom_header import check_content
 from worker.decoding.dicom_pixels import stored_values
@@ -68,7 +68,7 @@ def read_dicom(data: bytes, limits: Limits) -> Grey:
 
 def _parse(data: bytes, limits: Limits) -> Dataset:
     """Return the attributes that are looked at, and the transfer syntax in `file_meta`."""
-    file = MeteredBytes(data)
+    file = CountedReads(data)
     read_preamble(file, force=False)
     meta = FileMetaDataset(
         read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_beyond(0x0002_FFFF))
@@ -77,7 +77,7 @@ def _parse(data: bytes, limits: Limits) -> Dataset:
     if not (syntax.is_transfer_syntax and not syntax.is_private):
         raise RejectedImage(Reason.UNSUPPORTED_TRANSFER_SYNTAX, "an unknown or private transfer syntax")
     if syntax == DeflatedExplicitVRLittleEndian:
-        file = MeteredBytes(_inflated(data[file.tell() :], limits))
+        file = CountedReads(_inflated(data[file.tell() :], limits))
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
     film = read_dataset(
         file, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_beyond(PIXEL_DATA), specific_tags=TAGS

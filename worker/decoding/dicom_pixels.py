@@ -14,7 +14,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from worker.decoding.counted_reads import MeteredBytes
+from worker.decoding.counted_reads import CountedReads
 from worker.decoding.jpeg_headers import check_scans, read_header
 from worker.decoding.limits import Limits
 from worker.decoding.pictures import read_plain_jpeg
@@ -68,10 +68,10 @@ def _check_length(film: Dataset) -> None:
 
 
 def _only_frame(film: Dataset) -> bytes:
-    data = MeteredBytes(film.PixelData)
+    data = CountedReads(film.PixelData)
     if len(parse_basic_offsets(data)) > 1:
         raise RejectedImage(Reason.SEVERAL_FRAMES, "several frames; a film is one")
-    return get_frame(MeteredBytes(film.PixelData), 0, number_of_frames=1)
+    return get_frame(CountedReads(film.PixelData), 0, number_of_frames=1)
 
 
 def _decoded(film: Dataset, plugin: str) -> npt.NDArray[Any]:

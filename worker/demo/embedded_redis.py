@@ -12,7 +12,7 @@ from typing import Self
 import redis
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from worker.children import bound_to_us
+from worker.children import killed_with_parent
 from worker.errors import NotConfigured
 
 #: As in production, nothing is evicted and every write is appended to a file. Only this machine can connect.
@@ -77,7 +77,7 @@ class EmbeddedRedis:
             CONFIGURATION.format(port=self._port, password=self._password, directory=self._directory)
         )
         # In a session of its own, so that Ctrl-C reaches only the demo, which stops its servers in order.
-        command = bound_to_us([server_path(), str(configuration)])
+        command = killed_with_parent([server_path(), str(configuration)])
         self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
         self._wait_until_it_answers()
         return self

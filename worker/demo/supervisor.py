@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker.children import bound_to_us
+from worker.children import killed_with_parent
 from worker.errors import ScoringError
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             # In a session of its own, so that Ctrl-C reaches only the demo, which stops its children in order.
-            command = bound_to_us([sys.executable, "-m", "worker", *self.arguments])
+            command = killed_with_parent([sys.executable, "-m", "worker", *self.arguments])
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
 
 

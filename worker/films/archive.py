@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from worker.errors import Reason, RejectedImage, TryAgainLater
-from worker.films.timed_reads import patience
+from worker.films.timed_reads import timed_reader
 
 MAX_PATH_CHARACTERS = 1024
 
@@ -54,10 +54,10 @@ def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> byt
         RejectedImage: not_found, not_readable, outside_root or too_many_bytes.
         TryAgainLater: the root itself is not there, or the file system fails or does not answer.
     """
-    return begin_to_read(root, path, roots, max_bytes)()
+    return start_reading(root, path, roots, max_bytes)()
 
 
-def read_again(root: str, path: str, sha256: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
+def read_verified(root: str, path: str, sha256: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
     """Return the bytes of a file whose content is known.
 
     Raises:
@@ -70,9 +70,9 @@ def read_again(root: str, path: str, sha256: str, roots: Mapping[str, Path], max
     return data
 
 
-def begin_to_read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> Callable[[], bytes]:
+def start_reading(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> Callable[[], bytes]:
     """Start to read a file below a named root, and return what waits for its bytes and raises what `read` does."""
-    return patience().begin(root, partial(_read, root, path, roots, max_bytes))
+    return timed_reader().begin(root, partial(_read, root, path, roots, max_bytes))
 
 
 def _read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:

@@ -20,7 +20,7 @@ from worker import children, metrics
 from worker.decoding import PREPROCESSING
 from worker.films import decoder_protocol
 from worker.films.decoder_protocol import ProtocolError
-from worker.films.preparation import Answer, Crashed, Place, Postponed, Preparation
+from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Preparation
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class NotStarted(Exception):
     """No decoder can be started: nothing is wrong with the films."""
 
 
-class Decoders:
+class DecoderPool:
     """As many processes as are asked for, and as many threads of ours that ask them."""
 
     def __init__(self, count: int) -> None:
@@ -54,17 +54,17 @@ class Decoders:
         # The kernel ends a process with the thread that started it: these threads live as long as we do.
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="decode")
         #: Those that nobody asks now; None for one that must be started first.
-        self._idle: SimpleQueue[_Decoder | None] = SimpleQueue()
+        self._idle: SimpleQueue[_DecoderProcess | None] = SimpleQueue()
         for _ in range(count):
             self._threads.submit(self._start)
 
     def prepare(
         self, places: Sequence[Place], preparation: Preparation, *, preview: bool
-    ) -> list[Future[list[Answer]]]:
+    ) -> list[Future[list[FilmOutcome]]]:
         """Have films prepared, and return what will tell of them, in order, some films each."""
         at_once = max(1, min(MOST_AT_ONCE, -(-len(places) // (2 * self._count))))
         parts = [places[first : first + at_once] for first in range(0, len(places), at_once)]
-        return [self._threads.submit(self._ask, part, preparation, preview=preview) for part in parts]
+        return [self._threads.submit(self._prepare, part, preparation, preview=preview) for part in parts]
 
     def close(self) -> None:
         """End the processes, once they have answered."""
@@ -76,44 +76,44 @@ class Decoders:
     def _start(self) -> None:
         decoder = None
         try:
-            decoder = _Decoder()
+            decoder = _DecoderProcess()
         finally:
             self._idle.put(decoder)
 
-    def _ask(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> list[Answer]:
-        """Return an answer for each film; after one during which its decoder died, the others are another's.
+    def _prepare(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> list[FilmOutcome]:
+        """Return an outcome for each film; after one during which its decoder died, the others are another's.
 
         After one that hung they wait: what else is asked for in this task has its time, too.
         """
-        answers: list[Answer] = []
-        decoder, in_step = self._idle.get(), False
+        outcomes: list[FilmOutcome] = []
+        decoder, complete = self._idle.get(), False
         try:
-            while left := places[len(answers) :]:
+            while left := places[len(outcomes) :]:
                 try:
                     decoder = _ready(decoder)
                 except NotStarted as error:
                     decoder = None
                     logger.error("no decoder can be started: %s", error)  # noqa: TRY400
-                    answers += [Postponed("no decoder can be started")] * len(left)
+                    outcomes += [Postponed("no decoder can be started")] * len(left)
                     break
                 try:
-                    for answer in decoder.ask(left, preparation, preview=preview):
-                        answers.append(answer)
+                    for outcome in decoder.prepare(left, preparation, preview=preview):
+                        outcomes.append(outcome)
                 except GONE as error:
-                    answers.append(_lost(decoder, error))
+                    outcomes.append(_lost(decoder, error))
                     decoder = None
                     if isinstance(error, TimeoutError):
-                        answers += [Postponed("a film before it hung")] * (len(places) - len(answers))
-            in_step = True
+                        outcomes += [Postponed("a film before it hung")] * (len(places) - len(outcomes))
+            complete = True
         finally:
-            if decoder and not in_step:  # Its answers would be taken for those of the next films.
+            if decoder and not complete:  # Its outcomes would be taken for those of the next films.
                 decoder.end()
                 decoder = None
             self._idle.put(decoder)
-        return answers
+        return outcomes
 
 
-def _lost(decoder: "_Decoder", error: Exception) -> Crashed:
+def _lost(decoder: "_DecoderProcess", error: Exception) -> Crashed:
     """End a decoder that failed during a film, and return what is known of the film.
 
     An invalid message costs the film an attempt: a hostile film may have taken over its decoder. The log tells it from
@@ -127,7 +127,7 @@ def _lost(decoder: "_Decoder", error: Exception) -> Crashed:
     return Crashed(ended)
 
 
-def _ready(decoder: "_Decoder | None") -> "_Decoder":
+def _ready(decoder: "_DecoderProcess | None") -> "_DecoderProcess":
     """Return a decoder that can be asked: this one, or a new one if it died while it had nothing to do.
 
     Raises:
@@ -135,7 +135,7 @@ def _ready(decoder: "_Decoder | None") -> "_Decoder":
     """
     try:
         if decoder is None or decoder.has_ended():
-            decoder = _Decoder()
+            decoder = _DecoderProcess()
         decoder.wait_until_ready()
     except ProtocolError as error:
         if decoder:
@@ -147,7 +147,7 @@ def _ready(decoder: "_Decoder | None") -> "_Decoder":
     return decoder
 
 
-class _Decoder:
+class _DecoderProcess:
     """One process, from our side of its pipe."""
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class _Decoder:
         self._max_bytes = decoder_protocol.MAX_HEAD_BYTES
         self._preparation: Preparation | None = None
         # -P: not what lies in the working directory, which decoders write to.
-        command = children.bound_to_us(
+        command = children.killed_with_parent(
             [sys.executable, "-P", "-m", "worker.films.decoder_process", str(its_end.fileno())]
         )
         environment = {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT)}
@@ -192,8 +192,8 @@ class _Decoder:
                 raise ProtocolError(f"it prepares {preprocessing}")
             self._ready = True
 
-    def ask(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> Iterator[Answer]:
-        """Yield an answer for each film, in order.
+    def prepare(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> Iterator[FilmOutcome]:
+        """Yield an outcome for each film, in order.
 
         Raises:
             EOFError: it died.
@@ -205,9 +205,9 @@ class _Decoder:
         self._preparation = preparation
         self._max_bytes = decoder_protocol.max_outcome_bytes(preparation.input_size)
         for _ in places:
-            outcome = decoder_protocol.decode_outcome(self._receive(SILENCE_SECONDS), preparation.input_size)
-            metrics.decoding.observe(outcome.seconds)
-            yield outcome.answer
+            outcome, seconds = decoder_protocol.decode_outcome(self._receive(SILENCE_SECONDS), preparation.input_size)
+            metrics.decoding.observe(seconds)
+            yield outcome
 
     def end(self) -> str:
         """Let it end, which it does when nobody asks any more, or kill it; tell how it ended, in words."""
@@ -227,8 +227,8 @@ class _Decoder:
 
 
 @cache
-def decoders(count: int) -> Decoders:
+def decoders(count: int) -> DecoderPool:
     """Return this process's decoders; a process that has some must not fork any more."""
-    started = Decoders(count)
+    started = DecoderPool(count)
     atexit.register(started.close)
     return started

@@ -12,7 +12,7 @@ import time
 from multiprocessing.connection import Connection
 
 from worker.decoding import PREPROCESSING
-from worker.films.decoder_protocol import Outcome, decode_request, encode_outcome, encode_ready
+from worker.films.decoder_protocol import decode_request, encode_outcome, encode_ready
 from worker.films.preparation import Preparation, prepare
 
 LEFT_TO_ITS_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -33,8 +33,8 @@ def serve(pipe: Connection) -> None:
         if preparation is None:
             raise ValueError("films are prepared for a network")
         since = time.perf_counter()
-        for answer in prepare(request.places, preparation, preview=request.preview):
-            pipe.send_bytes(encode_outcome(Outcome(answer, time.perf_counter() - since)))
+        for outcome in prepare(request.places, preparation, preview=request.preview):
+            pipe.send_bytes(encode_outcome(outcome, time.perf_counter() - since))
             since = time.perf_counter()
 
 

@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from worker.errors import Reason
-from worker.films.preparation import Answer, Crashed, Place, Postponed, Preparation, Prepared, Refused
-from worker.films.summary import FilmLook
+from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Preparation, Prepared, RejectedFilm
+from worker.films.summary import FilmSummary
 
 #: Raise it with every change of a kind or a field. Both sides check it in every message.
 VERSION = 1
@@ -58,14 +58,6 @@ class Request:
     preview: bool
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one film, and how long that took."""
-
-    answer: Answer
-    seconds: float
-
-
 def encode_ready(preprocessing: str) -> bytes:
     """Return a decoder's first message; `preprocessing` is `worker.decoding.PREPROCESSING`."""
     return _message(Kind.READY, {"preprocessing": preprocessing})
@@ -101,21 +93,20 @@ def decode_request(message: bytes) -> Request:
     return Request(places, preparation, preview=bool(head["preview"]))
 
 
-def encode_outcome(outcome: Outcome) -> bytes:
-    """Return an outcome as bytes."""
-    answer = outcome.answer
-    head: dict[str, Any] = {"seconds": outcome.seconds}
-    match answer:
+def encode_outcome(outcome: FilmOutcome, seconds: float) -> bytes:
+    """Return what became of one film, and how many seconds that took, as bytes."""
+    head: dict[str, Any] = {"seconds": seconds}
+    match outcome:
         case Prepared():
-            head |= {"sha256": answer.sha256, "summary": asdict(answer.look)}
-            return _message(Kind.PREPARED, head, answer.film.tobytes())
-        case Refused():
-            head |= {"sha256": answer.sha256, "reason": answer.reason.value, "detail": _printable(answer.detail)}
+            head |= {"sha256": outcome.sha256, "summary": asdict(outcome.summary)}
+            return _message(Kind.PREPARED, head, outcome.film.tobytes())
+        case RejectedFilm():
+            head |= {"sha256": outcome.sha256, "reason": outcome.reason.value, "detail": _printable(outcome.detail)}
             return _message(Kind.REJECTED, head)
         case Postponed():
-            return _message(Kind.POSTPONED, head | {"detail": _printable(answer.detail)})
+            return _message(Kind.POSTPONED, head | {"detail": _printable(outcome.detail)})
         case Crashed():
-            return _message(Kind.CRASHED, head | {"detail": _printable(answer.detail)})
+            return _message(Kind.CRASHED, head | {"detail": _printable(outcome.detail)})
 
 
 OUTCOME_FIELDS: Mapping[Kind, set[str]] = {
@@ -131,8 +122,8 @@ def max_outcome_bytes(input_size: tuple[int, int]) -> int:
     return MAX_HEAD_BYTES + 1 + math.prod(input_size)
 
 
-def decode_outcome(message: bytes, input_size: tuple[int, int]) -> Outcome:
-    """Return what a decoder says of one film, every field checked.
+def decode_outcome(message: bytes, input_size: tuple[int, int]) -> tuple[FilmOutcome, float]:
+    """Return what became of one film, and how many seconds that took; every field is checked.
 
     Args:
         message: as the decoder sent it.
@@ -147,19 +138,18 @@ def decode_outcome(message: bytes, input_size: tuple[int, int]) -> Outcome:
         if len(grey) != math.prod(input_size):
             raise ProtocolError(f"{len(grey)} grey values instead of {math.prod(input_size)}")
         film = np.frombuffer(grey, np.uint8).reshape(input_size)
-        return Outcome(Prepared(_sha256(head), film, _summary(head)), seconds)
+        return Prepared(_sha256(head), film, _summary(head)), seconds
     if grey:
         raise ProtocolError("there are bytes after the head")
     detail = _text(head, "detail")
     match head["kind"]:
         case Kind.REJECTED:
-            return Outcome(
-                Refused(_sha256(head) if head["sha256"] is not None else None, _reason(head), detail), seconds
-            )
+            sha256 = _sha256(head) if head["sha256"] is not None else None
+            return RejectedFilm(sha256, _reason(head), detail), seconds
         case Kind.POSTPONED:
-            return Outcome(Postponed(detail), seconds)
+            return Postponed(detail), seconds
         case _:
-            return Outcome(Crashed(detail), seconds)
+            return Crashed(detail), seconds
 
 
 def _message(kind: Kind, fields: Mapping[str, Any], rest: bytes = b"") -> bytes:
@@ -239,11 +229,11 @@ def _side(fields: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def _summary(head: Mapping[str, Any]) -> FilmLook:
+def _summary(head: Mapping[str, Any]) -> FilmSummary:
     fields = head["summary"]
     if not isinstance(fields, dict) or fields.keys() != {"grey_mean", "grey_spread", "height_pixels", "width_pixels"}:
         raise ProtocolError("summary has other fields")
-    return FilmLook(
+    return FilmSummary(
         grey_mean=_number(fields, "grey_mean", MAX_GREY),
         grey_spread=_number(fields, "grey_spread", MAX_GREY),
         height_pixels=_side(fields, "height_pixels"),

@@ -16,7 +16,7 @@ from worker.decoding.pictures import scaled
 from worker.errors import Reason, RejectedImage, TryAgainLater
 from worker.films import archive, previews
 from worker.films.film_check import FilmCheck
-from worker.films.summary import FilmLook, look_at
+from worker.films.summary import FilmSummary, summarize
 
 #: Files that are read while another is decoded: a decoder does not wait for a disk. A file may have 64 MiB.
 FILES_AHEAD = 1
@@ -53,11 +53,11 @@ class Prepared:
     sha256: str
     #: uint8, shape (height, width).
     film: Grey
-    look: FilmLook
+    summary: FilmSummary
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedFilm:
     """A film that cannot be scored, and why."""
 
     sha256: str | None
@@ -79,7 +79,7 @@ class Crashed:
     detail: str
 
 
-Answer = Prepared | Refused | Postponed | Crashed
+FilmOutcome = Prepared | RejectedFilm | Postponed | Crashed
 
 
 def for_network(film: Grey, input_size: tuple[int, int], film_check: FilmCheck | None) -> Grey:
@@ -94,17 +94,19 @@ def for_network(film: Grey, input_size: tuple[int, int], film_check: FilmCheck |
     return prepared
 
 
-def prepare(places: Iterable[Place], preparation: Preparation, *, preview: bool) -> Iterator[Answer]:
+def prepare(places: Iterable[Place], preparation: Preparation, *, preview: bool) -> Iterator[FilmOutcome]:
     """Yield what becomes of each film, in order; with a preview, it is stored as soon as the film is decoded."""
 
     def begin(place: Place) -> Callable[[], bytes]:
-        return archive.begin_to_read(place.root, place.path, preparation.roots, preparation.limits.max_bytes)
+        return archive.start_reading(place.root, place.path, preparation.roots, preparation.limits.max_bytes)
 
     for place, read in read_ahead(places, begin):
         yield _prepare(read, place.sha256, preparation, preview=preview)
 
 
-def _prepare(read: Callable[[], bytes], announced: str | None, preparation: Preparation, *, preview: bool) -> Answer:
+def _prepare(
+    read: Callable[[], bytes], announced: str | None, preparation: Preparation, *, preview: bool
+) -> FilmOutcome:
     sha256 = None
     try:
         data = read()
@@ -113,11 +115,11 @@ def _prepare(read: Callable[[], bytes], announced: str | None, preparation: Prep
             raise RejectedImage(Reason.CHECKSUM_MISMATCH, "the file is not the one that the sender announced")
         film = decode(data, preparation.limits)
         if preview:
-            previews.put_preview(film, sha256, preparation.previews_dir)
+            previews.save_preview(film, sha256, preparation.previews_dir)
         at_input_size = for_network(film, preparation.input_size, preparation.film_check)
-        return Prepared(sha256, at_input_size, look_at(film, at_input_size))
+        return Prepared(sha256, at_input_size, summarize(film, at_input_size))
     except RejectedImage as error:
-        return Refused(sha256, error.reason, error.detail)
+        return RejectedFilm(sha256, error.reason, error.detail)
     except TryAgainLater as error:
         return Postponed(str(error))
     except Exception as error:  # noqa: BLE001 - the name says what to look for; its text may quote the film

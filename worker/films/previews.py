@@ -16,7 +16,7 @@ DETAIL_SIDE_PIXELS = 2048
 DETAIL_JPEG_QUALITY = 92
 
 
-def put_preview(film: Grey, sha256: str, previews_dir: Path) -> None:
+def save_preview(film: Grey, sha256: str, previews_dir: Path) -> None:
     """Store a small JPEG of a decoded film, once for each content.
 
     Raises:
@@ -25,7 +25,7 @@ def put_preview(film: Grey, sha256: str, previews_dir: Path) -> None:
     _put(film, preview_path(previews_dir, sha256), PREVIEW_SIDE_PIXELS, PREVIEW_JPEG_QUALITY)
 
 
-def put_detail(film: Grey, sha256: str, previews_dir: Path) -> None:
+def save_detail(film: Grey, sha256: str, previews_dir: Path) -> None:
     """Store the picture in full of a decoded film, once for each content.
 
     Raises:

@@ -6,7 +6,7 @@ from worker.decoding.limits import Grey
 
 
 @dataclass(frozen=True)
-class FilmLook:
+class FilmSummary:
     """Grey levels and size of one film."""
 
     #: Mean and standard deviation of the grey levels, 0 to 255, at the network's input size.
@@ -17,7 +17,7 @@ class FilmLook:
     width_pixels: int
 
 
-def look_at(decoded: Grey, prepared: Grey) -> FilmLook:
+def summarize(decoded: Grey, prepared: Grey) -> FilmSummary:
     """Return the look of a film.
 
     Args:
@@ -25,4 +25,4 @@ def look_at(decoded: Grey, prepared: Grey) -> FilmLook:
         prepared: the same at the network's input size: small, so that looking at it costs nothing.
     """
     height, width = decoded.shape
-    return FilmLook(float(prepared.mean()), float(prepared.std()), height, width)
+    return FilmSummary(float(prepared.mean()), float(prepared.std()), height, width)

@@ -23,7 +23,7 @@ MAX_THREADS = 128
 Result = TypeVar("Result")
 
 
-class Patience:
+class TimedReader:
     """Threads that read, and what each folder owes."""
 
     def __init__(self, seconds: float) -> None:
@@ -72,6 +72,6 @@ def _refuse(detail: str) -> NoReturn:
 
 
 @cache
-def patience() -> Patience:
+def timed_reader() -> TimedReader:
     """Return this process's patience; a forked child makes its own on its first read."""
-    return Patience(READ_SECONDS)
+    return TimedReader(READ_SECONDS)

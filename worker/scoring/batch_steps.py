@@ -9,8 +9,8 @@ import numpy as np
 
 from worker import metrics
 from worker.database import through_outages, transaction
-from worker.films.decoder_pool import Decoders
-from worker.films.preparation import Answer, Crashed, Place, Postponed, Prepared, Refused
+from worker.films.decoder_pool import DecoderPool
+from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Prepared, RejectedFilm
 from worker.models import registry
 from worker.scoring.active_model import ActiveModel
 from worker.scoring.batch_size import BatchSizer
@@ -30,7 +30,7 @@ class BatchSteps:
     def __init__(
         self,
         settings: Settings,
-        decoders: Decoders,
+        decoders: DecoderPool,
         active_model: ActiveModel,
         batch_sizer: BatchSizer,
         late_previews: LatePreviews,
@@ -83,7 +83,7 @@ class BatchSteps:
         rejected = [
             Rejected(claim.image_id, film.sha256, film.reason, film.detail)
             for claim, film in films
-            if isinstance(film, Refused)
+            if isinstance(film, RejectedFilm)
         ]
         postponed = [claim.image_id for claim, film in films if isinstance(film, Postponed)]
         crashed = [claim.image_id for claim, film in films if isinstance(film, Crashed)]
@@ -114,12 +114,12 @@ def _predict(batch: Batch, prepared: Sequence[tuple[Claim, Prepared]]) -> list[S
     with metrics.predicting.time():
         probabilities = classifier.predict(np.stack([film.film for _, film in prepared]))
     return [
-        Scored(claim.image_id, film.sha256, dict(zip(classifier.card.classes, row, strict=True)), asdict(film.look))
+        Scored(claim.image_id, film.sha256, dict(zip(classifier.card.classes, row, strict=True)), asdict(film.summary))
         for (claim, film), row in zip(prepared, probabilities.tolist(), strict=True)
     ]
 
 
-def _log_troubles(answers: Sequence[Answer]) -> None:
+def _log_troubles(answers: Sequence[FilmOutcome]) -> None:
     """Log each kind of trouble once for a batch; its text names no film."""
     for detail in {film.detail for film in answers if isinstance(film, Postponed | Crashed)}:
         logger.warning("films are postponed or crashed: %s", detail)

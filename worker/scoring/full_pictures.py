@@ -8,7 +8,7 @@ from worker.decoding import Limits, decode
 from worker.errors import RejectedImage, TryAgainLater
 from worker.films import archive
 from worker.films.archive import detail_path, preview_path
-from worker.films.previews import DETAIL_SIDE_PIXELS, put_detail, put_preview
+from worker.films.previews import DETAIL_SIDE_PIXELS, save_detail, save_preview
 from worker.settings import Settings
 from worker.studies.records import Image
 
@@ -25,9 +25,9 @@ def draw(image_id: int, settings: Settings) -> None:
         return
     limits = Limits(settings.max_file_bytes, settings.max_pixels)
     try:
-        data = archive.read_again(image.root, image.path, image.sha256, settings.roots, limits.max_bytes)
+        data = archive.read_verified(image.root, image.path, image.sha256, settings.roots, limits.max_bytes)
         film = decode(data, replace(limits, jpeg_side_pixels=DETAIL_SIDE_PIXELS))
-        put_detail(film, image.sha256, settings.previews_dir)
-        put_preview(film, image.sha256, settings.previews_dir)
+        save_detail(film, image.sha256, settings.previews_dir)
+        save_preview(film, image.sha256, settings.previews_dir)
     except (RejectedImage, TryAgainLater) as error:
         logger.warning("a film has no picture in full: %s", error)

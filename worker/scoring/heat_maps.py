@@ -53,7 +53,7 @@ class HeatMapDrawer:
 
     def _read(self, request: HeatMapRequest) -> bytes:
         sha256, max_bytes = request.image_sha256, self._limits.max_bytes
-        return archive.read_again(request.root, request.path, sha256, self._roots, max_bytes)
+        return archive.read_verified(request.root, request.path, sha256, self._roots, max_bytes)
 
     def _load(self, request: HeatMapRequest) -> Classifier:
         if self._classifier is None or self._classifier.card.version != request.version:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from worker.database import reading
-from worker.films.decoder_pool import Decoders
-from worker.films.preparation import Place, Prepared, Refused
+from worker.films.decoder_pool import DecoderPool
+from worker.films.preparation import Place, Prepared, RejectedFilm
 from worker.scoring.active_model import ActiveModel
 from worker.studies import claim_order
 from worker.studies.claims import Claim
@@ -21,7 +21,7 @@ MAX_FILMS = 2_000
 class LatePreviews:
     """Remembers films without a preview and makes the previews, newest film first."""
 
-    def __init__(self, decoders: Decoders, active_model: ActiveModel, batch_size: int) -> None:
+    def __init__(self, decoders: DecoderPool, active_model: ActiveModel, batch_size: int) -> None:
         """Keep what is needed to decode; remember no film yet."""
         self._decoders = decoders
         self._active_model = active_model
@@ -42,5 +42,5 @@ class LatePreviews:
             places = [Place(claim.root, claim.path, claim.sha256) for claim in due]
             for part in self._decoders.prepare(places, self._active_model.loaded().preparation, preview=True):
                 for film in part.result():
-                    if not isinstance(film, Prepared | Refused):
+                    if not isinstance(film, Prepared | RejectedFilm):
                         logger.warning("a film has no preview: %s", film.detail)

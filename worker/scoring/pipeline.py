@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from worker.films.preparation import Answer
+from worker.films.preparation import FilmOutcome
 from worker.scoring.active_model import LoadedModel
 from worker.scoring.batch_size import BatchSizer
 from worker.studies.claims import Claim, Rejected, Scored
@@ -44,7 +44,7 @@ class Batch:
     model: LoadedModel
     claims: Sequence[Claim]
     #: The decoders' answers in the order of `claims`, several films in each part.
-    parts: Sequence[Future[list[Answer]]]
+    parts: Sequence[Future[list[FilmOutcome]]]
     #: True when the decoders also store previews.
     preview: bool
 
@@ -178,7 +178,7 @@ class Pipeline:
         self._batch_sizer.observe(len(batch.claims), now - self._last_batch_at)
         self._last_batch_at = now
 
-    def _wait_for(self, part: Future[list[Answer]]) -> None:
+    def _wait_for(self, part: Future[list[FilmOutcome]]) -> None:
         """Wait until a part of the oldest batch is decoded, or the claim is done."""
         futures: list[Future[Any]] = [part, *filter(None, [self._claim])]
         wait(futures, return_when=FIRST_COMPLETED)

@@ -22,11 +22,11 @@ from worker.decoding import PREPROCESSING, decode
 from worker.decoding.limits import Limits
 from worker.errors import Reason
 from worker.films import preparation as preparing
-from worker.films.decoder_pool import Decoders
+from worker.films.decoder_pool import DecoderPool
 from worker.films.decoder_protocol import VERSION, encode_ready
 from worker.films.film_check import FilmCheck
 from worker.films.phantoms import draw
-from worker.films.preparation import FILES_AHEAD, Crashed, Place, Postponed, Preparation, Prepared, Refused
+from worker.films.preparation import FILES_AHEAD, Crashed, Place, Postponed, Preparation, Prepared, RejectedFilm
 from worker.models import directory
 from worker.models.classifier import Classifier
 
@@ -54,9 +54,9 @@ def before() -> set[psutil.Process]:
 
 
 @pytest.fixture
-def one(before) -> Iterator[Decoders]:
+def one(before) -> Iterator[DecoderPool]:
     """A single decoder, so that it is known who decodes what."""
-    with contextlib.closing(Decoders(1)) as decoders:
+    with contextlib.closing(DecoderPool(1)) as decoders:
         yield decoders
 
 
@@ -76,7 +76,7 @@ def kinds(answers):
 
 def test_a_film_comes_back_as_it_would_be_prepared_here(preparation, classifier, tmp_path):
     """In the order of the question, whoever of several decoders prepared it."""
-    with contextlib.closing(Decoders(2)) as two:
+    with contextlib.closing(DecoderPool(2)) as two:
         answers = prepared(two, preparation, preview=True)
 
     assert [Prepared] * FILMS == kinds(answers)
@@ -84,7 +84,7 @@ def test_a_film_comes_back_as_it_would_be_prepared_here(preparation, classifier,
         data = (tmp_path / f"{seed}.png").read_bytes()
         assert np.array_equal(classifier.prepare(decode(data)), answer.film)
         assert (tmp_path / "previews" / answer.sha256[:2] / f"{answer.sha256}.jpg").is_file()
-        assert float(answer.film.mean()) == answer.look.grey_mean
+        assert float(answer.film.mean()) == answer.summary.grey_mean
 
 
 def test_reasons_cross_the_pipe(one, preparation, tmp_path):
@@ -146,7 +146,7 @@ REJECTED = {"version": VERSION, "kind": "rejected", "seconds": 0, "sha256": None
 GREY = bytes(64 * 64)
 
 
-def played(monkeypatch, greeting: bytes, told: bytes) -> Decoders:
+def played(monkeypatch, greeting: bytes, told: bytes) -> DecoderPool:
     """A decoder that is no longer itself: it says `told` whatever it is asked."""
     ours, its_end = Pipe()
     theirs = Connection(os.dup(its_end.fileno()))
@@ -162,7 +162,7 @@ def played(monkeypatch, greeting: bytes, told: bytes) -> Decoders:
     monkeypatch.setattr("worker.films.decoder_pool.Pipe", lambda: (ours, its_end))
     monkeypatch.setattr("worker.films.decoder_pool.subprocess.Popen", Mock(return_value=process))
     threading.Thread(target=play, daemon=True).start()
-    return Decoders(1)
+    return DecoderPool(1)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_films_wait_where_no_decoder_can_be_started(preparation, monkeypatch):
     """It is no fault of theirs: nothing is charged."""
     monkeypatch.setattr("worker.films.decoder_pool.sys.executable", "/bin/false")
 
-    with contextlib.closing(Decoders(1)) as none:
+    with contextlib.closing(DecoderPool(1)) as none:
         assert [Postponed] * FILMS == kinds(prepared(none, preparation))
 
 
@@ -245,7 +245,7 @@ def test_a_decoder_knows_no_secret_and_heeds_its_parent_alone(preparation, befor
     """A signal to the whole group is for the worker, which ends its decoders by closing their pipes."""
     monkeypatch.setenv("THORAQ_SECRET_KEY", "a secret")
     monkeypatch.setenv("PGPASSWORD", "a secret")
-    with contextlib.closing(Decoders(1)) as decoders:
+    with contextlib.closing(DecoderPool(1)) as decoders:
         prepared(decoders, preparation, "0.png")
         (decoder,) = processes() - before
 
@@ -259,7 +259,7 @@ def test_a_decoder_knows_no_secret_and_heeds_its_parent_alone(preparation, befor
 def test_decoders_end_with_their_parent_however_it_ends(tmp_path):
     """Killed, it can tell nobody."""
     program = (
-        "import psutil, time\nfrom worker.films.decoder_pool import Decoders\nkept = Decoders(2)\n"
+        "import psutil, time\nfrom worker.films.decoder_pool import DecoderPool\nkept = DecoderPool(2)\n"
         "children = psutil.Process().children\n"
         "while len(children(recursive=True)) < 2: time.sleep(0.1)\n"
         "print(*[child.pid for child in children(recursive=True)], flush=True)\ntime.sleep(60)"
@@ -307,5 +307,5 @@ def test_refusals_keep_the_content_of_what_was_read(one, preparation, tmp_path):
 
     (answer,) = prepared(one, preparation, "empty.png")
 
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RejectedFilm)
     assert (Reason.EMPTY, 64) == (answer.reason, len(answer.sha256))

@@ -8,15 +8,15 @@ import pytest
 from worker.decoding.limits import Limits
 from worker.errors import Reason
 from worker.films import decoder_protocol as protocol
-from worker.films.decoder_protocol import Kind, Outcome, ProtocolError, Request
-from worker.films.preparation import Crashed, Place, Postponed, Preparation, Prepared, Refused
-from worker.films.summary import FilmLook
+from worker.films.decoder_protocol import Kind, ProtocolError, Request
+from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Preparation, Prepared, RejectedFilm
+from worker.films.summary import FilmSummary
 
 SHA256 = "a1" * 32
 SIZE = (3, 4)
 FILM = np.arange(12, dtype=np.uint8).reshape(SIZE)
 GREYS = FILM.tobytes()
-SUMMARY = FilmLook(grey_mean=5.5, grey_spread=3.5, height_pixels=640, width_pixels=512)
+SUMMARY = FilmSummary(grey_mean=5.5, grey_spread=3.5, height_pixels=640, width_pixels=512)
 
 
 def message(rest=b"", **fields) -> bytes:
@@ -56,47 +56,45 @@ def test_a_decoder_announces_its_preprocessing():
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "outcome",
     [
-        Refused(SHA256, Reason.CORRUPT, "damaged"),
-        Refused(None, Reason.NOT_FOUND, "no such file"),
+        RejectedFilm(SHA256, Reason.CORRUPT, "damaged"),
+        RejectedFilm(None, Reason.NOT_FOUND, "no such file"),
         Postponed("the root films is not there"),
         Crashed("ValueError in a decoder"),
     ],
 )
-def test_every_outcome_without_a_film_comes_back_as_it_was(answer):
+def test_every_outcome_without_a_film_comes_back_as_it_was(outcome):
     """With the time that it took."""
-    assert Outcome(answer, 0.25) == protocol.decode_outcome(protocol.encode_outcome(Outcome(answer, 0.25)), SIZE)
+    assert (outcome, 0.25) == protocol.decode_outcome(protocol.encode_outcome(outcome, 0.25), SIZE)
 
 
 def test_a_prepared_film_comes_back_grey_value_by_grey_value():
     """Line breaks among the grey values, too."""
     film = np.full(SIZE, ord("\n"), np.uint8)
 
-    outcome = protocol.decode_outcome(protocol.encode_outcome(Outcome(Prepared(SHA256, film, SUMMARY), 1.5)), SIZE)
+    outcome, seconds = protocol.decode_outcome(protocol.encode_outcome(Prepared(SHA256, film, SUMMARY), 1.5), SIZE)
 
-    assert np.array_equal(film, outcome.answer.film)
-    assert (np.uint8, SIZE) == (outcome.answer.film.dtype, outcome.answer.film.shape)
-    assert (SHA256, SUMMARY, 1.5) == (outcome.answer.sha256, outcome.answer.look, outcome.seconds)
+    assert np.array_equal(film, outcome.film)
+    assert (np.uint8, SIZE) == (outcome.film.dtype, outcome.film.shape)
+    assert (SHA256, SUMMARY, 1.5) == (outcome.sha256, outcome.summary, seconds)
 
 
 @pytest.mark.parametrize("detail", ["x" * 10_000, "a\0b", "\ud800", "two\nlines", "\x1b[31m"])
 def test_a_detail_that_no_database_takes_is_made_printable(detail):
     """A root's name may hold anything; the sentence still arrives."""
-    answer = protocol.decode_outcome(protocol.encode_outcome(Outcome(Postponed(detail), 0)), SIZE).answer
+    outcome, _ = protocol.decode_outcome(protocol.encode_outcome(Postponed(detail), 0), SIZE)
 
-    assert answer.detail.isprintable()
-    assert len(answer.detail) <= protocol.MAX_DETAIL_CHARACTERS
+    assert outcome.detail.isprintable()
+    assert len(outcome.detail) <= protocol.MAX_DETAIL_CHARACTERS
 
 
 def test_the_longest_outcome_fits():
     """The pool reads no more than this from the pipe."""
-    crashed = Outcome(Crashed("\N{GRINNING FACE}" * protocol.MAX_DETAIL_CHARACTERS), 0)
+    crashed = Crashed("\N{GRINNING FACE}" * protocol.MAX_DETAIL_CHARACTERS)
 
-    assert len(protocol.encode_outcome(Outcome(Prepared(SHA256, FILM, SUMMARY), 1e-9))) < protocol.max_outcome_bytes(
-        SIZE
-    )
-    assert len(protocol.encode_outcome(crashed)) < protocol.max_outcome_bytes(SIZE)
+    assert len(protocol.encode_outcome(Prepared(SHA256, FILM, SUMMARY), 1e-9)) < protocol.max_outcome_bytes(SIZE)
+    assert len(protocol.encode_outcome(crashed, 0)) < protocol.max_outcome_bytes(SIZE)
 
 
 @pytest.mark.parametrize("kind", ["refused", "Prepared", "", None, 3, ["prepared"], {"prepared": 1}])
@@ -213,6 +211,7 @@ def test_a_changed_byte_anywhere_gives_an_outcome_or_an_error_of_the_protocol():
         for position in random.integers(0, len(data), 1 + number % 3):
             data[position] = random.integers(256)
         try:
-            assert isinstance(protocol.decode_outcome(bytes(data), SIZE), Outcome)
+            outcome, _ = protocol.decode_outcome(bytes(data), SIZE)
+            assert isinstance(outcome, FilmOutcome)
         except ProtocolError:
             continue

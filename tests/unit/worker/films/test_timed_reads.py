@@ -6,7 +6,7 @@ import pytest
 
 from worker.errors import TryAgainLater
 from worker.films import archive, timed_reads
-from worker.films.timed_reads import MAX_HANGING, Patience
+from worker.films.timed_reads import MAX_HANGING, TimedReader
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def test_an_answer_and_an_error_come_through():
     def fail():
         raise TimeoutError("ETIMEDOUT")
 
-    assert b"film" == Patience(5).run("images", lambda: b"film")
+    assert b"film" == TimedReader(5).run("images", lambda: b"film")
     with pytest.raises(TimeoutError, match="ETIMEDOUT"):
-        Patience(5).run("images", fail)
+        TimedReader(5).run("images", fail)
 
 
 def test_a_read_that_hangs_is_given_up_and_its_folder_left_alone(stuck):
     """The next film of the folder waits no second, those of other folders are read."""
-    reads = Patience(0.05)
+    reads = TimedReader(0.05)
     with pytest.raises(TryAgainLater, match="did not answer within"):
         reads.run("images", stuck)
 
@@ -41,7 +41,7 @@ def test_a_read_that_hangs_is_given_up_and_its_folder_left_alone(stuck):
 
 def test_a_folder_that_answers_again_is_read_again():
     """Once the read that hung has come back."""
-    release, reads = threading.Event(), Patience(0.05)
+    release, reads = threading.Event(), TimedReader(0.05)
     with pytest.raises(TryAgainLater):
         reads.run("images", release.wait)
     release.set()
@@ -53,7 +53,7 @@ def test_a_folder_that_answers_again_is_read_again():
 def test_a_hanging_folder_is_tried_again_after_a_rest_but_takes_few_threads(stuck, monkeypatch):
     """It may have been mounted anew; and it must not take every thread."""
     monkeypatch.setattr(timed_reads, "REST_SECONDS", 0)
-    reads = Patience(0.01)
+    reads = TimedReader(0.01)
     for _ in range(MAX_HANGING):
         with pytest.raises(TryAgainLater, match="did not answer within"):
             reads.run("images", stuck)
@@ -65,8 +65,8 @@ def test_a_hanging_folder_is_tried_again_after_a_rest_but_takes_few_threads(stuc
 def test_a_film_whose_folder_hangs_is_trouble_outside(tmp_path, stuck, monkeypatch):
     """So it is given back uncharged, long before the time limit of its task."""
     monkeypatch.setattr(archive, "_read", lambda *_: stuck())
-    reads = Patience(0.05)
-    monkeypatch.setattr(archive, "patience", lambda: reads)
+    reads = TimedReader(0.05)
+    monkeypatch.setattr(archive, "timed_reader", lambda: reads)
 
     with pytest.raises(TryAgainLater):
         archive.read("images", "a.png", {"images": tmp_path}, 100)
@@ -76,7 +76,7 @@ def test_a_host_that_starts_no_more_threads_costs_a_film_its_turn_only(monkeypat
     """It is said when the film's turn comes, not when its file is begun to be read before it."""
     monkeypatch.setattr(threading.Thread, "start", lambda _self: (_ for _ in ()).throw(RuntimeError("can't start")))
 
-    wait = Patience(5).begin("images", lambda: b"film")
+    wait = TimedReader(5).begin("images", lambda: b"film")
 
     with pytest.raises(TryAgainLater, match="no more threads"):
         wait()

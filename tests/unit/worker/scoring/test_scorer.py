@@ -150,7 +150,7 @@ def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, ph
     """The attempts are counted, its neighbours are scored, and this process lives on."""
     deadly = hashlib.sha256(png(draw("Effusions", 1))).hexdigest()
     films, asked = [png(draw("Effusions", seed)) for seed in range(3)], []
-    prepare = decoder_pool.Decoders.prepare
+    prepare = decoder_pool.DecoderPool.prepare
 
     def dying(self, places, preparation, *, preview):
         asked.append(len(places))
@@ -159,7 +159,7 @@ def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, ph
         done.set_result([Crashed("killed") if getattr(a, "sha256", "") == deadly else a for a in answers])
         return [done]
 
-    monkeypatch.setattr("worker.films.decoder_pool.Decoders.prepare", dying)
+    monkeypatch.setattr("worker.films.decoder_pool.DecoderPool.prepare", dying)
     monkeypatch.setattr("worker.studies.ledger.PAUSE_SECONDS", 0)
 
     rows = submit((str(number), film) for number, film in enumerate(films))
