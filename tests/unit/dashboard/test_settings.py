@@ -1,8 +1,15 @@
 """The dashboard's settings: a missing secret refuses to start, hosts are read in both forms."""
 
+import io
+import time
+
 import pytest
 from click.testing import CliRunner
+from flask import request
 
+from dashboard.accounts.access import public
+from dashboard.accounts.accounts import Role
+from dashboard.app import create_app
 from dashboard.commands.server import dashboard, options
 from dashboard.settings import DashboardSettings, UnsafeSettings, dashboard_settings
 from worker.settings import settings
@@ -82,3 +89,86 @@ def test_the_server_logs_no_request_and_opens_no_control_socket(data_dir):
     assert chosen["accesslog"] is None
     assert chosen["control_socket_disable"] is True
     assert 1 == chosen["workers"]
+
+
+@pytest.fixture
+def application(database, monkeypatch):
+    """A function that builds the application with an environment."""
+
+    def build(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(f"THORAQ_{name}", value)
+        app = create_app(dashboard_settings())
+        app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
+        return app
+
+    return build
+
+
+@pytest.fixture
+def visitor(application, auth):
+    """A function that logs a person in at an application with an environment."""
+
+    def log_in(role=Role.VIEWER, **variables):
+        auth.client = application(SECURE_COOKIES="false", **variables).test_client()
+        auth.login(role)
+        return auth
+
+    return log_in
+
+
+@pytest.mark.parametrize(("value", "name"), [("true", "__Host-thoraq"), ("false", "thoraq")])
+def test_cookies_are_secure_or_not_as_set(application, value, name):
+    """THORAQ_SECURE_COOKIES rules over the default of the mode."""
+    config = application(SECURE_COOKIES=value).config
+
+    assert (value == "true", name) == (config["SESSION_COOKIE_SECURE"], config["SESSION_COOKIE_NAME"])
+
+
+@pytest.mark.parametrize("variable", ["SESSION_IDLE_SECONDS", "SESSION_ABSOLUTE_SECONDS"])
+def test_a_session_ends_after_the_configured_time(visitor, monkeypatch, variable):
+    """After THORAQ_SESSION_IDLE_SECONDS without a request, and after THORAQ_SESSION_ABSOLUTE_SECONDS in any case."""
+    client = visitor(**{variable: "100"}).client
+    moment = time.time()
+    monkeypatch.setattr("dashboard.accounts.sessions.time.time", lambda: moment + 90)
+    assert 200 == client.get("/studies").status_code
+
+    monkeypatch.setattr("dashboard.accounts.sessions.time.time", lambda: moment + 200)
+
+    assert "/login" in client.get("/studies").location
+
+
+@pytest.mark.parametrize(("hops", "address"), [("0", "127.0.0.1"), ("1", "192.0.2.7")])
+def test_the_address_of_a_client_is_taken_from_as_many_proxies_as_set(application, hops, address):
+    """THORAQ_PROXY_HOPS counts the proxies whose headers are believed."""
+    app = application(PROXY_HOPS=hops)
+    app.add_url_rule("/address", view_func=public(lambda: str(request.remote_addr)), endpoint="address")
+
+    answer = app.test_client().get("/address", headers={"X-Forwarded-For": "192.0.2.7"})
+
+    assert address == answer.text
+
+
+def test_an_upload_over_the_limit_is_refused(visitor):
+    """THORAQ_MAX_UPLOAD_BYTES counts the whole request."""
+    auth = visitor(Role.CLINICIAN, MAX_UPLOAD_BYTES="2000")
+    form = {"csrf_token": auth.token("/upload"), "films": (io.BytesIO(bytes(5000)), "film.png")}
+
+    assert 413 == auth.client.post("/upload", data=form).status_code
+
+
+def test_metrics_are_there_for_who_has_the_token(application):
+    """The token is THORAQ_METRICS_TOKEN."""
+    client = application(METRICS_TOKEN="let-me-see").test_client()
+
+    assert 200 == client.get("/metrics", headers={"Authorization": "Bearer let-me-see"}).status_code
+
+
+def test_the_server_listens_and_answers_as_set(data_dir, monkeypatch):
+    """At THORAQ_HOST and THORAQ_PORT, with THORAQ_THREADS threads."""
+    for name, value in (("HOST", "::1"), ("PORT", "9001"), ("THREADS", "3")):
+        monkeypatch.setenv(f"THORAQ_{name}", value)
+
+    chosen = options(dashboard_settings())
+
+    assert ("[::1]:9001", 3) == (chosen["bind"], chosen["threads"])
