@@ -142,7 +142,7 @@ def find(name: str) -> User | None:
         return session.scalar(select(User).where(User.name == name))
 
 
-def of_session(identity: str) -> User | None:
+def find_by_session(identity: str) -> User | None:
     """Return the open account behind a session's identity; None when the account or the epoch has gone on."""
     user_id, _, epoch = identity.partition(".")
     if not (user_id.isdecimal() and epoch.isdecimal()):
@@ -155,7 +155,7 @@ def of_session(identity: str) -> User | None:
 def authenticate(name: str, password: str, mode: Mode) -> User | None:
     """Return the account that name and password open, after the same work whether or not the name is known."""
     user = find(name) if NAME.fullmatch(name) else None
-    fits = _verify(user.password_hash if user else nobodys_hash(), password[:MAX_PASSWORD_CHARACTERS])
+    fits = _verify(user.password_hash if user else dummy_hash(), password[:MAX_PASSWORD_CHARACTERS])
     long_enough = shortest_password(mode) <= len(password) <= MAX_PASSWORD_CHARACTERS
     return user if user and fits and user.active and long_enough else None
 
@@ -166,7 +166,7 @@ def shortest_password(mode: Mode) -> int:
 
 
 @cache
-def nobodys_hash() -> str:
+def dummy_hash() -> str:
     """Return the hash of a password that nobody knows, to be verified for names that nobody has."""
     return HASHER.hash(secrets.token_hex(32))
 

@@ -106,7 +106,7 @@ def trail() -> ResponseReturnValue:
 def _page(token: str | None = None) -> ResponseReturnValue:
     with reading() as session:
         users = list(session.scalars(select(User).order_by(User.name)))
-        made = tokens.every(session)
+        made = tokens.all_tokens(session)
     return render_template(
         "accounts/accounts.html",
         users=users,

@@ -1,51 +1,94 @@
-"""Counts failed log-ins in this process, per account and per address. Knows neither accounts nor requests."""
+"""Counts failed log-ins per account and per address. Does not import accounts or requests.
 
-import threading
+Several processes that share a Redis count together. While Redis does not answer, each process counts on its own.
+"""
+
+import hashlib
+import hmac
+import logging
 import time
-from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
-#: Enough for a person who has forgotten, useless for a program that guesses.
+from limits import RateLimitItemPerSecond
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import MovingWindowRateLimiter
+
+logger = logging.getLogger(__name__)
+
+#: Enough for a person who has forgotten a password, useless for a program that guesses.
 MAX_FAILURES = 10
 WINDOW_SECONDS = 15 * 60
+#: A log-in waits this long for Redis at most.
+REDIS_TIMEOUT_SECONDS = 1
+#: Redis is asked again this long after it has failed to answer.
+REDIS_RETRY_SECONDS = 10
+KEY_PREFIX = "thoraq:login"
+
+_LIMIT = RateLimitItemPerSecond(MAX_FAILURES, WINDOW_SECONDS, namespace="failures")
+_Result = TypeVar("_Result")
 
 
-class FailureCounter:
-    """The failures of the last 15 minutes under each key; ten of them bar the key until the oldest has aged."""
+class LoginFailures:
+    """The failures of the last 15 minutes under each key; ten of them block the key until the oldest is older."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with no failure; `clock` tells seconds."""
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._failures: dict[str, deque[float]] = {}
+    def __init__(self, secret: str, redis_url: str | None = None) -> None:
+        """Count in Redis, or in the memory of this process if there is no `redis_url`.
 
-    def barred_seconds(self, *keys: str) -> int:
-        """Return for how many seconds the longest barred of `keys` stays so; 0 when none is."""
-        with self._lock:
-            self._forget_the_old()
-            waits = [
-                failures[-MAX_FAILURES] + WINDOW_SECONDS - self._clock()
-                for key in keys
-                if len(failures := self._failures.get(key, deque())) >= MAX_FAILURES
-            ]
-        return int(max(waits, default=-1.0)) + 1
+        Redis stores an HMAC of each key under `secret`: people type passwords into the field for the name.
+        """
+        self._secret = secret.encode()
+        self._memory = MovingWindowRateLimiter(MemoryStorage())
+        self._redis: MovingWindowRateLimiter | None = None
+        self._redis_retry_at = 0.0
+        if redis_url:
+            storage = RedisStorage(
+                redis_url,
+                key_prefix=KEY_PREFIX,
+                wrap_exceptions=True,
+                socket_timeout=REDIS_TIMEOUT_SECONDS,
+                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+            )
+            self._redis = MovingWindowRateLimiter(storage)
+
+    def blocked_seconds(self, *keys: str) -> int:
+        """Return for how many seconds at least one of `keys` stays blocked; 0 if none is."""
+        return max(self._run(_blocked_seconds, key) for key in keys)
 
     def count(self, *keys: str) -> None:
         """Record one failure under each of `keys`."""
-        with self._lock:
-            for key in keys:
-                self._failures.setdefault(key, deque(maxlen=MAX_FAILURES)).append(self._clock())
+        for key in keys:
+            self._run(_count, key)
 
-    def forgive(self, key: str) -> None:
+    def reset(self, key: str) -> None:
         """Forget the failures under a key."""
-        with self._lock:
-            self._failures.pop(key, None)
+        self._run(_reset, key)
 
-    def _forget_the_old(self) -> None:
-        """Drop what has aged, so that the table stays as small as the last 15 minutes."""
-        horizon = self._clock() - WINDOW_SECONDS
-        for key, failures in list(self._failures.items()):
-            while failures and failures[0] <= horizon:
-                failures.popleft()
-            if not failures:
-                del self._failures[key]
+    def _run(self, action: Callable[[MovingWindowRateLimiter, str], _Result], key: str) -> _Result:
+        """Run `action` on the digest of `key`, in Redis, or in the memory of this process while Redis does not answer.
+
+        Nobody is blocked because Redis is out, and nobody may guess without a limit meanwhile.
+        """
+        digest = hmac.new(self._secret, key.encode(), hashlib.sha256).hexdigest()
+        if self._redis is not None and time.monotonic() >= self._redis_retry_at:
+            try:
+                return action(self._redis, digest)
+            except StorageError as error:
+                self._redis_retry_at = time.monotonic() + REDIS_RETRY_SECONDS
+                cause = type(error.storage_error).__name__
+                logger.warning("Redis does not answer (%s): failed log-ins are counted in this process alone", cause)
+        return action(self._memory, digest)
+
+
+def _blocked_seconds(limiter: MovingWindowRateLimiter, digest: str) -> int:
+    window = limiter.get_window_stats(_LIMIT, digest)
+    return max(1, int(window.reset_time - time.time()) + 1) if window.remaining <= 0 else 0
+
+
+def _count(limiter: MovingWindowRateLimiter, digest: str) -> None:
+    limiter.hit(_LIMIT, digest)
+
+
+def _reset(limiter: MovingWindowRateLimiter, digest: str) -> None:
+    limiter.clear(_LIMIT, digest)

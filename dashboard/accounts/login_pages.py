@@ -58,7 +58,7 @@ def log_in() -> ResponseReturnValue:
     if user.role == Role.UPSTREAM:
         flash("This account belongs to a system. It uses the HTTP door at /api/v1 and has no pages.", "error")
         return render_template("accounts/log_in.html", form=form, mode=sessions.settings().mode), 403
-    sessions.write_down("log in", "opened", user)
+    sessions.audit_log_in("opened", user)
     sessions.begin(user)
     return redirect(local_path(form.next.data), 303)
 

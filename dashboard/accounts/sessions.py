@@ -1,5 +1,6 @@
-"""From a request to the account behind it: by session cookie with its time limits, or by name and password."""
+"""The account behind a request: by session cookie with its time limits, by name and password, or by token."""
 
+import logging
 import time
 
 from flask import Flask, current_app, request, session
@@ -8,17 +9,19 @@ from werkzeug.exceptions import TooManyRequests
 
 from dashboard.accounts import accounts, tokens
 from dashboard.accounts.accounts import User
-from dashboard.accounts.login_failures import FailureCounter
+from dashboard.accounts.login_failures import LoginFailures
 from dashboard.settings import DashboardSettings
 from worker import audit
 from worker.database import transaction
 
-#: When the session began, and when its owner last asked for a page, in seconds since the epoch.
+logger = logging.getLogger(__name__)
+
+#: When the session began, and when its owner last requested a page, in seconds since the epoch.
 BEGAN, SEEN = "began", "seen"
 
 
 def install(app: Flask, settings: DashboardSettings) -> None:
-    """Set the cookie up and tell Flask-Login how to find an account."""
+    """Set up the session cookie, the count of failed log-ins, and the loader of accounts for Flask-Login."""
     app.config.update(
         SESSION_COOKIE_NAME="__Host-thoraq" if settings.secure_cookies else "thoraq",
         SESSION_COOKIE_SECURE=settings.secure_cookies,
@@ -26,71 +29,74 @@ def install(app: Flask, settings: DashboardSettings) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=settings.session_absolute_seconds,
     )
-    app.extensions["thoraq_failures"] = FailureCounter()
+    redis_url = settings.login_failures_redis_url()
+    if redis_url is None and settings.mode == "production":
+        logger.warning("each dashboard process counts failed log-ins on its own: set THORAQ_LOGIN_FAILURES_URL")
+    app.extensions["thoraq_login_failures"] = LoginFailures(app.config["SECRET_KEY"], redis_url)
     manager = LoginManager(app)
-    manager.user_loader(accounts.of_session)
-    accounts.nobodys_hash()
+    manager.user_loader(accounts.find_by_session)
+    accounts.dummy_hash()
 
 
 def settings() -> DashboardSettings:
     """Return the settings of the running application."""
-    found: DashboardSettings = current_app.extensions["thoraq_settings"]
-    return found
+    app_settings: DashboardSettings = current_app.extensions["thoraq_settings"]
+    return app_settings
 
 
 def check_password(name: str, password: str) -> User | None:
-    """Return the account that name and password open, and count a failure against both name and address.
+    """Return the account with this name and password; count a failure for both the name and the address.
 
     Raises:
-        TooManyRequests: the name or the address has failed too often; nothing was checked.
+        TooManyRequests: too many failures for the name or the address; the password was not checked.
     """
-    failures: FailureCounter = current_app.extensions["thoraq_failures"]
+    failures: LoginFailures = current_app.extensions["thoraq_login_failures"]
     account_key, address_key = f"account {name[:64]}", f"address {request.remote_addr}"
-    if wait := failures.barred_seconds(account_key, address_key):
+    if wait := failures.blocked_seconds(account_key, address_key):
         raise TooManyRequests(retry_after=wait)
     user = accounts.authenticate(name, password, settings().mode)
     if user is None:
         failures.count(account_key, address_key)
-        write_down("log in", "failed", accounts.find(name[:64]))
+        audit_log_in("failed", accounts.find(name[:64]))
         return None
-    failures.forgive(account_key)
+    failures.reset(account_key)
     return user
 
 
-def write_down(action: str, outcome: str, user: User | None) -> None:
-    """Add what somebody did at the door to the audit log; a name that nobody has may be a password: not kept."""
+def audit_log_in(outcome: str, user: User | None) -> None:
+    """Write a log-in to the audit log. An unknown name is left out: it may be a password in the wrong field."""
     with transaction() as session:
-        audit.append(session, audit.Event(user.name if user else None, request.remote_addr, action, outcome=outcome))
+        audit.append(session, audit.Event(user.name if user else None, request.remote_addr, "log in", outcome=outcome))
 
 
 def check_token(token: str) -> tuple[User, frozenset[str]] | None:
-    """Return the account and the scopes that a token opens, and count a failure against the address.
+    """Return the account and the scopes of a token; count a failure for the address.
 
     Raises:
-        TooManyRequests: the address has failed too often; nothing was checked.
+        TooManyRequests: too many failures for the address; the token was not checked.
     """
-    failures: FailureCounter = current_app.extensions["thoraq_failures"]
+    failures: LoginFailures = current_app.extensions["thoraq_login_failures"]
     address_key = f"address {request.remote_addr}"
-    if wait := failures.barred_seconds(address_key):
+    if wait := failures.blocked_seconds(address_key):
         raise TooManyRequests(retry_after=wait)
-    found = tokens.account_of(token)
-    if found is None:
+    account_and_scopes = tokens.authenticate(token)
+    if account_and_scopes is None:
         failures.count(address_key)
-    return found
+    return account_and_scopes
 
 
 def begin(user: User) -> None:
-    """Open a session for an account; whatever the cookie held before is dropped."""
+    """Begin a session for an account; everything that the cookie held before is dropped."""
     session.clear()
     session[BEGAN] = session[SEEN] = time.time()
     login_user(user)
 
 
 def resume(*, keep_alive: bool) -> User | None:
-    """Return the account of the request's session and end the session if it is over.
+    """Return the account of the request's session; end the session if it has expired.
 
     Args:
-        keep_alive: whether this request is a sign of a person; pages that refresh themselves are none.
+        keep_alive: whether the request comes from a person; a page that refreshes itself keeps no session alive.
     """
     if BEGAN not in session:
         return None
@@ -102,12 +108,12 @@ def resume(*, keep_alive: bool) -> User | None:
         return None
     if keep_alive:
         session[SEEN] = moment
-    user: User = current_user._get_current_object()  # noqa: SLF001 - a proxy is no row
+    user: User = current_user._get_current_object()  # noqa: SLF001 - the proxy is not a row
     return user
 
 
 def end(user: User) -> None:
-    """Close the session and every other one of the account, so that a copied cookie opens nothing."""
+    """End every session of the account: a copied cookie is worthless afterwards."""
     accounts.end_sessions(user.id)
     logout_user()
     session.clear()

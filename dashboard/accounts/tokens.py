@@ -81,7 +81,7 @@ def make(system: str, purpose: str, scopes: Iterable[Scope], days: int, by: str)
     return token
 
 
-def account_of(token: str) -> tuple[User, frozenset[str]] | None:
+def authenticate(token: str) -> tuple[User, frozenset[str]] | None:
     """Return the open account behind an open token, and its scopes."""
     with reading() as session:
         found = session.scalar(
@@ -103,7 +103,7 @@ def revoke(token_id: int) -> None:
         )
 
 
-def every(session: Session) -> Sequence[ApiToken]:
+def all_tokens(session: Session) -> Sequence[ApiToken]:
     """Return all tokens, newest first."""
     return session.scalars(select(ApiToken).options(joinedload(ApiToken.user)).order_by(ApiToken.id.desc())).all()
 

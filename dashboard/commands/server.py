@@ -1,4 +1,4 @@
-"""`thoraq dashboard`: the web application under gunicorn, one process with threads."""
+"""`thoraq dashboard`: the web application under gunicorn."""
 
 import logging
 from pathlib import Path
@@ -14,36 +14,36 @@ from worker import logs
 from worker.celery_app import broker_url
 from worker.settings import settings as worker_settings
 
-#: Requests in progress when a stop is asked for get this long.
+#: When the server stops, requests in progress get this long to finish.
 GRACE_SECONDS = 20
 #: Where gunicorn writes its heartbeat; on a disk, a slow write would look like a dead process.
 MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a private file in it
 
 
 class Log(Logger):  # type: ignore[misc]
-    """gunicorn's own lines in the form of all others; requests are logged by nobody."""
+    """Writes gunicorn's own lines in the format of all others; requests are not logged."""
 
     def setup(self, cfg: Any) -> None:  # noqa: ANN401, ARG002 - gunicorn's signature
-        """Leave the lines to the handler of this process."""
+        """Pass the lines on to the log handler of this process."""
         self.error_log.setLevel(logging.INFO)
         self.error_log.propagate = True
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn with our settings only: no configuration file, no variable and no control socket of its own."""
+    """gunicorn with our options only: it reads no configuration file and no environment variable."""
 
     def __init__(self, settings: DashboardSettings, options: dict[str, Any]) -> None:
-        """Keep what `load` and `load_config` need; the base class calls them."""
+        """Store the arguments for `load` and `load_config`, which the base class calls."""
         self._settings, self._options = settings, options
         super().__init__()
 
     def load_config(self) -> None:
-        """Take over our options."""
+        """Set our options."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:  # noqa: ANN401
-        """Build the application in the serving process."""
+        """Build the application, in each serving process."""
         return create_app(self._settings)
 
 
@@ -54,7 +54,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     "--threads", type=click.IntRange(1, 256), help="Requests answered at once (THORAQ_THREADS).  [default: 8]"
 )
 def dashboard(host: str | None, port: int | None, threads: int | None) -> None:
-    """Serve the web pages and the HTTP door until a signal stops it."""
+    """Serve the web pages and the API until a signal stops it."""
     settings = dashboard_settings()
     logs.configure(worker_settings())
     broker_url(worker_settings())
@@ -64,16 +64,15 @@ def dashboard(host: str | None, port: int | None, threads: int | None) -> None:
 def options(
     settings: DashboardSettings, *, host: str | None = None, port: int | None = None, threads: int | None = None
 ) -> dict[str, Any]:
-    """Return gunicorn's options; what is given rules over the settings."""
+    """Return gunicorn's options; the arguments override the settings."""
     address = host or settings.host
     return {
         "bind": f"[{address}]:{port or settings.port}" if ":" in address else f"{address}:{port or settings.port}",
-        # Failed log-ins are counted in the process, so there is one.
-        "workers": 1,
+        "workers": settings.dashboard_processes,
         "worker_class": "gthread",
         "threads": threads or settings.threads,
         "graceful_timeout": GRACE_SECONDS,
-        # Query strings may carry a sender's own keys: requests are not logged.
+        # Requests are not logged: query strings may hold a sender's identifiers.
         "accesslog": None,
         "logger_class": Log,
         "control_socket_disable": True,

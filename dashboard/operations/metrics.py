@@ -40,7 +40,9 @@ def scrape() -> ResponseReturnValue:
     with reading() as session:
         figures = CollectorRegistry()
         figures.register(DeploymentCollector(session))
-        text = generate_latest(figures) + generate_latest(REGISTRY.restricted_registry(WAKEUPS))
+        text = generate_latest(figures)
+    if sessions.settings().dashboard_processes == 1:  # Each of several processes counts only its own wake-ups.
+        text += generate_latest(REGISTRY.restricted_registry(WAKEUPS))
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 

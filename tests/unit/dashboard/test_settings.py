@@ -172,3 +172,47 @@ def test_the_server_listens_and_answers_as_set(data_dir, monkeypatch):
     chosen = options(dashboard_settings())
 
     assert ("[::1]:9001", 3) == (chosen["bind"], chosen["threads"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "broker", "own", "expected"),
+    [
+        ("production", "redis://broker:6379/0", None, "redis://broker:6379/0"),
+        ("production", "amqp://broker", None, None),
+        ("production", "redis://broker:6379/0", "redis://other:6379/1", "redis://other:6379/1"),
+        ("production", "redis://broker:6379/0", "memory://", None),
+        ("demo", "redis://broker:6379/0", None, None),
+        ("test", "redis://broker:6379/0", None, None),
+    ],
+)
+def test_failed_log_ins_are_counted_in_the_brokers_redis_in_production(
+    data_dir, monkeypatch, mode, broker, own, expected
+):
+    """A setting overrides it; elsewhere they are counted in memory."""
+    monkeypatch.setenv("THORAQ_MODE", mode)
+    monkeypatch.setenv("THORAQ_SECRET_KEY", "s" * 32)
+    monkeypatch.setenv("THORAQ_BROKER_URL", broker)
+    if own:
+        monkeypatch.setenv("THORAQ_LOGIN_FAILURES_URL", own)
+    settings.cache_clear()
+
+    assert expected == dashboard_settings().login_failures_redis_url()
+
+
+def test_another_store_for_failed_log_ins_is_refused(data_dir, monkeypatch):
+    """A typing error must not switch the limit off."""
+    monkeypatch.setenv("THORAQ_LOGIN_FAILURES_URL", "memcached://cache:11211")
+
+    with pytest.raises(UnsafeSettings, match="THORAQ_LOGIN_FAILURES_URL"):
+        dashboard_settings()
+
+
+def test_several_processes_need_one_secret(data_dir, monkeypatch):
+    """A session that one process signed must be valid in the others."""
+    monkeypatch.setenv("THORAQ_DASHBOARD_PROCESSES", "2")
+
+    with pytest.raises(UnsafeSettings, match="THORAQ_SECRET_KEY"):
+        dashboard_settings()
+
+    monkeypatch.setenv("THORAQ_SECRET_KEY", "s" * 32)
+    assert 2 == options(dashboard_settings())["workers"]

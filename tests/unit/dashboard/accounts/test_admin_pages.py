@@ -84,11 +84,11 @@ def test_a_closed_account_s_tokens_open_nothing(admin):
     """Closing is closing."""
     name = admin.account(Role.UPSTREAM, "pacs-north")
     token = tokens.make(name, "x", [Scope.RESULTS], 1, "admin")
-    assert tokens.account_of(token) is not None
+    assert tokens.authenticate(token) is not None
 
     send(admin, "accounts/2/open", open="no")
 
-    assert tokens.account_of(token) is None
+    assert tokens.authenticate(token) is None
 
 
 def test_log_ins_views_and_refusals_are_written_down(admin, client, rows):

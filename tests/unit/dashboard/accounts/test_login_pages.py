@@ -49,7 +49,7 @@ def test_an_unknown_name_costs_a_verification_too(auth, monkeypatch):
 
     auth.enter("nobody", "a wrong password")
 
-    assert [accounts.nobodys_hash()] == verified
+    assert [accounts.dummy_hash()] == verified
 
 
 def test_a_closed_account_opens_nothing(client, auth):

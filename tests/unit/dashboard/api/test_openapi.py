@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from dashboard.accounts.login_failures import FailureCounter
+from dashboard.accounts.login_failures import LoginFailures
 
 EXAMPLES = 8
 
@@ -67,7 +67,7 @@ def test_generated_requests_are_answered_as_the_document_says(app, basic, rows, 
         )
         def answered(case) -> None:
             # Wrong credentials are tried too, and count.
-            app.extensions["thoraq_failures"] = FailureCounter()
+            app.extensions["thoraq_login_failures"] = LoginFailures("secret")
             # What a schema cannot say (roots, keys used before) is refused with 400 though it is valid by the schema.
             case.call_and_validate(headers=basic, excluded_checks=[positive_data_acceptance])
 
