@@ -1,10 +1,11 @@
-"""How figures, moments and files are written on a page: units, offsets, relative ages. Knows no request."""
+"""How numbers, times and durations are written on a page. Does not use the request."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask
+from humanize import naturaldelta, naturalsize, precisedelta
 from markupsafe import Markup, escape
 
 from worker.database import now
@@ -12,24 +13,24 @@ from worker.settings import settings
 from worker.studies.records import Priority
 
 NOTICE = "Research use. Not a medical device."
-#: What stands where a figure is undefined; its title says so.
-UNDEFINED = Markup('<span class="undefined" title="undefined: nothing to divide by">—</span>')
+#: Shown where a number is undefined.
+UNDEFINED = Markup('<span class="undefined" title="undefined: division by zero">—</span>')
 JUST_NOW_SECONDS = 3
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+#: (unit, its seconds, seconds from which on a duration has no smaller unit).
+UNITS = (("days", 86_400, 2 * 86_400), ("hours", 3600, 86_400), ("minutes", 60, 600))
 SMALLEST_PERCENT = 0.1
-KIBI = 1024
 
 
 def install(app: Flask) -> None:
-    """Offer the functions below to templates as filters."""
-    filters = (moment, due, age, duration, percent, figure, parsed, plural, priority, sentence, commands, mebibytes)
+    """Make the functions below available to templates as filters."""
+    filters = (moment, due, age, duration, percent, figure, parsed, plural, priority, sentence, commands, file_size)
     app.jinja_env.globals["notice"] = NOTICE
     app.jinja_env.globals["longest_wait_hours"] = settings().longest_wait_hours
     app.jinja_env.filters.update({function.__name__: function for function in filters})
 
 
 def moment(value: datetime | None, absent: str = "never") -> Markup:
-    """Return a `<time>` element: UTC with its offset, and how long ago that was."""
+    """Return a time in UTC, with how long ago it was, as a `<time>` element."""
     if value is None:
         return escape(absent)
     return Markup('<time datetime="{iso}" title="{exact}">{short}</time> <span class="age">{age}</span>').format(
@@ -41,16 +42,17 @@ def moment(value: datetime | None, absent: str = "never") -> Markup:
 
 
 def due(value: datetime) -> Markup:
-    """Return in words when something is due, or for how long it has been."""
+    """Return in how long something is due, or for how long it has been overdue, as a `<time>` element."""
     seconds = (value - now()).total_seconds()
-    words = f"in {duration(_coarse(seconds))}" if seconds > 0 else f"overdue for {duration(_coarse(-seconds))}"
+    length = naturaldelta(abs(seconds))
+    words = f"in {length}" if seconds > 0 else f"overdue for {length}"
     return Markup('<time datetime="{}" class="{}">{}</time>').format(
         value.isoformat(timespec="seconds"), "due" if seconds > 0 else "due due-over", words
     )
 
 
 def parsed(text: str | None) -> datetime | None:
-    """Return the moment that a stored ISO 8601 text names, in UTC; None where there is none."""
+    """Return a stored ISO 8601 time in UTC; a time without a zone is UTC; None if the text is empty."""
     if not text:
         return None
     value = datetime.fromisoformat(text)
@@ -58,31 +60,19 @@ def parsed(text: str | None) -> datetime | None:
 
 
 def age(value: datetime) -> str:
-    """Return how long ago a moment was, such as `5 min ago`."""
+    """Return how long ago a moment was, in its largest unit, such as `5 minutes ago`."""
     seconds = (now() - value).total_seconds()
-    return "just now" if seconds < JUST_NOW_SECONDS else f"{duration(_coarse(seconds))} ago"
-
-
-def _coarse(seconds: float) -> float:
-    """Return a length of time cut to its largest unit."""
-    unit = next((unit for unit in (DAY, HOUR, MINUTE) if seconds >= unit), 1)
-    return seconds // unit * unit
+    return "just now" if seconds < JUST_NOW_SECONDS else f"{naturaldelta(seconds)} ago"
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in its two largest units, such as `2 min 5 s`."""
-    total = round(seconds)
-    if total < MINUTE:
-        return f"{total} s"
-    if total < HOUR:
-        return f"{total // MINUTE} min" + (f" {total % MINUTE} s" if total < 10 * MINUTE and total % MINUTE else "")
-    if total < DAY:
-        return f"{total // HOUR} h" + (f" {total % HOUR // MINUTE} min" if total % HOUR >= MINUTE else "")
-    return f"{total // DAY} d"
+    """Return a length of time in words, such as `2 minutes and 5 seconds`; long ones in minutes, hours or days."""
+    unit, length = next(((name, length) for name, length, least in UNITS if seconds >= least), ("seconds", 1))
+    return precisedelta(timedelta(seconds=round(seconds) // length * length), minimum_unit=unit, format="%d")
 
 
 def percent(probability: float | None, digits: int = 1) -> str:
-    """Return a probability in [0, 1] in per cent; what rounds to nothing or to certainty is said as a bound."""
+    """Return a probability in [0, 1] in per cent; one that would round to 0 or 100 is given as a bound."""
     if probability is None:
         return UNDEFINED
     value = 100 * probability
@@ -94,7 +84,7 @@ def percent(probability: float | None, digits: int = 1) -> str:
 
 
 def figure(value: object, digits: int = 4) -> str:
-    """Return a number as the report prints it; an em dash where it is undefined."""
+    """Return a number with `digits` decimals, or an integer with grouped digits; `UNDEFINED` if it is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return UNDEFINED
     if isinstance(value, int):
@@ -121,21 +111,21 @@ def priority(value: int) -> str:
 
 
 def sentence(code: str) -> str:
-    """Return a stable code as words, such as `Too many bytes`."""
+    """Return a code such as `too_many_bytes` as words: `Too many bytes`."""
     return code.replace("_", " ").capitalize()
 
 
 def commands(text: str) -> Markup:
-    """Return a text whose commands, between backticks, are marked as such."""
+    """Return a text as HTML; parts between backticks become `<code>`."""
     parts = str(text).split("`")
     return Markup().join(
         Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
     )
 
 
-def mebibytes(size: int) -> str:
-    """Return a size in bytes in MiB."""
-    return f"{size / KIBI**2:.0f} MiB"
+def file_size(size: int) -> str:
+    """Return a size in bytes with its unit, such as `128 MiB`."""
+    return naturalsize(size, binary=True, format="%.0f")
 
 
 def from_path(tree: Mapping[str, Any], *path: str) -> Any:  # noqa: ANN401 - whatever the JSON holds

@@ -50,13 +50,14 @@ def test_what_is_no_number_is_undefined(value):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.4, "0 s"),
-        (59, "59 s"),
-        (60, "1 min"),
-        (125, "2 min 5 s"),
-        (3599, "59 min"),
-        (3660, "1 h 1 min"),
-        (172800, "2 d"),
+        (0.4, "0 seconds"),
+        (59, "59 seconds"),
+        (60, "1 minute"),
+        (125, "2 minutes and 5 seconds"),
+        (3599, "59 minutes"),
+        (3660, "1 hour and 1 minute"),
+        (86400 + 3600 + 60, "1 day and 1 hour"),
+        (172800, "2 days"),
     ],
 )
 def test_a_duration_has_its_two_largest_units(seconds, text):
@@ -73,11 +74,24 @@ def test_a_moment_is_utc_with_its_offset_for_people_and_machines():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(1, "just now"), (42, "42 s ago"), (125, "2 min ago"), (90000, "1 d ago")]
+    ("seconds", "text"), [(1, "just now"), (42, "42 seconds ago"), (125, "2 minutes ago"), (90000, "a day ago")]
 )
 def test_an_age_has_one_unit(seconds, text):
     """Enough to know whether it is fresh."""
     assert text == formatting.age(now() - timedelta(seconds=seconds + 0.2))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(7205, "in 2 hours"), (-125, "overdue for 2 minutes"), (-86405, "overdue for a day")]
+)
+def test_what_is_due_is_said_in_words(seconds, text):
+    """How long until then, or since then."""
+    assert f">{text}</time>" in formatting.due(now() + timedelta(seconds=seconds))
+
+
+def test_a_size_has_a_binary_unit():
+    """Limits are powers of two."""
+    assert "128 MiB" == formatting.file_size(128 * 2**20)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_an_undefined_figure_is_an_em_dash_that_explains_itself(client, rows):
 
     text = client.get("/models/v3-aaaaaaaaaaaa").text
 
-    assert '<span class="undefined" title="undefined: nothing to divide by">—</span>' in text
+    assert '<span class="undefined" title="undefined: division by zero">—</span>' in text
 
 
 @pytest.mark.parametrize("missing", ["n", "classes", "table", "overall", "byClass", "auroc", "rejected"])

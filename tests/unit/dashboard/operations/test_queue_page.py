@@ -76,8 +76,8 @@ def test_films_that_wait_while_nothing_is_finished_are_a_standstill_although_wor
     age_films(125)
 
     assert (
-        "1 film waits and none was finished in the last 2 min 5 s, though 1 worker is up. Look at the worker's log."
-        == standstill()
+        "1 film waits and none was finished in the last 2 minutes and 5 seconds, though 1 worker is up. "
+        "Look at the worker's log." == standstill()
     )
 
 
