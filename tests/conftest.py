@@ -79,12 +79,12 @@ def postgres_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def eager(database: Path) -> Iterator[Path]:
     """Celery in eager mode: a wake-up is answered at once, in this process."""
-    from worker import tasks
+    from worker import intake_tasks, tasks
     from worker.celery_app import app
 
     app.conf.task_always_eager = True
     app.conf.task_eager_propagates = True
-    app.conf.imports = (tasks.__name__,)
+    app.conf.imports = (tasks.__name__, intake_tasks.__name__)
     yield database
     app.conf.task_always_eager = False
 

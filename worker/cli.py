@@ -1,22 +1,47 @@
-"""The `thoraq` command: collects the subcommands that the installed packages bring; imports one only when it runs."""
+"""The `thoraq` command: collects the subcommands of the installed packages and imports one only when it is called."""
 
 import importlib
 import sys
 from importlib.metadata import entry_points
+from typing import NamedTuple
 
 import click
 from pydantic import ValidationError
 
 from worker.errors import ScoringError
 
+#: A module of these that cannot be imported is a fault of ours, not a missing extra.
+OUR_PACKAGES = {"worker", "dashboard", "model_training", "migrations"}
+
+
+class Subcommand(NamedTuple):
+    """An entry of a package's table of subcommands."""
+
+    #: `module:attribute` of the click command.
+    target: str
+    #: One line for `thoraq --help`.
+    help: str
+    #: The extra of the distribution that the command needs; None if every installation can run it.
+    extra: str | None = None
+
+
+class MissingExtra(click.ClickException):
+    """A subcommand needs a library that is not installed."""
+
+    exit_code = 1
+
+    def __init__(self, name: str, extra: str) -> None:
+        """Say what to install."""
+        super().__init__(f"{name} needs pip install thoraq[{extra}]")
+
 
 class InstalledCommands(click.Group):
-    """A group whose subcommands are named by the entry points `thoraq.commands`."""
+    """A group whose subcommands are listed by the entry points `thoraq.commands`."""
 
     def __init__(self) -> None:
-        """Collect the tables of subcommands; the modules behind them stay unimported."""
+        """Collect the tables of subcommands; their modules are not imported."""
         super().__init__(name="thoraq", help="Scores batches of chest radiographs. Research use, not a medical device.")
-        self._table: dict[str, tuple[str, str]] = {}
+        self._table: dict[str, Subcommand] = {}
         for point in entry_points(group="thoraq.commands"):
             self._table.update(point.load())
 
@@ -25,21 +50,48 @@ class InstalledCommands(click.Group):
         return sorted(self._table)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        """Import the module of one subcommand and return it."""
+        """Import the module of one subcommand and return it.
+
+        Raises:
+            MissingExtra: the module needs a library that is not installed.
+        """
         if name not in self._table:
             return None
-        module, attribute = self._table[name][0].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        module, attribute = self._table[name].target.split(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            self._explain(error, name)
+            raise
         return command
+
+    def invoke(self, context: click.Context) -> object:
+        """Run a subcommand.
+
+        Raises:
+            MissingExtra: it needs a library that is not installed.
+        """
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            self._explain(error, context.invoked_subcommand)
+            raise
+
+    def _explain(self, error: ModuleNotFoundError, name: str | None) -> None:
+        """Raise `MissingExtra` if an extra brings the missing module."""
+        subcommand = self._table.get(name or "")
+        missing = (error.name or "").partition(".")[0]
+        if name and subcommand and subcommand.extra and missing not in OUR_PACKAGES:
+            raise MissingExtra(name, subcommand.extra) from error
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of subcommands."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self._table[name][1]) for name in sorted(self._table)])
+            formatter.write_dl([(name, self._table[name].help) for name in sorted(self._table)])
 
 
 def main() -> None:
-    """Run `thoraq`. An error is one line on stderr: exit code 2 for bad input, 1 for a failure."""
+    """Run `thoraq`. An error is one line on stderr; the exit code is 2 for bad input and 1 for a failure."""
     try:
         code = InstalledCommands().main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -1,6 +1,8 @@
-"""The dashboard's subcommands of `thoraq`: where each lives, and one line about it, so that help imports none."""
+"""The dashboard's subcommands of `thoraq`: where each is, one line of help, and the extra that it needs."""
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "dashboard": ("dashboard.commands.server:dashboard", "start the web pages and the HTTP door"),
-    "user": ("dashboard.commands.users:user", "add accounts, change their passwords and roles"),
+from worker.cli import Subcommand
+
+COMMANDS = {
+    "dashboard": Subcommand("dashboard.commands.server:dashboard", "start the web pages and the HTTP API", "dashboard"),
+    "user": Subcommand("dashboard.commands.users:user", "add accounts, change their passwords and roles", "dashboard"),
 }

@@ -13,7 +13,15 @@ CHECKOUT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize(
-    "module", ["worker.tasks", "worker.cli", "worker.submissions.intake", "dashboard.app", "model_training.tasks"]
+    "module",
+    [
+        "worker.tasks",
+        "worker.intake_tasks",
+        "worker.cli",
+        "worker.submissions.intake",
+        "dashboard.app",
+        "model_training.tasks",
+    ],
 )
 def test_keras_is_imported_by_no_parent_and_no_page(module):
     """CUDA does not survive a fork, and pages start fast: only the child that computes imports a backend."""

@@ -1,22 +1,24 @@
-"""The worker's subcommands of `thoraq`: where each lives, and one line about it, so that help imports none."""
+"""The worker's subcommands of `thoraq`: where each is, one line of help, and the extra that it needs."""
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("worker.commands.demo:demo", "run the whole product on this machine"),
-    "submit": ("worker.commands.submissions:submit", "hand studies over for scoring"),
-    "schema": ("worker.commands.submissions:schema", "the JSON Schema of what a sender may say"),
-    "status": ("worker.commands.submissions:status", "how a submission, or the whole queue, stands"),
-    "results": ("worker.commands.submissions:results", "predictions and rejections"),
-    "rejections": ("worker.commands.rejections:rejections", "list rejected films, or have them tried again"),
-    "cancel": ("worker.commands.rejections:cancel", "withdraw what waits of a submission"),
-    "score": ("worker.commands.score:score", "score files here and now, without a queue"),
-    "explain": ("worker.commands.explain:explain", "write the heat map of a scored film"),
-    "rescore": ("worker.commands.rescore:rescore", "score again by the active version what another scored"),
-    "models": ("worker.commands.models:models", "list, show, promote, roll back and import model versions"),
-    "db": ("worker.commands.db:db", "bring the database's schema up to date, or check it"),
-    "intake": ("worker.commands.processes:intake", "start the process that accepts messages and sweeps"),
-    "worker": ("worker.commands.processes:worker", "start a scoring worker"),
-    "phantoms": ("worker.commands.phantoms:phantoms", "draw phantom films, or a set of them to train on"),
-    "bench": ("worker.commands.bench:bench", "throughput on this machine, beside references"),
-    "alive": ("worker.commands.processes:alive", "fail unless a process has a recent heartbeat"),
-    "beat": ("worker.commands.processes:beat", "start the process that sends periodic tasks"),
+from worker.cli import Subcommand
+
+COMMANDS = {
+    "demo": Subcommand("worker.commands.demo:demo", "run the whole product on this machine", "demo"),
+    "submit": Subcommand("worker.commands.submissions:submit", "submit films for scoring"),
+    "schema": Subcommand("worker.commands.submissions:schema", "print the JSON Schema of a submission's message"),
+    "status": Subcommand("worker.commands.submissions:status", "show the state of a submission or of the queue"),
+    "results": Subcommand("worker.commands.submissions:results", "show predictions and rejections"),
+    "rejections": Subcommand("worker.commands.rejections:rejections", "list rejected films, or try them again"),
+    "cancel": Subcommand("worker.commands.rejections:cancel", "withdraw the waiting films of a submission"),
+    "score": Subcommand("worker.commands.score:score", "score files here and now, without a queue", "worker"),
+    "explain": Subcommand("worker.commands.explain:explain", "write the heat map of a scored film"),
+    "rescore": Subcommand("worker.commands.rescore:rescore", "score studies again with the active version"),
+    "models": Subcommand("worker.commands.models:models", "list, show, promote, roll back and import model versions"),
+    "db": Subcommand("worker.commands.db:db", "upgrade the database's schema, or check it"),
+    "intake": Subcommand("worker.commands.processes:intake", "start the process that accepts messages and sweeps"),
+    "worker": Subcommand("worker.commands.processes:worker", "start a scoring worker", "worker"),
+    "phantoms": Subcommand("worker.commands.phantoms:phantoms", "draw phantom films or a data set of them", "worker"),
+    "bench": Subcommand("worker.commands.bench:bench", "measure throughput beside reference programs", "worker"),
+    "alive": Subcommand("worker.commands.processes:alive", "fail unless a process has a recent heartbeat"),
+    "beat": Subcommand("worker.commands.processes:beat", "start the process that sends periodic tasks"),
 }

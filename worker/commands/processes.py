@@ -1,5 +1,6 @@
 """`thoraq worker`, `intake` and `beat`: one process of a deployment each; the trainer's is started from here, too."""
 
+import importlib
 import logging
 import os
 import socket
@@ -46,7 +47,7 @@ def intake() -> None:
     Example: thoraq intake
     """
     stuck_consumer.start([INTAKE_QUEUE, DEFAULT_QUEUE], settings())
-    run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.tasks"])
+    run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.intake_tasks"])
 
 
 @click.command()
@@ -88,7 +89,8 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
     told: list[object] = []
     signals.worker_shutting_down.connect(lambda **signal: told.append(signal), weak=False)
     _prepare()
-    app.conf.imports = tuple(imports)
+    for module in imports:  # Here, so that a missing library is an error of this command.
+        importlib.import_module(module)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     _send_heartbeats(name, kind)
     # Celery's banner is for a person at a terminal.

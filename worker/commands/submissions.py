@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 import click
+from humanize import precisedelta
 
 from worker.celery_app import broker_url
 from worker.commands.console import database_errors, json_option, print_json, print_table, progress
@@ -159,7 +160,7 @@ def status(submission: str | None, source: str | None, request_id: str | None, *
         f"submission {submission}" if submission else "all submissions",
         ("waiting", "scoring", "scored", "rejected", "refused", "oldest unfinished"),
         [(standing.waiting, standing.scoring, standing.scored, standing.rejected, standing.refused,
-          f"{age:.0f} s" if age is not None else "none")],
+          precisedelta(age, format="%.0f") if age is not None else "none")],
     )  # fmt: skip
 
 

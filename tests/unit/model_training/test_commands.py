@@ -17,7 +17,7 @@ from worker.models.records import RetrainingRun, RunState
 
 def run(name, *arguments):
     """Run a subcommand as `thoraq` finds it."""
-    module, attribute = COMMANDS[name][0].split(":")
+    module, attribute = COMMANDS[name].target.split(":")
     return CliRunner().invoke(getattr(importlib.import_module(module), attribute), [str(value) for value in arguments])
 
 
@@ -47,7 +47,7 @@ def test_every_command_has_help_with_an_example(name):
 
 def test_importing_the_commands_imports_no_heavy_library():
     """The help must not wait for TensorFlow."""
-    modules = ",".join(sorted({place.split(":")[0] for place, _ in COMMANDS.values()}))
+    modules = ",".join(sorted({entry.target.split(":")[0] for entry in COMMANDS.values()}))
     code = f"import sys, {modules}; print({{'keras', 'tensorflow', 'matplotlib', 'sklearn'}} & sys.modules.keys())"
 
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -146,3 +146,21 @@ def test_why_a_message_was_refused_can_be_asked_for_by_its_key(thoraq):
     assert ["invalid"] == [refusal["code"] for refusal in refused]
     assert 2 == thoraq("status", "--source", "pacs", "--request-id", "r-2").exit_code
     assert 2 == thoraq("status", "--source", "pacs").exit_code
+
+
+def test_the_age_of_the_oldest_film_is_in_words(thoraq, films, monkeypatch):
+    """Hours are easier to read than ten thousand seconds."""
+    from datetime import timedelta
+
+    from sqlalchemy import update
+
+    from worker import wakeups
+    from worker.database import now, transaction
+    from worker.studies.records import Image
+
+    monkeypatch.setattr(wakeups, "wake_scorers", lambda *_: True)
+    thoraq("submit", str(films))
+    with transaction() as session:
+        session.execute(update(Image).values(received_at=now() - timedelta(hours=2, minutes=5, seconds=1)))
+
+    assert "2 hours, 5 minutes and" in " ".join(thoraq("status").stdout.split())

@@ -6,7 +6,7 @@ from threading import Barrier, Thread
 import pytest
 from sqlalchemy import select, update
 
-from worker import tasks, wakeups
+from worker import intake_tasks, wakeups
 from worker.database import now, reading, transaction
 from worker.models import retraining_runs
 from worker.models.records import RetrainingEvent, RetrainingRun
@@ -103,8 +103,8 @@ def test_one_night_has_one_run_however_many_beat_processes_run(wakeups_sent):
 
 def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(wakeups_sent, monkeypatch):
     """Beat's task makes the night's run."""
-    tasks.retrain_nightly()
-    tasks.retrain_nightly()
+    intake_tasks.retrain_nightly()
+    intake_tasks.retrain_nightly()
 
     assert ["nightly"] == [run.asked_by for run in runs()]
     assert runs()[0].night is not None

@@ -18,6 +18,7 @@ from worker.errors import ModelUnavailable
 from worker.films import archive, decoder_pool
 from worker.films.phantoms import FINDINGS, draw
 from worker.films.preparation import Crashed
+from worker.intake_tasks import receive
 from worker.models import directory
 from worker.models.classifier import Classifier
 from worker.settings import settings
@@ -25,7 +26,7 @@ from worker.studies import outcomes
 from worker.studies.ledger import PAUSE_SECONDS
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
-from worker.tasks import receive, scorer
+from worker.tasks import scorer
 
 
 def png(film) -> bytes:

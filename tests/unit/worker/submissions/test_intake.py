@@ -191,7 +191,7 @@ def test_an_outage_of_the_database_is_waited_out_for_a_message_only(wakeups_sent
 
 def test_a_message_with_other_arguments_is_kept_as_refused(wakeups_sent):
     """A sender that names the argument wrongly is told, too."""
-    from worker.tasks import receive
+    from worker.intake_tasks import receive
 
     receive.apply(kwargs={"envelope": envelope()})
 
@@ -203,15 +203,15 @@ def test_a_message_that_the_database_cannot_take_goes_back_to_the_broker(wakeups
     from celery.exceptions import Reject
     from sqlalchemy.exc import ProgrammingError
 
-    from worker import tasks
+    from worker import intake_tasks
 
     def broken(*_arguments):
         raise ProgrammingError("INSERT", {}, Exception("no such table"))
 
     monkeypatch.setattr(intake, "_insert", broken)
-    monkeypatch.setattr(tasks.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(intake_tasks.time, "sleep", lambda _seconds: None)
 
     with pytest.raises(Reject) as rejected:
-        tasks.receive.run(envelope())
+        intake_tasks.receive.run(envelope())
 
     assert rejected.value.requeue

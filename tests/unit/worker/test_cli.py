@@ -1,0 +1,92 @@
+"""`thoraq`: what a command says whose libraries are not installed, and which commands need few."""
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+from worker.films import phantoms
+
+#: Top-level modules that the extras `worker` and `trainer` bring and `dashboard` does not.
+HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "pydicom")
+BLOCK = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def run(code, blocked):
+    """Run Python code in a process of its own, in which modules are missing."""
+    code = f"BLOCKED = {blocked!r}\n{BLOCK}\n{code}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def thoraq(*arguments, blocked):
+    """Run a `thoraq` command to its end in a process in which modules are missing."""
+    return run(f"sys.argv = ['thoraq', *{arguments!r}]\nfrom worker.cli import main\nmain()", blocked)
+
+
+@pytest.mark.parametrize(
+    ("command", "extra", "blocked"),
+    [
+        ("train", "trainer", ("tensorflow",)),
+        ("train", "trainer", ("sklearn",)),
+        ("score", "worker", ("numpy",)),
+        ("dashboard", "dashboard", ("flask",)),
+    ],
+)
+def test_a_command_whose_libraries_are_missing_says_which_extra_it_needs(command, extra, blocked, tmp_path, data_dir):
+    """One line, exit code 1, and no traceback."""
+    phantoms.write_dataset(tmp_path / "films", per_finding=2, seed=1)
+    arguments = {
+        "train": ["--data", str(tmp_path / "films"), "--network", "phantom"],
+        "score": [str(tmp_path / "films")],
+        "dashboard": [],
+    }[command]
+
+    done = thoraq(command, *arguments, blocked=blocked)
+
+    # Before it, there may be a progress bar.
+    assert f"thoraq: {command} needs pip install thoraq[{extra}]" == done.stderr.splitlines()[-1]
+    assert (1, False) == (done.returncode, "Traceback" in done.stderr)
+
+
+@pytest.mark.parametrize("arguments", [("worker",), ("trainer",)])
+def test_a_process_whose_libraries_are_missing_does_not_start(arguments, data_dir, monkeypatch):
+    """Its child would die again and again."""
+    monkeypatch.setenv("THORAQ_BROKER_URL", "redis://127.0.0.1:1/0")
+
+    done = thoraq(*arguments, blocked=HEAVY)
+
+    assert (1, True) == (done.returncode, done.stderr.startswith(f"thoraq: {arguments[0]} needs pip install thoraq["))
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault(data_dir):
+    """No extra brings it."""
+    done = thoraq("score", "film.png", blocked=("worker.films",))
+
+    assert "needs pip install" not in done.stderr
+
+
+def test_commands_without_an_extra_and_those_of_the_dashboard_need_no_heavy_library(data_dir):
+    """A dashboard's host can submit, list, and accept messages."""
+    tables = {name: entry for point in entry_points(group="thoraq.commands") for name, entry in point.load().items()}
+    light = sorted(name for name, entry in tables.items() if entry.extra in {None, "dashboard"})
+    code = f"""
+from worker.cli import InstalledCommands
+import worker.intake_tasks
+for name in {light!r}:
+    assert InstalledCommands().get_command(None, name)
+"""
+
+    done = run(code, HEAVY)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert {"submit", "status", "results", "db", "models", "user", "dashboard", "beat", "intake"} <= set(light)
