@@ -8,11 +8,11 @@ from flask import Flask
 from humanize import naturaldelta, naturalsize, precisedelta
 from markupsafe import Markup, escape
 
+from worker import NOTICE
 from worker.database import now
 from worker.settings import settings
 from worker.studies.records import Priority
 
-NOTICE = "Research use. Not a medical device."
 #: Shown where a number is undefined.
 UNDEFINED = Markup('<span class="undefined" title="undefined: division by zero">—</span>')
 JUST_NOW_SECONDS = 3

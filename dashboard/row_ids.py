@@ -2,8 +2,8 @@
 
 from werkzeug.routing import IntegerConverter, Map
 
-#: The largest id that an INTEGER column of PostgreSQL holds.
-MAX_ROW_ID = 2**31 - 1
+from worker.database import MAX_ROW_ID
+
 #: Longer numbers are ignored: nobody writes them, and converting them costs time.
 MAX_DIGITS = 19
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import click
 from pydantic import ValidationError
 
+from worker import NOTICE
 from worker.errors import ScoringError
 
 #: A module of these that cannot be imported is a fault of ours, not a missing extra.
@@ -40,7 +41,7 @@ class InstalledCommands(click.Group):
 
     def __init__(self) -> None:
         """Collect the tables of subcommands; their modules are not imported."""
-        super().__init__(name="thoraq", help="Scores batches of chest radiographs. Research use, not a medical device.")
+        super().__init__(name="thoraq", help=f"Scores batches of chest radiographs. {NOTICE}")
         self._table: dict[str, Subcommand] = {}
         for point in entry_points(group="thoraq.commands"):
             self._table.update(point.load())

@@ -23,6 +23,8 @@ LOCK_TIMEOUT_MS = 5_000
 SILENT_NETWORK_MS = 10_000
 CONNECT_TIMEOUT_SECONDS = 5
 SQLITE_BUSY_TIMEOUT_SECONDS = 20
+#: The largest id that an INTEGER column of PostgreSQL holds.
+MAX_ROW_ID = 2**31 - 1
 
 
 class Base(DeclarativeBase):
@@ -105,6 +107,12 @@ def _connect_sqlite(url: str) -> Engine:
         connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'IMMEDIATE')}")
 
     return engine
+
+
+def exists() -> bool:
+    """Return whether the configured database exists; only SQLite's file can be missing, and connecting creates it."""
+    url = make_url(settings().database_url)
+    return url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"} or Path(url.database).is_file()
 
 
 @cache

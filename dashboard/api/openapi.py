@@ -10,8 +10,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from dashboard.accounts import access
-from dashboard.formatting import NOTICE
-from dashboard.row_ids import MAX_ROW_ID
+from worker import NOTICE
+from worker.database import MAX_ROW_ID
 from worker.submissions import envelope
 from worker.submissions.intake import Acceptance
 

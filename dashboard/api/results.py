@@ -12,11 +12,11 @@ from dashboard.accounts.access import SYSTEMS, public, requires, signed_in
 from dashboard.accounts.accounts import Role
 from dashboard.accounts.tokens import Scope
 from dashboard.api import openapi
-from dashboard.formatting import NOTICE
 from dashboard.row_ids import parse_row_id
 from dashboard.studies.exports import study_record
 from dashboard.studies.filters import PAGE_SIZE, Filters, View, parse_cursor, select_page
 from dashboard.studies.rows import rows
+from worker import NOTICE
 from worker.database import reading
 from worker.models import registry
 from worker.models.records import ModelVersion

@@ -13,7 +13,7 @@ from wtforms.validators import Length, NumberRange, Optional, Regexp
 from dashboard.accounts.access import READERS, TRAINERS, requires, signed_in
 from worker.database import reading
 from worker.models import promotion, retraining_runs
-from worker.models.records import RetrainingRun, RunState
+from worker.models.records import RetrainingRun
 from worker.models.retraining_runs import Wish
 from worker.settings import settings
 
@@ -21,7 +21,6 @@ blueprint = Blueprint("retraining", __name__, url_prefix="/training")
 
 POLL_SECONDS = 5
 MAX_EPOCHS = 1000
-UNFINISHED = {RunState.ASKED, RunState.RUNNING}
 
 
 class RunForm(FlaskForm):  # type: ignore[misc]
@@ -118,7 +117,7 @@ def _context() -> dict[str, Any]:
     return {
         "runs": runs,
         "nights": nights,
-        "unfinished": [run for run in runs if run.state in UNFINISHED],
+        "unfinished": [run for run in runs if run.state in retraining_runs.UNFINISHED],
         "nightly_at": settings().nightly_at,
         "timezone": settings().timezone,
         "trainers": TRAINERS,

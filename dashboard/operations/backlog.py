@@ -14,10 +14,9 @@ from dashboard.formatting import duration, plural
 from dashboard.operations import process_status
 from dashboard.operations.process_status import ProcessStatus
 from worker.database import now
-from worker.studies.records import Image, ImageState, Priority, Rejection
+from worker.monitoring import heartbeats
+from worker.studies.records import UNFINISHED, Image, ImageState, Priority, Rejection
 
-#: Work stands still if films wait and none was finished for this long; the slowest healthy batch takes less.
-STANDSTILL_SECONDS = 60
 #: If the oldest waiting film has waited for longer than this, somebody should look.
 ALARM_SECONDS = 120
 #: The throughput is measured over this time.
@@ -63,13 +62,11 @@ class Backlog:
         if not self.scorers_up:
             return f"{wait} and no scoring worker is up. Start one with `thoraq worker`."
         since = max(filter(None, (self.oldest_waiting_at, self.last_finished_at)))
-        silence = (self.now - since).total_seconds()
-        if silence <= STANDSTILL_SECONDS:
+        if not heartbeats.is_stalled(since, self.now):
             return None
         up = "1 worker is" if self.scorers_up == 1 else f"{self.scorers_up} workers are"
-        return (
-            f"{wait} and none was finished in the last {duration(silence)}, though {up} up. Look at the worker's log."
-        )
+        silence = duration((self.now - since).total_seconds())
+        return f"{wait} and none was finished in the last {silence}, though {up} up. Look at the worker's log."
 
 
 def backlog(session: Session) -> Backlog:
@@ -78,7 +75,7 @@ def backlog(session: Session) -> Backlog:
     recent = select(func.count()).where(Image.finished_at > moment - timedelta(seconds=THROUGHPUT_SECONDS))
     return Backlog(
         now=moment,
-        films={state.value: _count(session, state) for state in (ImageState.WAITING, ImageState.SCORING)},
+        films={state.value: _count(session, state) for state in UNFINISHED},
         oldest_waiting_at=oldest_waiting(session),
         last_finished_at=session.scalar(select(func.max(Image.finished_at))),
         recently_finished=session.scalar(recent) or 0,
@@ -108,13 +105,12 @@ def oldest_waiting_seconds(session: Session) -> float:
 
 def count_unfinished(session: Session) -> dict[tuple[str, str], int]:
     """Return how many films wait or are being scored, by (state, priority), zeros included."""
-    states = (ImageState.WAITING, ImageState.SCORING)
     counted = session.execute(
         select(Image.state, Image.priority, func.count())
-        .where(Image.state.in_(states))
+        .where(Image.state.in_(UNFINISHED))
         .group_by(Image.state, Image.priority)
     )
-    zeros = {(state.value, priority.name.lower()): 0 for state in states for priority in Priority}
+    zeros = {(state.value, priority.name.lower()): 0 for state in UNFINISHED for priority in Priority}
     return zeros | {(state, Priority(priority).name.lower()): count for state, priority, count in counted}
 
 

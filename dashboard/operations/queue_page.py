@@ -9,7 +9,7 @@ from dashboard.accounts.access import READERS, REVIEWERS, TRAINERS, requires, si
 from dashboard.formatting import plural
 from dashboard.headers import FIGURE_POLICY
 from dashboard.operations import throughput
-from dashboard.operations.backlog import STANDSTILL_SECONDS, THROUGHPUT_SECONDS, Backlog, backlog
+from dashboard.operations.backlog import THROUGHPUT_SECONDS, Backlog, backlog
 from dashboard.row_ids import parse_row_id
 from dashboard.studies.filters import PAGE_SIZE
 from worker import wakeups
@@ -130,6 +130,6 @@ def _context() -> dict[str, object]:
     return {
         "backlog": state,
         "standstill": state.standstill(),
-        "standstill_seconds": STANDSTILL_SECONDS,
+        "standstill_seconds": settings().stalled_seconds,
         "throughput_seconds": THROUGHPUT_SECONDS,
     }

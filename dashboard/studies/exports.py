@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard.formatting import NOTICE
 from dashboard.studies.filters import EPOCH, Filters, parse_cursor, select_page
 from dashboard.studies.rows import Row, classes, rows
+from worker import NOTICE
 from worker.database import reading
 from worker.studies.records import Priority, Study, StudyState
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from dashboard.row_ids import MAX_ROW_ID, parse_row_id
+from dashboard.row_ids import parse_row_id
+from worker.database import MAX_ROW_ID
 from worker.models.records import ModelVersion
 from worker.settings import settings
 from worker.studies.records import Study, StudyState

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dashboard.formatting import NOTICE
 from dashboard.studies.rows import rows
+from worker import NOTICE
 from worker.studies import outcomes
 from worker.studies.records import Image, ImageState, Priority, Study, Submission
 

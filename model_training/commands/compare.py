@@ -6,16 +6,14 @@ from typing import Any
 
 import click
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_comparison, print_versions
 from model_training.data.class_folders import DatasetError
 from model_training.evaluating import PredictedFilms, predict_folder
 from model_training.report.versions import row_of
-from worker.commands.console import json_option, print_json
+from worker.commands.console import json_option, print_json, query_if_possible
 from worker.commands.model_choice import resolve
-from worker.database import reading
 from worker.errors import ModelUnavailable
 from worker.models.classifier import Classifier
 from worker.models.directory import SHIPPED, ModelCard, read_card, read_report
@@ -67,15 +65,8 @@ def _known() -> Iterator[Path]:
 
 def _registered() -> list[str]:
     """Return the registered versions; none where there is no database or no schema yet."""
-    if settings().database_url.startswith("sqlite") and not (settings().data_dir / "thoraq.db").is_file():
-        return []
-    try:
-        with reading() as session:
-            return list(session.scalars(select(ModelVersion.version).order_by(ModelVersion.id)))
-    except (OperationalError, ProgrammingError) as error:
-        reason = str(error.orig).splitlines()[0]
-        click.echo(f"thoraq: the database does not answer ({reason}); comparing the shipped models", err=True)
-        return []
+    versions = select(ModelVersion.version).order_by(ModelVersion.id)
+    return query_if_possible(lambda session: list(session.scalars(versions)), "comparing the shipped models") or []
 
 
 def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool) -> None:

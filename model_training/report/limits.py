@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from model_training.data.dataset import SPLITS, Dataset, patient_of
+from worker import NOTICE
 
-ALWAYS = "Research use only; not a medical device."
 PHANTOMS = "Trained on drawn phantoms: says nothing about patients."
 #: From this share of one class on, a source is called a source of that class.
 ONE_CLASS_SHARE = 0.9
@@ -18,8 +18,8 @@ FEW_FILMS = 100
 def limits_of(data: Dataset) -> tuple[str, ...]:
     """Return the limits of a network trained on this data, one sentence each."""
     if data.kind == "phantoms":
-        return (PHANTOMS, ALWAYS)
-    sentences = [ALWAYS, _size(data), "Labels are those of the data set; nobody read the films again for this network."]
+        return (PHANTOMS, NOTICE)
+    sentences = [NOTICE, _size(data), "Labels are those of the data set; nobody read the films again for this network."]
     if data.manifest:
         sentences += [_patients(data), _several_findings(data), _sources(data), _source_alone(data)]
     else:

@@ -14,6 +14,7 @@ from model_training.data.dataset import SPLITS
 from model_training.report import figure_captions, figures, formatting
 from model_training.report.thumbnails import THUMBNAILS_DIR, gallery_file, sample_files
 from model_training.training.predictions import Predictions
+from worker import NOTICE
 
 PAGE_FILE = "report.html"
 STYLE_FILE = "report.css"
@@ -79,6 +80,7 @@ def _page(
     environment.filters |= {"of_rows": _of_rows, "of_columns": _of_columns}
     return environment.get_template("report.html").render(
         report=report,
+        notice=NOTICE,
         card=card or {},
         prefix=prefix,
         splits=SPLITS,

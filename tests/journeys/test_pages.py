@@ -21,7 +21,7 @@ def test_every_page_is_whole(product, site):
         re.findall(r"[A-Z][\w-]+", site.page.inner_text("main"))
     )
     assert "phantom" in site.page.inner_text("main").lower()
-    assert "Not a medical device" in site.page.inner_text("body")
+    assert "not a medical device" in site.page.inner_text("body")
     site.picture("study")
 
     site.open("/queue/")

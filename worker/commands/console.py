@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from pydantic import BaseModel
@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.orm import Session
 
+from worker import database
+from worker.database import MAX_ROW_ID, reading
+
+Result = TypeVar("Result")
+
+#: The type of an argument that is a row's id.
+ROW_ID = click.IntRange(1, MAX_ROW_ID)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else there.")
 
 
@@ -56,3 +64,21 @@ def database_errors() -> Iterator[None]:
     except (OperationalError, ProgrammingError) as error:
         reason = str(error.orig).splitlines()[0]
         raise click.ClickException(f"the database: {reason} (a new one needs `thoraq db upgrade`)") from error
+
+
+def query_if_possible(query: Callable[[Session], Result], otherwise: str) -> Result | None:
+    """Return what a query returns; None where there is no database or no schema yet, or the database does not answer.
+
+    Args:
+        query: takes a session that only reads.
+        otherwise: what the command does instead, for the line on stderr that a failing database causes.
+    """
+    if not database.exists():
+        return None
+    try:
+        with reading() as session:
+            return query(session)
+    except (OperationalError, ProgrammingError) as error:
+        reason = str(error.orig).splitlines()[0]
+        click.echo(f"thoraq: the database does not answer ({reason}); {otherwise}", err=True)
+        return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from worker.commands.console import database_errors
+from worker.commands.console import ROW_ID, database_errors
 from worker.database import reading
 from worker.scoring import heat_map_requests
 from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
@@ -16,7 +16,7 @@ POLL_SECONDS = 0.3
 
 
 @click.command()
-@click.argument("image_id", type=click.IntRange(1, 2**31 - 1))
+@click.argument("image_id", type=ROW_ID)
 @click.option("--finding", required=True, help="One of the findings of the film's model.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The PNG to write.")
 @click.option("--wait-seconds", type=click.FloatRange(0), default=60, show_default=True, help="For a worker.")

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import click
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from worker.commands.console import database_errors
+from worker.commands.console import database_errors, query_if_possible
 from worker.database import reading
 from worker.models import registry
 from worker.models.directory import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER
@@ -42,15 +41,5 @@ def resolve(choice: str) -> Path:
 
 def _active() -> Path | None:
     """Return the active version's directory, or None where there is no database, no schema or no active version."""
-    if settings().database_url.startswith("sqlite") and not (settings().data_dir / "thoraq.db").is_file():
-        return None
-    try:
-        with reading() as session:
-            row = registry.active(session)
-    except (OperationalError, ProgrammingError) as error:
-        click.echo(
-            f"thoraq: the database does not answer ({str(error.orig).splitlines()[0]}); using the shipped model",
-            err=True,
-        )
-        return None
+    row = query_if_possible(registry.active, "using the shipped model")
     return settings().models_dir / row.version if row else None

@@ -5,7 +5,7 @@ import getpass
 import click
 
 from worker import wakeups
-from worker.commands.console import database_errors, json_option, print_json, print_table
+from worker.commands.console import ROW_ID, database_errors, json_option, print_json, print_table
 from worker.database import now, reading, transaction
 from worker.errors import Reason
 from worker.settings import settings
@@ -58,7 +58,7 @@ def _show(films: list[RejectedFilm]) -> None:
 
 
 @rejections.command(name="replay")
-@click.argument("image", required=False, type=int)
+@click.argument("image", required=False, type=ROW_ID)
 @click.option("--reason", type=REASONS, help="All that were rejected for this reason.")
 @click.option("--submission", help="All of one submission.")
 @click.option("--all", "everything", is_flag=True, help="Every rejected film.")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 import numpy as np
 
+from worker import NOTICE
 from worker.commands.console import json_option, print_json, print_table, progress
 from worker.commands.model_choice import model_option, resolve
 from worker.commands.submissions import films_under
@@ -35,7 +36,7 @@ def score(paths: tuple[Path, ...], model: str, *, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(
-            f"{classifier.card.version} (research use, not a medical device)",
+            f"{classifier.card.version}. {NOTICE}",
             ("film", "outcome", "reason", "finding", "probability"),
             [
                 (row["file"], row["outcome"], row["reason"], row["label"],

@@ -9,6 +9,7 @@ from typing import TextIO
 import click
 from humanize import precisedelta
 
+from worker import NOTICE
 from worker.celery_app import broker_url
 from worker.commands.console import database_errors, json_option, print_json, print_table, progress
 from worker.database import reading
@@ -203,7 +204,7 @@ def _require(submission: str | None) -> None:
 def show(found: list[Outcome]) -> None:
     """Print the table of outcomes for a person."""
     print_table(
-        "predictions (research use, not a medical device)",
+        f"predictions. {NOTICE}",
         ("film", "outcome", "finding", "probability", "reason", "model"),
         [
             (

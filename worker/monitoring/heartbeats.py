@@ -68,8 +68,15 @@ def alive(session: Session, kind: str, host: str) -> bool:
 
 def stalled(process: Process) -> bool:
     """Return whether work has waited for over `stalled_seconds` while this process finished none."""
-    since = process.work_waits_since
-    return since is not None and (now() - since).total_seconds() > settings().stalled_seconds
+    return process.work_waits_since is not None and is_stalled(process.work_waits_since, now())
+
+
+def is_stalled(waiting_since: datetime, moment: datetime) -> bool:
+    """Return whether work that has waited since then, with none finished, has waited for over `stalled_seconds`.
+
+    This is the rule for a stall, of one process and of the whole queue.
+    """
+    return (moment - waiting_since).total_seconds() > settings().stalled_seconds
 
 
 def last_sweep(session: Session) -> datetime | None:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from worker.database import now
-from worker.studies.records import Image, ImageState, Prediction, Refusal, Study, Submission
+from worker.studies.records import UNFINISHED, Image, ImageState, Prediction, Refusal, Study, Submission
 
 #: Rows fetched at a time, so that a table of any size streams through.
 PAGE = 500
@@ -76,7 +76,7 @@ def standing(session: Session, submission_id: str | None = None) -> Standing:
     else:
         whole = session.scalar(select(func.count()).select_from(Refusal)) or 0
     rows = session.execute(counts).all()
-    unfinished = [first for state, _, first in rows if state in {ImageState.WAITING, ImageState.SCORING}]
+    unfinished = [first for state, _, first in rows if state in UNFINISHED]
     return Standing(
         submission_id=submission_id,
         **{state: count for state, count, _ in rows},

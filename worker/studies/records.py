@@ -15,6 +15,8 @@ from worker.models.records import ModelVersion
 
 #: The longest UID of DICOM (PS3.5 section 9).
 UID_LENGTH = 64
+#: The class that says that a film shows no finding. It excludes every other finding.
+NO_FINDINGS = "No-Findings"
 #: Indices that hold only what nobody has read, so that they stay as small as the worklist.
 UNREAD: dict[str, Any] = {
     "postgresql_where": text("read_at IS NULL"),
@@ -37,6 +39,10 @@ class ImageState(StrEnum):
     SCORING = "scoring"  #: Claimed under a lease; goes back to waiting when the lease ends.
     SCORED = "scored"  #: Has a prediction.
     REJECTED = "rejected"  #: Has a rejection with its reason.
+
+
+#: States of an image that has no outcome yet.
+UNFINISHED = (ImageState.WAITING, ImageState.SCORING)
 
 
 class StudyState(StrEnum):

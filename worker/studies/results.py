@@ -13,10 +13,7 @@ from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
 from worker.studies import worklist_order
-from worker.studies.records import Image, ImageState, Prediction, Study, StudyState
-
-#: The one class that says that nothing was found.
-NO_FINDINGS = "No-Findings"
+from worker.studies.records import NO_FINDINGS, UNFINISHED, Image, ImageState, Prediction, Study, StudyState
 
 
 class Evidence(NamedTuple):
@@ -91,14 +88,13 @@ def _summarise(session: Session, study_ids: Sequence[int], decided: Sequence[Evi
     said: dict[int, dict[str, Evidence]] = defaultdict(dict)
     for evidence in sorted(decided, key=lambda evidence: (-evidence.probability, evidence.finding)):
         said[evidence.study_id][evidence.finding] = evidence
-    unfinished = Image.state.in_([ImageState.WAITING, ImageState.SCORING])
     studies = session.execute(
         select(
             Study.id,
             Study.received_at,
             func.min(Image.priority),
             func.max(Prediction.model_version_id),
-            func.max(case((unfinished, 1), else_=0)),
+            func.max(case((Image.state.in_(UNFINISHED), 1), else_=0)),
             func.max(case((Image.state == ImageState.SCORED, 1), else_=0)),
             func.max(Image.finished_at),
         )

@@ -14,11 +14,9 @@ from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column
 
 from worker.database import Base, UtcDateTime, now
 from worker.errors import ScoringError
-from worker.studies.records import Image, Study, Submission
+from worker.studies.records import NO_FINDINGS, Image, Study, Submission
 
 MAX_NOTE_CHARACTERS = 1024
-#: Holds for every film of a study; any other finding may show on one of them only.
-NO_FINDINGS = "No-Findings"
 
 
 class Verdict(StrEnum):

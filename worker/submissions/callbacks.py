@@ -18,6 +18,7 @@ import urllib3
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from worker import NOTICE
 from worker.database import now, transaction
 from worker.settings import CallbackEndpoint, settings
 from worker.studies.outcomes import outcomes, standing
@@ -104,7 +105,7 @@ def payload(session: Session, delivery: Delivery) -> dict[str, Any]:
                 )
                 for outcome in outcomes(session, submission.id)
             ],
-            "notice": "Research use. Not a medical device.",
+            "notice": NOTICE,
         },
     }
 

@@ -128,7 +128,7 @@ def test_every_page_with_a_prediction_says_that_it_is_no_medical_device(client, 
     """In these words."""
     auth.login()
 
-    assert "Research use. Not a medical device." in client.get(path).text
+    assert "Research use only; not a medical device." in client.get(path).text
 
 
 def test_the_style_sheets_come_from_our_own_host(client):
