@@ -124,7 +124,7 @@ def _checkpoint(recipe: Recipe, data: Dataset) -> Path:
         "data": data.fingerprint,
     }
     folder = settings().data_dir / "checkpoints"
-    checkpoint.forget_old(folder)
+    checkpoint.remove_old(folder)
     return folder / checkpoint.name_of(choices | {"preprocessing": PREPROCESSING, "software": software()})
 
 

@@ -83,7 +83,7 @@ def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool
     both = [name for name in a.predictions.names if name in of_other]
     if not both:
         raise click.UsageError("there is no film that both models take for one")
-    of_a, of_b = a.predictions.to(both), b.predictions.to(both)
+    of_a, of_b = a.predictions.select(both), b.predictions.select(both)
     result: dict[str, Any] = compared(
         of_a.probabilities,
         of_b.probabilities,

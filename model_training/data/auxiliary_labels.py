@@ -1,7 +1,7 @@
-"""What else a film shows, where the data state it: targets of a second, multi-label head that is used in training only.
+"""Auxiliary labels: what else a film shows, as targets of a second head that is used only in training.
 
-One class per film is the paper's choice, not the truth: a film filed under Pneumothorax may show an effusion, too. The
-head that learns all of it makes the features that both heads share better; what is published names one class.
+The paper gives each film one class, but a film filed under Pneumothorax may show an effusion, too. A second head
+that learns all stated findings improves the features that both heads share. The published network has one head.
 """
 
 import re
@@ -15,7 +15,7 @@ import numpy.typing as npt
 Targets = npt.NDArray[np.int8]
 UNKNOWN = -1
 
-#: Those of NIH ChestX-ray14 (Wang et al. 2017, arXiv 1705.02315), as its tables spell them.
+#: The findings of NIH ChestX-ray14 (Wang et al. 2017, arXiv 1705.02315), spelled as in its tables.
 NIH_FINDINGS = (
     "Atelectasis",
     "Cardiomegaly",
@@ -33,29 +33,29 @@ NIH_FINDINGS = (
     "Pneumothorax",
 )
 NOTHING = "No Finding"
-#: A radiologist's mark in the RSNA challenge, beside NIH's labels of the same film.
+#: A radiologist's mark in the RSNA challenge, which used films of NIH.
 OPACITY = "RSNA lung opacity"
 LABELS_COLUMN = "original_labels"
-#: A finding that fewer films show teaches nothing.
+#: Findings that fewer films show are not learned.
 FEWEST_FILMS = 20
 
 
 @dataclass(frozen=True)
 class AuxiliaryLabels:
-    """Which findings are learned beside the class, and on which films they are known."""
+    """The findings that are learned beside the class, and what is known of them on each film."""
 
     names: tuple[str, ...]
     targets: Targets
 
 
-def of_films(films: Sequence[str], manifest: Mapping[str, Mapping[str, str]]) -> AuxiliaryLabels | None:
-    """Return the findings that enough films show, in the order of the films; None where there are none.
+def from_manifest(films: Sequence[str], manifest: Mapping[str, Mapping[str, str]]) -> AuxiliaryLabels | None:
+    """Return the findings that enough films show, or None if there is no such finding.
 
     Args:
-        films: names below the data folder.
-        manifest: rows by film; `original_labels` holds findings as `Effusion|Infiltration; RSNA lung opacity=1`.
+        films: names below the data folder; the targets have their order.
+        manifest: rows by film; `original_labels` gives findings as `Effusion|Infiltration; RSNA lung opacity=1`.
     """
-    known = [_stated(manifest.get(name, {}).get(LABELS_COLUMN, "")) for name in films]
+    known = [_parse_labels(manifest.get(name, {}).get(LABELS_COLUMN, "")) for name in films]
     names = (*NIH_FINDINGS, OPACITY)
     targets = np.array([[film.get(name, UNKNOWN) for name in names] for film in known], np.int8).reshape(-1, len(names))
     enough = np.flatnonzero((targets == 1).sum(axis=0) >= FEWEST_FILMS)
@@ -64,8 +64,8 @@ def of_films(films: Sequence[str], manifest: Mapping[str, Mapping[str, str]]) ->
     return AuxiliaryLabels(tuple(names[index] for index in enough), targets[:, enough])
 
 
-def _stated(labels: str) -> dict[str, int]:
-    """Return what a film's labels state: a list of NIH's findings is complete, so what it lacks is not shown."""
+def _parse_labels(labels: str) -> dict[str, int]:
+    """Return each stated finding as 1 or 0. A list of NIH's findings is complete: findings that it lacks are 0."""
     listed, *rest = (part.strip() for part in labels.split(";"))
     shown = set(listed.split("|"))
     stated: dict[str, int] = {}

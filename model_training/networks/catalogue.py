@@ -1,64 +1,64 @@
-"""The networks that can be trained: three of the paper, ours, and a small one for drawn phantoms.
+"""The networks that can be trained: three from the paper, ours, and a small one for drawn phantoms.
 
-Layers, by Keras 3's own API, and how each is trained unless told otherwise; knows no films. Every network takes uint8
-films, shape (height, width, 3) with three equal channels, and divides by 255 itself, so that whoever calls it ships
-bytes; its last layer, `findings`, turns features into probabilities. The paper is Chowdhury & Zhang 2024, doi
+Contains the layers, in Keras 3, and each network's default hyperparameters; does not import data. Every network takes
+uint8 films, shape (height, width, 3) with three equal channels, and divides by 255 itself, so that callers send bytes.
+The last layer, `findings`, turns features into probabilities. The paper is Chowdhury & Zhang 2024, doi
 10.4236/jcc.2024.126012.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from model_training.networks import efficientnet, imagenet
 from model_training.networks.augmentation import Augmentation
 from model_training.networks.hyperparameters import Hyperparameters
+from model_training.networks.keras_types import Model, Tensor
 from worker.models import backend
 
-#: The grey channel, three times: what the paper's networks expect.
+#: The grey channel three times, as the paper's networks expect it.
 CHANNELS = 3
-#: The paper names dropout and no rate. Chosen on the validation split.
+#: The paper gives no dropout rate; this one was chosen on the validation split.
 DROPOUT_RATE = 0.25
 LITE_DROPOUT_RATE = 0.3
-#: Of grey values scaled to [0, 1]: nothing in a film, something in one that is a single grey.
+#: Added to the variance of grey values from 0 to 1: negligible for a film, and no division by 0 for a blank one.
 STANDARDISING_EPSILON = 1e-5
-#: Standard deviation of what EfficientNet sees; ImageNet's pictures, scaled to [-1, 1], have about this.
+#: Standard deviation of EfficientNet's input; ImageNet's images, scaled to -1 to 1, have about this one.
 STANDARDISED_SPREAD = 0.5
-FIRST_LEARNING_BLOCK = 5
+FIRST_TRAINED_BLOCK = 5
 
-Build = Callable[["Network", int], Any]
+Build = Callable[["Network", int], Model]
 
 
 @dataclass(frozen=True)
 class Network:
-    """One architecture and how it is trained unless told otherwise."""
+    """One architecture and its default hyperparameters."""
 
     name: str
     description: str
-    #: Returns the uncompiled Keras model of this network for a number of classes.
+    #: Returns the uncompiled Keras model for a number of classes.
     build: Build
     hyperparameters: Hyperparameters
     #: Height and width in pixels.
     input_size: tuple[int, int] = (64, 64)
 
 
-def _paper(network: Network, classes: int) -> Any:  # noqa: ANN401 - Keras has no types
+def _paper(network: Network, classes: int) -> Model:
     return _three_convolutions(network, classes, filters=(32, 32, 32), dense=128)
 
 
-def _paper_with_dropout(network: Network, classes: int) -> Any:  # noqa: ANN401
+def _paper_with_dropout(network: Network, classes: int) -> Model:
     return _three_convolutions(network, classes, filters=(32, 32, 32), dense=128, dropout=DROPOUT_RATE)
 
 
-def _small(network: Network, classes: int) -> Any:  # noqa: ANN401
+def _small(network: Network, classes: int) -> Model:
     return _three_convolutions(network, classes, filters=(8, 16, 24), dense=32)
 
 
 def _three_convolutions(
     network: Network, classes: int, *, filters: tuple[int, ...], dense: int, dropout: float = 0.0
-) -> Any:  # noqa: ANN401
-    """Convolution 3x3 (valid, ReLU) and 2x2 pooling per entry of `filters`, then two dense layers."""
+) -> Model:
+    """Return a 3x3 convolution (valid, ReLU) and 2x2 pooling for each entry of `filters`, then two dense layers."""
     layers = backend.keras().layers
     films, x = _films(network)
     for number, width in enumerate(filters, start=1):
@@ -71,8 +71,8 @@ def _three_convolutions(
     return _model(network, films, x, classes)
 
 
-def _reconstruction(network: Network, classes: int) -> Any:  # noqa: ANN401
-    """Of the paper's second network only the parameter count and the kinds of layers are known."""
+def _reconstruction(network: Network, classes: int) -> Model:
+    """Return the paper's second network, of which only the parameter count and the kinds of layers are known."""
     layers = backend.keras().layers
     films, x = _films(network)
     x = layers.Conv2D(32, 3, padding="same", activation="relu", name="convolution_1")(x)
@@ -91,11 +91,12 @@ def _reconstruction(network: Network, classes: int) -> Any:  # noqa: ANN401
     return _model(network, films, x, classes)
 
 
-def _lite(network: Network, classes: int) -> Any:  # noqa: ANN401
-    """EfficientNet-Lite0 from ImageNet's weights, on films standardised one by one.
+def _lite(network: Network, classes: int) -> Model:
+    """Return EfficientNet-Lite0 with ImageNet's weights, on films that are standardised one by one.
 
-    A film's mean and spread tell its collection, not its finding: they are taken out first. The first blocks see edges
-    and textures, which films share with photographs: they stay as they are, at half the cost of training.
+    The mean and the spread of a film's grey values depend on its collection more than on its finding, so they are
+    removed first. The first blocks detect edges and textures, which films share with photographs; they are not trained,
+    which halves the cost.
     """
     layers = backend.keras().layers
     films, x = _films(network)
@@ -108,25 +109,26 @@ def _lite(network: Network, classes: int) -> Any:  # noqa: ANN401
     x = layers.Dropout(LITE_DROPOUT_RATE, name="dropout")(x)
     model = _model(network, films, x, classes)
     efficientnet.start_from_imagenet(model, imagenet.efficientnet_lite0())
-    efficientnet.freeze_up_to(model, FIRST_LEARNING_BLOCK)
+    efficientnet.freeze_up_to(model, FIRST_TRAINED_BLOCK)
     return model
 
 
-def _films(network: Network) -> tuple[Any, Any]:
+def _films(network: Network) -> tuple[Tensor, Tensor]:
     """Return the input, uint8, and its values scaled to [0, 1]."""
     keras = backend.keras()
     films = keras.Input((*network.input_size, CHANNELS), dtype="uint8", name="films")
     return films, keras.layers.Rescaling(1 / 255, name="scale")(films)
 
 
-def _model(network: Network, films: Any, x: Any, classes: int) -> Any:  # noqa: ANN401
-    """Return the model that ends in probabilities, float32 whatever the layers before compute in."""
+def _model(network: Network, films: Tensor, x: Tensor, classes: int) -> Model:
+    """Return the model that ends in probabilities; they are float32 even when other layers use mixed precision."""
     keras = backend.keras()
     findings = keras.layers.Dense(classes, activation="softmax", dtype="float32", name="findings")(x)
-    return keras.Model(films, findings, name=network.name)
+    model: Model = keras.Model(films, findings, name=network.name)
+    return model
 
 
-#: After the paper's idea; chosen on the validation split among four.
+#: Follows the paper's description; chosen among four on the validation split.
 PAPER_AUGMENTATION = Augmentation(shear=0.1, zoom=0.1, shift=0.05)
 STRONG_AUGMENTATION = Augmentation(
     shear=0.08,
@@ -185,6 +187,6 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-def trainable_parameters(model: Any) -> int:  # noqa: ANN401
-    """Return the number of a Keras model's trainable parameters."""
+def trainable_parameters(model: Model) -> int:
+    """Return the number of trainable parameters of a Keras model."""
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)

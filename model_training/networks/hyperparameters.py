@@ -1,11 +1,12 @@
-"""Every choice of a training run but the network's layers and the data."""
+"""The hyperparameters of a training: every choice except the network's layers and the data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from model_training.networks.augmentation import Augmentation
 
+#: How the published epoch is chosen. Cards and reports quote it.
 EPOCH_RULE = "the lowest validation loss once a temperature is fitted, its classes weighted as in training"
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
@@ -17,31 +18,29 @@ class Hyperparameters:
 
     epochs: int
     seed: int = 0
-    #: A name that Keras knows.
+    #: A key of `model_training.training.optimization.OPTIMIZERS`.
     optimizer: str = "adam"
     learning_rate: float = 0.001
-    #: `cosine`: a warm-up over the first tenth of all steps, then down to a hundredth along a cosine.
+    #: `cosine` warms up over the first tenth of all steps and then falls to a hundredth of the rate along a cosine.
     schedule: Literal["constant", "cosine"] = "constant"
-    #: Decoupled weight decay; for optimisers that have it.
+    #: Decoupled weight decay, for optimisers that support it.
     weight_decay: float | None = None
     batch_size: int = 32
-    #: A class weighs (films / (classes * films of the class)) ** power: 1 makes all classes count alike, 0 all films.
+    #: A class weighs (films / (classes * films of the class)) ** power: 1 counts all classes alike, 0 all films.
     class_weight_power: float = 0.5
-    #: How much the loss of the second head counts beside the class's, where the data state further findings.
+    #: Weight of the loss of the auxiliary head relative to the loss of the class, where the data state other findings.
     auxiliary_labels_weight: float = 0.0
-    #: Weights are averaged over the steps by this momentum, and the averages are judged and kept; None: they are not.
+    #: Momentum of the moving average of the weights. The averages are validated and published. None: no averaging.
     average_momentum: float | None = None
-    #: Stop after so many epochs that were no better on validation; None: never.
+    #: Stop after this many epochs without improvement on validation. None: never.
     patience: int | None = None
-    #: None: mixed where the device has a GPU, else float32. What is published computes in float32.
+    #: None: mixed precision on a GPU, otherwise float32. The published network always computes in float32.
     precision: Precision | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
 
-    def recorded(self) -> Mapping[str, Any]:
-        """Return every knob that is in use and the rule of keeping, for card and report."""
-        hyperparameters = asdict(self)
-        amounts = {
-            f"augmentation_{name}": amount for name, amount in hyperparameters.pop("augmentation").items() if amount
-        }
-        used = {name: value for name, value in hyperparameters.items() if value is not None}
+    def recorded(self) -> Mapping[str, object]:
+        """Return the hyperparameters in use and the rule that chooses the epoch, for the card and the report."""
+        every = asdict(self)
+        amounts = {f"augmentation_{name}": amount for name, amount in every.pop("augmentation").items() if amount}
+        used = {name: value for name, value in every.items() if value is not None}
         return {**used, **amounts, "kept_by": EPOCH_RULE}

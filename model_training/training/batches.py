@@ -1,42 +1,42 @@
-"""Films for Keras, batch by batch from where they lie: a network learns from more films than fit into memory.
+"""Feeds films to Keras batch by batch from where they are stored, so that more films can be used than fit into memory.
 
-Order and augmentation are functions of seed, epoch and film alone, so that a run that is taken up again sees what it
-would have seen. Knows no network.
+Order and augmentation depend on seed, epoch and film alone, so that a resumed training sees the same batches as an
+uninterrupted one.
 """
 
 import importlib
 import math
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model_training.data.auxiliary_labels import Targets
 from model_training.data.films import Films
+from model_training.networks.keras_types import Array, Model
 from worker.decoding import Grey
 from worker.models import backend
 
 Weights = npt.NDArray[np.float32]
-#: What TensorFlow fetches at once: 32 batches of 32 films of 64 pixels.
+#: Amount that TensorFlow fetches at once: 32 batches of 32 films of 64 x 64 pixels.
 FETCHED_BYTES = 4 * 2**20
-#: Mapped pages count as this process's memory until it gives them back; the system still has them.
-PAGES_GIVEN_BACK_AFTER_BYTES = 256 * 2**20
+#: Mapped pages count as this process's memory until it releases them; the system may still cache them.
+PAGES_RELEASED_AFTER_BYTES = 256 * 2**20
 
-#: Returns a deformed film of the same shape.
+#: Returns a randomly changed film of the same shape.
 Augment = Callable[[Grey, np.random.Generator], Grey]
-#: Films, labels, weights; with further findings, the latter two by the name of the head.
-Batch = tuple[Grey, Any, Any]
-#: The heads of a network that learns further findings.
-CLASS_HEAD, AUXILIARY_HEAD = "findings", "further"
+#: Films, labels and weights; with auxiliary labels, the latter two are dicts by the name of the head.
+Batch = tuple[Grey, Array | dict[str, Array], Array | dict[str, Array]]
+#: The heads of a network that also learns auxiliary labels.
+CLASS_HEAD, AUXILIARY_HEAD = "findings", "other_findings"
 
 
 class Batches:
     """The batches of an epoch; a sequence of (films (b, height, width, 1) uint8, labels (b,), weights (b,))."""
 
-    def __init__(  # noqa: PLR0913 - what a batch is made of
+    def __init__(  # noqa: PLR0913 - each argument is one part of a batch
         self,
         films: Films,
         weights: Weights,
@@ -44,22 +44,22 @@ class Batches:
         seed: int,
         *,
         augment: Augment | None = None,
-        further: Targets | None = None,
+        auxiliary: Targets | None = None,
     ) -> None:
-        """Stand at epoch 0.
+        """Start at epoch 0.
 
         Args:
-            films: mapped or in memory; they are read batch by batch.
-            weights: how much each film counts, shape (n,).
-            batch_size: films of each batch but the last, which may have fewer.
-            seed: shuffles and augments.
-            augment: deforms each film, anew in each epoch.
-            further: labels are then {"findings": (b,), "further": (b, findings)}, and so are the weights.
+            films: mapped from a file or in memory; they are read batch by batch.
+            weights: weight of each film in the loss, shape (n,).
+            batch_size: number of films in each batch; the last one may have fewer.
+            seed: decides the order and the augmentation.
+            augment: changes each film, differently in each epoch.
+            auxiliary: if given, labels are {"findings": (b,), "other_findings": (b, findings)}, and so are the weights.
         """
-        self._pixels = np.asarray(films.pixels)[..., None]  # A view; a plain array's rows are found faster.
+        self._pixels = np.asarray(films.pixels)[..., None]  # A view. Rows of a plain array are indexed faster.
         self._labels, self._weights = films.labels, weights
         self.batch_size, self._seed, self._epoch = batch_size, seed, 0
-        self._augment, self._further = augment, further
+        self._augment, self._auxiliary = augment, auxiliary
         self._mapping, self._read_bytes = _mapping_of(films.pixels), 0
         self._order: npt.NDArray[np.int64] = np.arange(len(films))
         self.start(0)
@@ -69,41 +69,41 @@ class Batches:
         return math.ceil(len(self._order) / self.batch_size)
 
     def __getitem__(self, number: int) -> Batch:
-        """Return a batch of the present epoch."""
+        """Return a batch of the current epoch."""
         rows = self._order[number * self.batch_size : (number + 1) * self.batch_size]
         pixels = self._pixels[rows]
-        self._give_back_pages(pixels.nbytes)
+        self._release_pages(pixels.nbytes)
         if self._augment is not None:
-            pixels = np.stack([self._deformed(int(row), film) for row, film in zip(rows, pixels, strict=True)])
+            pixels = np.stack([self._augmented(int(row), film) for row, film in zip(rows, pixels, strict=True)])
         labels, weights = self._labels[rows], self._weights[rows]
-        if self._further is None:
+        if self._auxiliary is None:
             return pixels, labels, weights
-        alike = np.ones(len(rows), np.float32)
+        equal_weights = np.ones(len(rows), np.float32)
         return (
             pixels,
-            {CLASS_HEAD: labels, AUXILIARY_HEAD: self._further[rows].astype(np.float32)},
-            {CLASS_HEAD: weights, AUXILIARY_HEAD: alike},
+            {CLASS_HEAD: labels, AUXILIARY_HEAD: self._auxiliary[rows].astype(np.float32)},
+            {CLASS_HEAD: weights, AUXILIARY_HEAD: equal_weights},
         )
 
-    def _deformed(self, row: int, film: Grey) -> Grey:
-        chance = np.random.default_rng((self._seed, self._epoch, row))
-        return self._augment(film[..., 0], chance)[..., None] if self._augment else film
+    def _augmented(self, row: int, film: Grey) -> Grey:
+        rng = np.random.default_rng((self._seed, self._epoch, row))
+        return self._augment(film[..., 0], rng)[..., None] if self._augment else film
 
     def start(self, epoch: int) -> None:
-        """Take the order of an epoch, counted from 0."""
+        """Shuffle the films for an epoch, counted from 0."""
         self._epoch = epoch
         self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._order))
 
-    def _give_back_pages(self, read_bytes: int) -> None:
-        """Give back the pages of the mapping, now and then: memory stays bounded however many films there are."""
+    def _release_pages(self, read_bytes: int) -> None:
+        """Release the pages of the mapping from time to time, so that memory stays bounded for any number of films."""
         self._read_bytes += read_bytes
-        if self._mapping is not None and self._read_bytes >= PAGES_GIVEN_BACK_AFTER_BYTES:
+        if self._mapping is not None and self._read_bytes >= PAGES_RELEASED_AFTER_BYTES:
             self._mapping.madvise(mmap.MADV_DONTNEED)
             self._read_bytes = 0
 
 
 def _mapping_of(pixels: Grey) -> mmap.mmap | None:
-    """Return the mapping in which an array lies; None for one in memory."""
+    """Return the memory mapping that holds an array, or None if the array is in memory."""
     owner: object = pixels
     while isinstance(owner, np.ndarray):
         owner = owner.base
@@ -111,22 +111,22 @@ def _mapping_of(pixels: Grey) -> mmap.mmap | None:
 
 
 def fit(
-    model: Any,  # noqa: ANN401 - Keras has no types
+    model: Model,
     train: Batches,
     *,
     epochs: int,
     initial_epoch: int = 0,
-    callbacks: Sequence[Any] = (),
-) -> Any:  # noqa: ANN401
-    """Fit a compiled Keras model from epoch `initial_epoch` on, silently, and return Keras's history.
+    callbacks: Sequence[object] = (),
+) -> object:
+    """Train a compiled model from epoch `initial_epoch` on, without output, and return Keras's history.
 
-    Keras's own shuffling is off: it reorders batches by a global random state, which no checkpoint holds.
+    Keras's own shuffling is off: it depends on a global random state, which a checkpoint does not contain.
     """
     keras = backend.keras()
 
     clock = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, _logs: train.start(epoch),
-        # By then TensorFlow has begun to read, and has changed how memory is kept.
+        # Called after the first batch: TensorFlow changes the memory settings when it starts to read.
         on_train_batch_end=lambda batch, **_: None if batch else backend.keep_freed_memory(),
     )
     return model.fit(
@@ -139,20 +139,20 @@ def fit(
     )
 
 
-def for_keras(batches: Batches) -> Any:  # noqa: ANN401
-    """Return batches as Keras takes them: for TensorFlow its own kind of data set, else a `keras.utils.PyDataset`."""
+def for_keras(batches: Batches) -> Iterable[Batch]:
+    """Return batches in a form that Keras accepts: a `tf.data.Dataset` for TensorFlow, else a `PyDataset`."""
     if backend.keras().backend.backend() == "tensorflow":
         return _for_tensorflow(batches)
     return _dataset_class()(batches)
 
 
-def _for_tensorflow(batches: Batches) -> Any:  # noqa: ANN401
-    """Return batches as a `tf.data.Dataset`, which holds the same batches in the same order.
+def _for_tensorflow(batches: Batches) -> Iterable[Batch]:
+    """Return the same batches in the same order as a `tf.data.Dataset`.
 
-    TensorFlow fetches several at once from Python and parts them itself: a fetch costs about as long as feeding a
-    batch from memory does, and a `PyDataset` needs one for each.
+    TensorFlow fetches several batches at once from Python and splits them itself. A fetch takes about as long as
+    feeding a batch from memory, and a `PyDataset` needs one fetch for each batch.
     """
-    tf: Any = importlib.import_module("tensorflow")
+    tf = importlib.import_module("tensorflow")
 
     first = batches[0]
     at_once = max(1, FETCHED_BYTES // first[0].nbytes)
@@ -164,13 +164,17 @@ def _for_tensorflow(batches: Batches) -> Any:  # noqa: ANN401
 
     signature = tf.nest.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), first)
     films = tf.data.Dataset.from_generator(fetched, output_signature=signature).prefetch(1)
-    counted = films.rebatch(batches.batch_size).apply(tf.data.experimental.assert_cardinality(len(batches)))
-    return counted.prefetch(tf.data.AUTOTUNE)
+    dataset: Iterable[Batch] = (
+        films.rebatch(batches.batch_size)
+        .apply(tf.data.experimental.assert_cardinality(len(batches)))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    return dataset
 
 
 @cache
-def _dataset_class() -> Any:  # noqa: ANN401
-    """Return the subclass of `keras.utils.PyDataset`; made late, since Keras is imported late."""
+def _dataset_class() -> Callable[[Batches], Iterable[Batch]]:
+    """Return the subclass of `keras.utils.PyDataset`. It is created on first use because Keras is imported late."""
 
     class Dataset(backend.keras().utils.PyDataset):  # type: ignore[misc]
         def __init__(self, batches: Batches) -> None:

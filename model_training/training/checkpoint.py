@@ -1,7 +1,7 @@
-"""The state of a training run between two epochs, on disk: a killed run goes on where its last epoch ended.
+"""Checkpoints: the state of a training between two epochs, on disk, from which a killed run continues.
 
-Holds every variable of the network and its optimiser, random states among them, the curves so far and the best weights.
-Knows neither films nor layers.
+A checkpoint holds every variable of the network and its optimiser, including random states, the curves so far and the
+best weights.
 """
 
 import hashlib
@@ -13,45 +13,45 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.generic]
+from model_training.networks.keras_types import Array
 
-#: A run that was killed longer ago begins anew.
+#: Older checkpoints are removed; their runs start again.
 KEPT_SECONDS = 14 * 24 * 60 * 60
+#: Names in the file.
+PROGRESS, BEST_WEIGHTS, VARIABLES = "told", "kept", "variable"
 
 
 @dataclass(frozen=True)
 class State:
-    """A run after an epoch."""
+    """A training after an epoch."""
 
-    #: Per epoch that is over.
+    #: Loss, accuracy and learning rate of each finished epoch.
     history: list[dict[str, float]]
-    #: That it took.
+    #: Duration of the training so far.
     seconds: float
-    #: The epoch, counted from 1, that is the best on validation so far; 0 before there is one.
+    #: Number of the best epoch on validation so far, counted from 1; 0 if there is none yet.
     kept_epoch: int
     #: The network's weights after that epoch.
-    kept: list[Array]
-    #: Every variable of the model in training and of its optimiser.
+    best_weights: Sequence[Array]
+    #: Every variable of the training model and of its optimiser.
     variables: list[Array]
 
 
-def name_of(choices: Mapping[str, Any]) -> str:
-    """Return the name of the checkpoint of a run with these choices: the same run finds it again, no other does."""
+def name_of(choices: Mapping[str, object]) -> str:
+    """Return the file name for a run with these choices; a run with other choices gets another name."""
     return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:24] + ".npz"
 
 
 def write(path: Path, state: State) -> None:
-    """Replace the checkpoint in one visible step."""
+    """Replace the checkpoint atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"history": state.history, "seconds": state.seconds, "kept_epoch": state.kept_epoch}
-    arrays = {"told": np.array(json.dumps(told)), **_numbered("kept", state.kept)}
+    progress = {"history": state.history, "seconds": state.seconds, "kept_epoch": state.kept_epoch}
+    arrays = {PROGRESS: np.array(json.dumps(progress)), **_numbered(BEST_WEIGHTS, state.best_weights)}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays, **_numbered("variable", state.variables))
+    np.savez(buffer, allow_pickle=False, **arrays, **_numbered(VARIABLES, state.variables))
     scratch = path.with_suffix(".writing")
     with scratch.open("wb") as file:
         file.write(buffer.getbuffer())
@@ -61,17 +61,18 @@ def write(path: Path, state: State) -> None:
 
 
 def read(path: Path) -> State | None:
-    """Return the checkpoint, or None where there is none that can be read: the run then begins anew."""
+    """Return the checkpoint, or None if there is no readable one; the run then starts from the beginning."""
     try:
         with np.load(path, allow_pickle=False) as stored:
-            told = json.loads(str(stored["told"]))
-            return State(**told, kept=_list(stored, "kept"), variables=_list(stored, "variable"))
+            progress = json.loads(str(stored[PROGRESS]))
+            best_weights, variables = _list(stored, BEST_WEIGHTS), _list(stored, VARIABLES)
+            return State(**progress, best_weights=best_weights, variables=variables)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def forget_old(folder: Path) -> None:
-    """Remove the checkpoints of runs that nobody took up again."""
+def remove_old(folder: Path) -> None:
+    """Remove the checkpoints of runs that nobody continued."""
     for path in folder.glob("*.npz"):
         if time.time() - path.stat().st_mtime > KEPT_SECONDS:
             path.unlink(missing_ok=True)

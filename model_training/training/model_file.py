@@ -1,39 +1,42 @@
-"""A network as a file whose bytes depend on nothing but the network: the same training gives the same version.
+"""Writes a network to a file whose bytes depend only on the network, so that equal trainings give equal versions.
 
-Keras writes the moment of saving into it, and the memory addresses of objects that layers share.
+Keras itself writes the time of saving into the file, and the memory addresses of objects that layers share.
 """
 
 import json
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
 
-#: The earliest moment that a zip archive can name.
-NO_MOMENT = (1980, 1, 1, 0, 0, 0)
+from model_training.networks.keras_types import Model
+
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+
+#: The earliest time that a zip archive can store.
+EARLIEST = (1980, 1, 1, 0, 0, 0)
 METADATA, DATE = "metadata.json", "date_saved"
 CONFIG, ADDRESS = "config.json", "shared_object_id"
 
 
-def write(network: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
+def write(network: Model, path: Path) -> None:
     """Save a Keras model as `path`."""
     with tempfile.TemporaryDirectory(prefix=".model-", dir=path.parent) as scratch:
-        saved, timeless = Path(scratch) / "saved.keras", Path(scratch) / "timeless.keras"
+        saved, stripped = Path(scratch) / "saved.keras", Path(scratch) / "stripped.keras"
         network.save(saved)
-        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(timeless, "w") as target:
+        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(stripped, "w") as target:
             for name in sorted(source.namelist()):
                 content = source.read(name)
                 if name == METADATA:
-                    told = json.loads(content)
-                    content = json.dumps({key: told[key] for key in sorted(told) if key != DATE}).encode()
+                    metadata = json.loads(content)
+                    content = json.dumps({key: metadata[key] for key in sorted(metadata) if key != DATE}).encode()
                 elif name == CONFIG:
                     content = json.dumps(_renumbered(json.loads(content), {})).encode()
-                target.writestr(zipfile.ZipInfo(name, NO_MOMENT), content)
-        timeless.replace(path)
+                target.writestr(zipfile.ZipInfo(name, EARLIEST), content)
+        stripped.replace(path)
 
 
-def _renumbered(part: Any, numbers: dict[int, int]) -> Any:  # noqa: ANN401 - any JSON
-    """Return a configuration whose shared objects are numbered in the order in which they come."""
+def _renumbered(part: Json, numbers: dict[Json, int]) -> Json:
+    """Return a configuration in which shared objects are numbered in the order of their appearance."""
     if isinstance(part, list):
         return [_renumbered(entry, numbers) for entry in part]
     if not isinstance(part, dict):

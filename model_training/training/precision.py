@@ -1,4 +1,4 @@
-"""In which precision a network computes while it learns; its weights are float32 whatever it is."""
+"""The precision in which a network computes while it is trained; its weights are always float32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +9,17 @@ from worker.models.classifier import device_name
 
 
 def best_precision() -> Precision:
-    """Return Keras's mixed precision where there is a GPU, which computes it faster, else float32."""
+    """Return mixed precision if there is a GPU, which is faster with it, otherwise float32."""
     return "mixed_float16" if device_name().endswith("gpu") else "float32"
 
 
 @contextmanager
 def computing_in(policy: str) -> Iterator[None]:
-    """Layers made inside compute by this policy; their weights are float32 whatever it is."""
+    """Make layers that are created inside the block compute by this dtype policy; their weights stay float32."""
     config = backend.keras().config
-    before = config.dtype_policy()
+    previous = config.dtype_policy()
     config.set_dtype_policy(policy)
     try:
         yield
     finally:
-        config.set_dtype_policy(before)
+        config.set_dtype_policy(previous)

@@ -1,6 +1,7 @@
-"""What a network answers to films: probabilities, and the features from which its last layer made them.
+"""A network's predictions: probabilities, and the features from which its last layer computed them.
 
-A network is asked once; everything in a report comes from these arrays, kept by the run. Knows no report and no folder.
+Each film is predicted once per run. Everything in a report is computed from these arrays, which are saved beside it.
+Does not import reports.
 """
 
 import math
@@ -9,7 +10,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from model_training.data.class_folders import LeftOut
 from model_training.data.films import Films, Labels
 from model_training.networks.catalogue import CHANNELS
+from model_training.networks.keras_types import Array, Model
 from worker.models import backend
 
 PREDICTIONS_FILE = "predictions.npz"
@@ -24,7 +25,7 @@ PREDICTIONS_FILE = "predictions.npz"
 
 @dataclass(frozen=True)
 class Predictions:
-    """A network's answers to the films of one split, in their order."""
+    """A network's predictions for the films of one split, in the order of the films."""
 
     #: Paths below the data folder, with forward slashes.
     names: tuple[str, ...]
@@ -32,18 +33,18 @@ class Predictions:
     labels: Labels
     #: float32, shape (n, classes), each row with the sum 1.
     probabilities: npt.NDArray[np.float32]
-    #: What the last layer sees, shape (n, features); None where it was not asked for.
+    #: Input of the last layer, shape (n, features); None where only probabilities were computed.
     features: npt.NDArray[np.floating] | None = field(default=None, repr=False)
-    #: Of each film's file, hexadecimal.
+    #: SHA-256 of each film's file, in hexadecimal.
     sha256: tuple[str, ...] = field(default=(), repr=False)
-    #: Files that are no readable film; the report lists them, the stored answers do not.
+    #: Files that are not readable films. The report lists them; `save` leaves them out.
     left_out: tuple[LeftOut, ...] = ()
 
-    def to(self, names: Sequence[str]) -> "Predictions":
-        """Return the answers to these films, in this order.
+    def select(self, names: Sequence[str]) -> "Predictions":
+        """Return the predictions for these films, in this order.
 
         Raises:
-            KeyError: one of them was not asked about.
+            KeyError: there is no prediction for one of them.
         """
         row = {name: number for number, name in enumerate(self.names)}
         rows = [row[name] for name in names]
@@ -60,35 +61,35 @@ class Predictions:
         probabilities: npt.NDArray[np.float32],
         features: npt.NDArray[np.floating] | None = None,
     ) -> "Predictions":
-        """Return the answers to films, without their pixels."""
+        """Return predictions that name these films, without their pixels."""
         return cls(films.names, films.labels, probabilities, features, films.sha256, films.left_out)
 
 
-def predict(network: Any, films: Films, batch_size: int) -> Predictions:  # noqa: ANN401 - Keras has no types
-    """Return the answers of a Keras model to films, with the input of its last layer, in one pass.
+def predict(network: Model, films: Films, batch_size: int) -> Predictions:
+    """Return a network's probabilities for films, and the input of its last layer, computed in one pass.
 
     Args:
         network: takes uint8, shape (n, height, width, 3); its last layer turns features into probabilities.
-        films: at the network's size.
-        batch_size: how many films are widened to three channels at a time.
+        films: of the network's input size.
+        batch_size: number of films that are expanded to three channels at a time.
     """
     last = network.layers[-1]
     both = backend.keras().Model(network.inputs, [last.output, last.input])
-    said, seen = zip(*(both.predict_on_batch(batch) for batch in _batches(films, batch_size)), strict=True)
-    features = _joined(seen, films, batch_size)
+    outputs, inputs = zip(*(both.predict_on_batch(batch) for batch in _batches(films, batch_size)), strict=True)
+    features = _join(inputs, films, batch_size)
     return Predictions.of(
-        films, _joined(said, films, batch_size), features.reshape(len(films), math.prod(features.shape[1:]))
+        films, _join(outputs, films, batch_size), features.reshape(len(films), math.prod(features.shape[1:]))
     )
 
 
-def probabilities(network: Any, films: Films, batch_size: int) -> npt.NDArray[np.float32]:  # noqa: ANN401
-    """Return what `predict` returns, without features; a network that is asked again and again is traced once."""
-    return _joined([network.predict_on_batch(batch) for batch in _batches(films, batch_size)], films, batch_size)
+def probabilities(network: Model, films: Films, batch_size: int) -> npt.NDArray[np.float32]:
+    """Return the same probabilities as `predict`, without features; repeated calls trace the network only once."""
+    return _join([network.predict_on_batch(batch) for batch in _batches(films, batch_size)], films, batch_size)
 
 
 def _batches(films: Films, batch_size: int) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield films in three channels; the last batch is padded, so that the graph is traced for one shape."""
-    # One batch at least, so that no film still gives arrays of the right width.
+    # At least one batch, so that an empty set of films still gives arrays of the right width.
     for start in range(0, max(len(films), 1), batch_size):
         pixels = films.pixels[start : start + batch_size]
         padded = np.zeros((batch_size, *pixels.shape[1:], CHANNELS), np.uint8)
@@ -96,44 +97,44 @@ def _batches(films: Films, batch_size: int) -> Iterator[npt.NDArray[np.uint8]]:
         yield padded
 
 
-def _joined(outputs: Sequence[Any], films: Films, batch_size: int) -> npt.NDArray[np.float32]:
-    """Return what was said of the films, less what was said of the padding.
+def _join(outputs: Sequence[Array], films: Films, batch_size: int) -> npt.NDArray[np.float32]:
+    """Return the outputs for the films, without those for the padding.
 
-    In the scope of several devices Keras asks each of them about the whole batch, and joins what they say.
+    Under a strategy for several devices, Keras runs the whole batch on each device and concatenates their outputs.
     """
     return np.concatenate([np.asarray(output, np.float32)[:batch_size] for output in outputs])[: len(films)]
 
 
-def save(directory: Path, answers: Mapping[str, Predictions]) -> None:
-    """Write the answers by split beside a run's report; the same answers give the same bytes.
+def save(directory: Path, by_split: Mapping[str, Predictions]) -> None:
+    """Write the predictions of each split beside a run's report; equal predictions give equal bytes.
 
-    Features are kept at half precision, which the checks that use them do not notice.
+    Features are stored at half precision, which is enough for the checks that use them.
     """
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for split, of_split in answers.items():
-        features = {} if of_split.features is None else {"features": of_split.features.astype(np.float16)}
-        kept = {
-            "names": np.array(of_split.names, np.str_),
-            "labels": of_split.labels,
-            "sha256": np.array(of_split.sha256, np.str_),
-            "probabilities": of_split.probabilities.astype(np.float32),
+    arrays: dict[str, Array] = {}
+    for split, predictions in by_split.items():
+        features = {} if predictions.features is None else {"features": predictions.features.astype(np.float16)}
+        stored: dict[str, Array] = {
+            "names": np.array(predictions.names, np.str_),
+            "labels": predictions.labels,
+            "sha256": np.array(predictions.sha256, np.str_),
+            "probabilities": predictions.probabilities.astype(np.float32),
             **features,
         }
-        arrays |= {f"{split}/{name}": array for name, array in kept.items()}
+        arrays |= {f"{split}/{name}": array for name, array in stored.items()}
     np.savez_compressed(directory / PREDICTIONS_FILE, allow_pickle=False, **arrays)
 
 
 def load(directory: Path) -> dict[str, Predictions]:
-    """Return the answers by split that a run kept; none where it kept none.
+    """Return the saved predictions of each split; an empty dict if the run saved none.
 
     Raises:
-        ValueError: the file is damaged, or not one that `save` wrote.
+        ValueError: the file is damaged, or was not written by `save`.
     """
     path = directory / PREDICTIONS_FILE
     if not path.is_file():
         return {}
     try:
-        # Opened here: NumPy leaves a damaged file open.
+        # The file is opened here because NumPy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             splits = dict.fromkeys(name.rpartition("/")[0] for name in arrays.files)
             return {split: _of_split(arrays, split) for split in splits}
@@ -141,7 +142,7 @@ def load(directory: Path) -> dict[str, Predictions]:
         raise ValueError(f"{path} holds no readable predictions") from error
 
 
-def _of_split(arrays: Mapping[str, npt.NDArray[Any]], split: str) -> Predictions:
+def _of_split(arrays: Mapping[str, Array], split: str) -> Predictions:
     features = f"{split}/features"
     return Predictions(
         names=tuple(arrays[f"{split}/names"].tolist()),

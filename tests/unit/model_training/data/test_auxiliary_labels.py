@@ -9,7 +9,7 @@ from model_training.data.auxiliary_labels import OPACITY, UNKNOWN
 def _of(*labels: str, times: int = auxiliary_labels.FEWEST_FILMS) -> dict[str, list[int]]:
     names = [f"{number}.png" for number in range(len(labels) * times)]
     manifest = {name: {"original_labels": labels[number % len(labels)]} for number, name in enumerate(names)}
-    found = auxiliary_labels.of_films(names, manifest)
+    found = auxiliary_labels.from_manifest(names, manifest)
     if found is None:
         return {}
     assert found.targets.dtype == np.int8
@@ -35,4 +35,4 @@ def test_rare_findings_are_not_learned():
 
 
 def test_films_without_a_manifest_have_none():
-    assert auxiliary_labels.of_films(["a.png"] * 30, {}) is None
+    assert auxiliary_labels.from_manifest(["a.png"] * 30, {}) is None

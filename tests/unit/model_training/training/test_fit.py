@@ -23,30 +23,30 @@ def data(shared_data):
 
 @pytest.fixture(scope="module")
 def fitted(data, watcher):
-    """A network that was trained on them."""
+    """A network that was trained on the drawn films."""
     return fit.fit(PHANTOM, data, replace(PHANTOM.hyperparameters, epochs=8, seed=7), watcher)
 
 
-def test_it_learns_what_can_be_learned(fitted, data):
-    """Bright left and bright right are told apart on films that were not trained on."""
+def test_a_network_learns_two_simple_classes(fitted, data):
+    """It separates bright left from bright right on films of the test split."""
     test = data.splits["test"]
 
-    answers = predict(fitted.network, test, batch_size=3).probabilities
+    probabilities = predict(fitted.network, test, batch_size=3).probabilities
 
-    assert test.labels.tolist() == answers.argmax(axis=1).tolist()
+    assert test.labels.tolist() == probabilities.argmax(axis=1).tolist()
 
 
-def test_a_mirror_image_is_not_taken_for_the_same(fitted, data):
-    """The augmentation keeps left and right apart: the side on which the heart lies matters."""
+def test_a_mirror_image_gets_the_other_class(fitted, data):
+    """The augmentation keeps left and right apart, because the side on which the heart lies matters."""
     test = data.splits["test"]
 
-    answers = predict(fitted.network, replace(test, pixels=test.pixels[:, :, ::-1]), 8).probabilities
+    probabilities = predict(fitted.network, replace(test, pixels=test.pixels[:, :, ::-1]), 8).probabilities
 
-    assert (1 - test.labels).tolist() == answers.argmax(axis=1).tolist()
+    assert (1 - test.labels).tolist() == probabilities.argmax(axis=1).tolist()
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, watcher):
-    """A run can be repeated on the same machine."""
+    """A training can be repeated on the same machine."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, seed=11)
 
     first, again, other = (
@@ -58,23 +58,23 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, watc
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_the_weights_of_the_best_epoch_on_validation_are_kept(fitted, data):
-    """The last epoch has no privilege, and the kept network gives the kept loss."""
+def test_the_network_has_the_weights_of_the_best_epoch_on_validation(fitted, data):
+    """The network is that of the best epoch, not of the last, and has the recorded loss."""
     losses = [entry["val_calibrated_loss"] for entry in fitted.history]
-    kept = fitted.history[fitted.kept_epoch - 1]
+    best = fitted.history[fitted.kept_epoch - 1]
     validation = data.splits["validation"]
 
-    answers = predict(fitted.network, validation, batch_size=8).probabilities
+    probabilities = predict(fitted.network, validation, batch_size=8).probabilities
 
-    right = answers[np.arange(len(validation)), validation.labels]
+    right = probabilities[np.arange(len(validation)), validation.labels]
     assert list(range(1, 9)) == [entry["epoch"] for entry in fitted.history]
     assert losses.index(min(losses)) + 1 == fitted.kept_epoch
-    assert kept["val_loss"] == pytest.approx(-np.log(right).mean(), abs=1e-4)
-    assert kept["val_accuracy"] == pytest.approx((answers.argmax(axis=1) == validation.labels).mean())
+    assert best["val_loss"] == pytest.approx(-np.log(right).mean(), abs=1e-4)
+    assert best["val_accuracy"] == pytest.approx((probabilities.argmax(axis=1) == validation.labels).mean())
 
 
-def test_a_training_that_diverged_says_so(data, watcher):
-    """A loss that is no number chooses nothing."""
+def test_a_training_that_diverges_raises(data, watcher):
+    """If no loss is a number, there is no best epoch."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, optimizer="sgd", learning_rate=1e38)
 
     with pytest.raises(FloatingPointError, match="diverged"):
@@ -82,23 +82,23 @@ def test_a_training_that_diverged_says_so(data, watcher):
 
 
 class Killed(BaseException):
-    """The end of a process, as far as a test can bear it."""
+    """Stands for the end of a process."""
 
 
 class Killer:
-    """A progress that ends the run after an epoch."""
+    """A progress that kills the run after an epoch."""
 
     def __init__(self, after: int) -> None:
-        self.after, self.told = after, []
+        self.after, self.epochs = after, []
 
     def on_film(self, done, total):
-        """Go on."""
+        """Continue."""
 
     def on_step(self):
-        """Go on."""
+        """Continue."""
 
     def on_epoch(self, done, planned, logs):
-        self.told.append(done)
+        self.epochs.append(done)
         if done > self.after:
             raise Killed
 
@@ -107,8 +107,8 @@ AVERAGED = {"average_momentum": 0.9, "optimizer": "adamw", "schedule": "cosine",
 
 
 @pytest.mark.parametrize("changes", [{}, AVERAGED])
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(data, watcher, tmp_path, changes):
-    """Weights, curves and the kept epoch are those of a run that was left alone."""
+def test_a_killed_run_gives_the_same_network_as_an_uninterrupted_one(data, watcher, tmp_path, changes):
+    """Weights, curves and the best epoch are equal."""
     hyperparameters, path = replace(PHANTOM.hyperparameters, epochs=4, seed=3, **changes), tmp_path / "state.npz"
     with pytest.raises(Killed):
         fit.fit(PHANTOM, data, hyperparameters, Killer(after=2), path)
@@ -117,34 +117,34 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(data, watcher, tmp_path
     resumed = fit.fit(PHANTOM, data, hyperparameters, second, path)
     whole = fit.fit(PHANTOM, data, hyperparameters, watcher)
 
-    assert [2, 3, 4] == second.told
+    assert [2, 3, 4] == second.epochs
     assert whole.history == resumed.history
     assert whole.kept_epoch == resumed.kept_epoch
     for a, b in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):
         assert np.array_equal(a, b)
 
 
-def test_a_damaged_state_is_no_state(data, watcher, tmp_path):
-    """The run begins anew; half a file decides nothing."""
+def test_a_damaged_checkpoint_is_ignored(data, watcher, tmp_path):
+    """The run starts from the beginning."""
     hyperparameters, path = replace(PHANTOM.hyperparameters, epochs=1), tmp_path / "state.npz"
     path.write_bytes(b"PK half a file")
 
     assert 1 == len(fit.fit(PHANTOM, data, hyperparameters, watcher, path).history)
 
 
-def test_a_state_that_nobody_took_up_is_forgotten(tmp_path):
-    """A killed run of weeks ago holds its disk no longer; a fresh one stays."""
+def test_old_checkpoints_are_removed(tmp_path):
+    """A recent checkpoint stays."""
     for name, age_seconds in (("old.npz", checkpoint.KEPT_SECONDS + 60), ("new.npz", 60)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age_seconds,) * 2)
 
-    checkpoint.forget_old(tmp_path)
+    checkpoint.remove_old(tmp_path)
 
     assert ["new.npz"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_it_stops_when_validation_gets_no_better(data, watcher):
-    """A rate of nothing gives the same loss in every epoch: the first is the best, and patience ends."""
+def test_training_stops_when_validation_does_not_improve(data, watcher):
+    """With a learning rate of 0 every epoch has the same loss, so that the first one is the best."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=9, learning_rate=0.0, patience=2)
 
     fitted = fit.fit(PHANTOM, data, hyperparameters, watcher)
@@ -153,8 +153,8 @@ def test_it_stops_when_validation_gets_no_better(data, watcher):
     assert 1 == fitted.kept_epoch
 
 
-def test_the_cosine_warms_up_and_ends_near_nothing(data, watcher):
-    """The curve of the rate is recorded with the others."""
+def test_the_cosine_schedule_warms_up_and_ends_near_zero(data, watcher):
+    """The learning rate is recorded with the other curves."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=5, learning_rate=0.01, schedule="cosine")
 
     rates = [entry["learning_rate"] for entry in fit.fit(PHANTOM, data, hyperparameters, watcher).history]
@@ -165,7 +165,7 @@ def test_the_cosine_warms_up_and_ends_near_nothing(data, watcher):
 
 
 def test_mixed_precision_gives_a_network_that_computes_in_float32(data, watcher):
-    """What is published runs on any device."""
+    """The published network runs on any device."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=1, precision="mixed_bfloat16")
 
     network = fit.fit(PHANTOM, data, hyperparameters, watcher).network
@@ -174,8 +174,8 @@ def test_mixed_precision_gives_a_network_that_computes_in_float32(data, watcher)
     assert "float32" == fit.backend.keras().config.dtype_policy().name
 
 
-def test_further_findings_are_learned_where_they_are_stated(data, watcher):
-    """The second head changes the features; the published network has one head."""
+def test_auxiliary_labels_are_learned_where_they_are_stated(data, watcher):
+    """The auxiliary head changes the features; the published network has one head."""
     films = data.splits["train"]
     manifest = {
         name: {"original_labels": "Effusion" if label else "No Finding"}
@@ -184,19 +184,19 @@ def test_further_findings_are_learned_where_they_are_stated(data, watcher):
     many = replace(
         films, names=films.names * 2, labels=np.tile(films.labels, 2), pixels=np.tile(films.pixels, (2, 1, 1))
     )
-    told = replace(data, splits={**data.splits, "train": many}, manifest=manifest)
+    labelled = replace(data, splits={**data.splits, "train": many}, manifest=manifest)
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, seed=1, auxiliary_labels_weight=1.0)
 
-    with_both = fit.fit(PHANTOM, told, hyperparameters, watcher)
-    with_one = fit.fit(PHANTOM, told, replace(hyperparameters, auxiliary_labels_weight=0.0), watcher)
+    with_both = fit.fit(PHANTOM, labelled, hyperparameters, watcher)
+    with_one = fit.fit(PHANTOM, labelled, replace(hyperparameters, auxiliary_labels_weight=0.0), watcher)
 
     assert len(with_one.network.outputs) == len(with_both.network.outputs) == 1
     assert with_both.history[0].keys() == with_one.history[0].keys()
     assert with_both.history != with_one.history
 
 
-def test_a_finding_that_is_not_known_costs_nothing():
-    """Only what the data state is learned."""
+def test_unknown_findings_add_nothing_to_the_loss():
+    """Only stated findings are learned."""
     targets = np.array([[1, 0, -1], [-1, -1, -1]], np.float32)
     probabilities = np.array([[0.5, 0.5, 0.001], [0.9, 0.9, 0.9]], np.float32)
 
@@ -208,6 +208,6 @@ def test_a_finding_that_is_not_known_costs_nothing():
 
 
 @pytest.mark.parametrize(("power", "expected"), [(1.0, [2 / 3, 2 / 3, 2 / 3, 2]), (0.0, [1, 1, 1, 1])])
-def test_weights_make_classes_count_alike_or_films(power, expected):
-    """Three films of one class weigh as much as one of the other."""
+def test_weights_count_classes_alike_or_films_alike(power, expected):
+    """With power 1, three films of one class weigh as much as one film of the other."""
     assert expected == pytest.approx(fit.sample_weights(np.array([0, 0, 0, 1]), power))
