@@ -1,31 +1,33 @@
-"""DICOM files: what they say they are, and their one picture as a grey film.
+"""DICOM files: their one picture as a grey film.
 
-The bytes come from outside. Nothing is inflated, parsed or believed beyond a bound, and of what stands in the file only
-the attributes listed here are looked at: none of them names a patient.
+The bytes come from outside. Nothing is inflated, parsed or trusted beyond a limit. Only the attributes listed here are
+read, and none of them names a patient.
+
+Three steps: pydicom parses, `dicom_header` makes a typed and checked header of its attributes, and our own arithmetic
+works on that header and on decoded pixels. Only calls into pydicom and its decoders stand inside a broad `except`.
 """
 
 import logging
-import struct
 import warnings
 import zlib
 from collections.abc import Callable
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from worker.decoding.counted_reads import CountedReads
+from worker.decoding.damage import damage_is_rejected
 from worker.decoding.dicom_display import displayed
-from worker.decoding.dicom_header import check_content
+from worker.decoding.dicom_header import read_header
 from worker.decoding.dicom_pixels import stored_values
 from worker.decoding.limits import Grey, Limits
 from worker.errors import Reason, RejectedImage
 
 MAGIC, MAGIC_POSITION = b"DICM", 128
-#: The largest attribute that is looked at is a table of 65,536 entries.
+#: The largest attribute that is read is a table of 65,536 entries.
 MAX_ATTRIBUTE_BYTES = 256 * 2**10
 PIXEL_DATA = 0x7FE00010
 KEYWORDS = (
@@ -36,19 +38,14 @@ KEYWORDS = (
     "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PixelData",
 )  # fmt: skip
 TAGS: list[BaseTag | int] = [tag for name in KEYWORDS if (tag := tag_for_keyword(name)) is not None]
-#: What pydicom and its plug-ins raise on damaged content; mutated files in the tests look for more.
-DAMAGE = (
-    BytesLengthException, InvalidDicomError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
-    RuntimeError, ArithmeticError, AssertionError, struct.error, zlib.error,
-)  # fmt: skip
 
-# pydicom warns and logs where we check and reject ourselves, and what it says may quote the file.
+# Where pydicom warns and logs, this package checks and rejects; and its messages may quote the file.
 warnings.filterwarnings("ignore", module="pydicom")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tell whether bytes are a DICOM file; one without its preamble is not taken for one."""
+    """Tell whether bytes are a DICOM file; one without its preamble is not recognised."""
     return data.startswith(MAGIC, MAGIC_POSITION)
 
 
@@ -56,18 +53,16 @@ def read_dicom(data: bytes, limits: Limits) -> Grey:
     """Return the film in a DICOM file, white being dense, in the grey values that its sender wants to be shown.
 
     Raises:
-        RejectedImage: with the reason; nothing else is raised, whatever the bytes.
+        RejectedImage: with the reason. Any other error is a fault of this program.
     """
-    try:
+    with damage_is_rejected("the DICOM file is damaged"):
         film = _parse(data, limits)
-        check_content(film, limits)
-        return displayed(stored_values(film, limits), film)
-    except DAMAGE as error:
-        raise RejectedImage(Reason.CORRUPT, "the DICOM file is damaged or contradicts itself") from error
+    header = read_header(film, limits)
+    return displayed(stored_values(film, header, limits), header)
 
 
 def _parse(data: bytes, limits: Limits) -> Dataset:
-    """Return the attributes that are looked at, and the transfer syntax in `file_meta`."""
+    """Return the attributes that are read, and the transfer syntax in `file_meta`."""
     file = CountedReads(data)
     read_preamble(file, force=False)
     meta = FileMetaDataset(
@@ -90,7 +85,7 @@ def _parse(data: bytes, limits: Limits) -> Dataset:
 
 
 def _check_lengths(film: Dataset) -> None:
-    """Refuse attributes that would grow when they are read: a number takes two bytes in the file, and fifty here."""
+    """Reject attributes that would grow when they are read: a number takes two bytes in the file, and fifty here."""
     for tag in film.keys() - {PIXEL_DATA}:
         value = film.get_item(tag).value
         if isinstance(value, bytes) and len(value) > MAX_ATTRIBUTE_BYTES:

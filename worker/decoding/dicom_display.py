@@ -1,124 +1,111 @@
 """From stored values to what a reader would see: modality LUT, VOI LUT or window, polarity, in DICOM's order.
 
 Everything is computed once for each value that can be stored, 65,536 at most, and the film is looked up in that table.
+An error in here is a fault of this program, never of the film: header and stored values were checked.
 """
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
-from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_windowing
 
+from worker.decoding.dicom_grey_scale import GreyScale, LookupTable, Rescale, Window
+from worker.decoding.dicom_header import FilmHeader
 from worker.decoding.dicom_pixels import Stored
 from worker.decoding.limits import Grey
 
+Integers = npt.NDArray[np.int_]
 Values = npt.NDArray[np.float64]
 Present = npt.NDArray[np.bool_]
 
 BLACK, WHITE = 0, 255
 EIGHT_BITS = 8
-MIN_LINEAR_WIDTH = 1
 HALVES_DECIMALS = 6
 
 
-def displayed(stored: Stored, film: Dataset) -> Grey:
-    """Return the film as it is meant to be seen, uint8, 0 black to 255 white.
+def displayed(stored: Stored, header: FilmHeader) -> Grey:
+    """Return the film as it is meant to be seen, uint8, 0 black to 255 white, in the shape of `stored`.
 
-    Raises:
-        ValueError: an attribute cannot be applied. So do the other errors of `worker.decoding.dicom.DAMAGE`.
+    Args:
+        stored: uint8 or uint16, shape (rows, columns), at least one pixel.
+        header: of the same film.
     """
     codes = np.arange(1 << EIGHT_BITS * stored.dtype.itemsize)
-    values = _significant(codes, film)
+    values = _significant(codes, header)
     present = np.zeros(len(codes), np.bool_)
     present[stored.ravel()] = True
-    if (padding := film.get("PixelPaddingValue")) is not None and (kept := present & (values != padding)).any():
-        present = kept
-    shown = _shown(values, present, film)
-    if str(film.PhotometricInterpretation).strip().upper() == "MONOCHROME1":
+    grey_scale = header.grey_scale
+    if grey_scale.padding is not None and (film := present & (values != grey_scale.padding)).any():
+        present = film
+    shown = _shown(values, present, header)
+    if grey_scale.is_inverted:
         shown = WHITE - shown
     # Inverted before it is rounded, and halves made exact, so that a film and its negative give the same film.
     return np.rint(shown.round(HALVES_DECIMALS)).astype(np.uint8)[stored]
 
 
-def _significant(codes: npt.NDArray[np.int_], film: Dataset) -> npt.NDArray[np.int_]:
+def _significant(codes: Integers, header: FilmHeader) -> Integers:
     """Return the number that each bit pattern means: without unused bits, with its sign."""
-    bits = film.BitsStored
-    codes = (codes >> (film.get("HighBit", bits - 1) + 1 - bits)) & ((1 << bits) - 1)
-    return codes - (codes >> (bits - 1) << bits) if film.PixelRepresentation else codes
+    bits = header.bits_stored
+    codes = (codes >> (header.high_bit + 1 - bits)) & ((1 << bits) - 1)
+    return codes - (codes >> (bits - 1) << bits) if header.is_signed else codes
 
 
-def _shown(values: npt.NDArray[np.int_], present: Present, film: Dataset) -> Values:
+def _shown(values: Integers, present: Present, header: FilmHeader) -> Values:
     """Return the grey value, 0 to 255, of each stored value.
 
-    A window or table that leaves nothing to be seen of this film is no guide; the film's own range then is.
+    A window or table that leaves nothing to be seen of this film is no guide: then the film's own range is shown.
     """
-    modal = _modality(values, film)
-    if not np.isfinite(modal).all():
-        raise ValueError("the modality's values are no numbers")
-    shown = _voi(modal, film)
-    if shown is None and _is_made_for_display(film):
-        display: Values = modal * (WHITE / ((1 << film.BitsStored) - 1))
+    modal = _modality(values, header.grey_scale)
+    shown = _voi(modal, header.grey_scale)
+    if shown is None and header.grey_scale.is_made_for_display:
+        display: Values = modal * (WHITE / ((1 << header.bits_stored) - 1))
         return display
     if shown is None or np.ptp(shown[present]) < 1:
         return _stretched(modal, present)
     return shown
 
 
-def _modality(values: npt.NDArray[np.int_], film: Dataset) -> Values:
-    if tables := film.get("ModalityLUTSequence"):
-        return _looked_up(tables[0], values, film)
-    slope, intercept = film.get("RescaleSlope"), film.get("RescaleIntercept")
-    if slope is None or intercept is None:
-        return values.astype(np.float64)
-    return values.astype(np.float64) * float(slope) + float(intercept)
+def _modality(values: Integers, grey_scale: GreyScale) -> Values:
+    match grey_scale.modality:
+        case LookupTable() as table:
+            return _looked_up(table.outputs, values - table.first)
+        case Rescale(slope, intercept):
+            return values.astype(np.float64) * slope + intercept
+        case _:
+            return values.astype(np.float64)
 
 
-def _voi(modal: Values, film: Dataset) -> Values | None:
-    """Return grey values by the first table, else the first window; None where there is none that can be applied."""
-    if tables := film.get("VOILUTSequence"):
-        outputs = _looked_up(tables[0], np.rint(modal).astype(np.int64), film)
-        return outputs * float(WHITE / (outputs.max() or 1))
-    center, width = _first(film.get("WindowCenter")), _first(film.get("WindowWidth"))
-    function = str(film.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if center is None or width is None or width <= 0 or (function == "LINEAR" and width < MIN_LINEAR_WIDTH):
-        return None
-    # What the window is applied to is of no matter to the formula, only what comes out: 8 bits without a sign.
-    window = Dataset()
-    window.PhotometricInterpretation = "MONOCHROME2"
-    window.BitsStored, window.PixelRepresentation = EIGHT_BITS, 0
-    window.WindowCenter, window.WindowWidth, window.VOILUTFunction = center, width, function
-    shown: Values = apply_windowing(modal, window)
+def _voi(modal: Values, grey_scale: GreyScale) -> Values | None:
+    """Return grey values by the table or the window, None where there is neither."""
+    match grey_scale.voi:
+        case LookupTable() as table:
+            outputs = _looked_up(table.outputs, np.rint(modal) - table.first)
+            return outputs * float(WHITE / (outputs.max() or 1))
+        case Window() as window:
+            return _windowed(modal, window)
+        case _:
+            return None
+
+
+def _windowed(modal: Values, window: Window) -> Values:
+    # The formula does not depend on what the window is applied to, only on what comes out: 8 bits without a sign.
+    attributes = Dataset()
+    attributes.PhotometricInterpretation = "MONOCHROME2"
+    attributes.BitsStored, attributes.PixelRepresentation = EIGHT_BITS, 0
+    attributes.WindowCenter, attributes.WindowWidth = window.center, window.width
+    attributes.VOILUTFunction = window.function
+    shown: Values = apply_windowing(modal, attributes)
     return shown
 
 
-def _first(values: object) -> float | None:
-    """Return the first of an attribute's values; the others are for other tissues."""
-    if isinstance(values, MultiValue):
-        values = values[0] if values else None
-    return None if values in {None, ""} else float(str(values))
-
-
-def _looked_up(table: Dataset, values: npt.NDArray[np.int_], film: Dataset) -> Values:
-    """Return what a LUT makes of values: below its first and above its last input it goes on evenly.
+def _looked_up(outputs: Values, positions: Integers | Values) -> Values:
+    """Return a table's outputs; before its first and after its last entry it goes on evenly.
 
     pydicom's own counts the inputs in the type of the outputs, and so folds an 8-bit table over itself.
     """
-    entries, first, _ = table.LUTDescriptor
-    data = table.LUTData
-    if isinstance(data, bytes):
-        data = np.frombuffer(data, "<u2" if film.file_meta.TransferSyntaxUID.is_little_endian else ">u2")
-    outputs = np.atleast_1d(np.asarray(data, np.float64))[: entries or 1 << 16]
-    found: Values = outputs[np.clip(values - first, 0, len(outputs) - 1)]
-    return found
-
-
-def _is_made_for_display(film: Dataset) -> bool:
-    """Tell whether stored values are grey values already: up to 8 bits, no sign, nothing that changes them."""
-    changed = film.get("ModalityLUTSequence") or (film.get("RescaleSlope", 1), film.get("RescaleIntercept", 0)) != (
-        1,
-        0,
-    )
-    return film.BitsStored <= EIGHT_BITS and not film.PixelRepresentation and not changed
+    values: Values = outputs[np.clip(positions, 0, len(outputs) - 1).astype(np.int64)]
+    return values
 
 
 def _stretched(modal: Values, present: Present) -> Values:

@@ -1,7 +1,13 @@
-"""What a DICOM file says of its content: whether it is one frontal grey film of a chest, of a size that may be read."""
+"""What a DICOM file says of its film, as a typed header: a frontal grey film of a chest, of a size that may be read."""
+
+from dataclasses import dataclass
 
 from pydicom import Dataset
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
+from worker.decoding.damage import damage_is_rejected
+from worker.decoding.dicom_attributes import integer, items, required_integer, text
+from worker.decoding.dicom_grey_scale import GreyScale, read_grey_scale
 from worker.decoding.limits import Limits, check_size
 from worker.errors import Reason, RejectedImage
 
@@ -10,62 +16,106 @@ MODALITIES = frozenset({"CR", "DX"})
 CHEST = ("CHEST", "THORA", "TORAX", "THX", "LUNG", "CXR", "PULMO")
 #: What says nothing.
 UNSTATED = frozenset({"", "UNKNOWN", "OTHER", "NONE", "UNSPECIFIED", "DEFAULT"})
-#: Lateral (left, right) and oblique; of DICOM's defined terms and as senders abbreviate them.
+#: Lateral (left, right) and oblique views: DICOM's defined terms, and abbreviations of senders.
 NOT_FRONTAL = frozenset({"LL", "RL", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LLAT", "RLAT", "OBL"})
-#: Words of a view's name that make it one; a decubitus film, though "lateral", is frontal.
+#: Words in the name of such a view; a decubitus film is frontal, though it is called lateral.
 NOT_FRONTAL_WORDS, STILL_FRONTAL_WORD = ("LATERAL", "OBLIQUE"), "DECUB"
-GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
+INVERTED = "MONOCHROME1"
+GREY = frozenset({INVERTED, "MONOCHROME2"})
 ALLOCATIONS = (8, 16)
 #: Bytes of a decoded pixel, the table's index and the film made of it.
 BYTES_PER_PIXEL = 4
 
+HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
+#: Which of pydicom's plug-ins decodes what: of several the one that is best kept up and raises on damage.
+PLUGINS: dict[str, str] = {
+    **dict.fromkeys(JPEGTransferSyntaxes, "gdcm"),
+    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
+    **dict.fromkeys((*JPEG2000TransferSyntaxes, *HTJ2K, RLELossless), "pylibjpeg"),
+}
 
-def check_content(film: Dataset, limits: Limits) -> None:
-    """Refuse what is no frontal chest film, then what no decoder should be given.
+
+@dataclass(frozen=True)
+class FilmHeader:
+    """A film whose attributes agree with each other and with the limits."""
+
+    transfer_syntax: UID
+    #: The plug-in of pydicom that decodes it, empty for what is not compressed.
+    plugin: str
+    #: 64 or more.
+    rows: int
+    columns: int
+    #: 8 or 16.
+    bits_allocated: int
+    #: 1 <= bits_stored <= high_bit + 1 <= bits_allocated
+    bits_stored: int
+    high_bit: int
+    is_signed: bool
+    grey_scale: GreyScale
+
+
+def read_header(film: Dataset, limits: Limits) -> FilmHeader:
+    """Return the header of a file that holds one frontal chest film, checked before a decoder is given its pixels.
+
+    Args:
+        film: the attributes, and the transfer syntax in `file_meta`.
+        limits: of one file.
 
     Raises:
-        RejectedImage: wrong_modality, wrong_body_part, not_frontal, several_frames, colour, corrupt; or as
-            `check_size`.
-        ValueError: an attribute has no value that can be read; or another error of `worker.decoding.dicom.DAMAGE`.
+        RejectedImage: wrong_modality, wrong_body_part, not_frontal, several_frames, colour,
+            unsupported_transfer_syntax, corrupt; or as `check_size`.
     """
-    if _text(film, "Modality") not in MODALITIES:
-        raise RejectedImage(Reason.WRONG_MODALITY, "the modality is not CR or DX")
-    part = _text(film, "BodyPartExamined")
-    if part not in UNSTATED and not any(name in part for name in CHEST):
-        raise RejectedImage(Reason.WRONG_BODY_PART, "the body part is not the chest")
-    if any(_is_not_frontal(view) for view in _views(film)):
-        raise RejectedImage(Reason.NOT_FRONTAL, "a lateral or oblique view")
-    if int(film.get("NumberOfFrames") or 1) != 1:
-        raise RejectedImage(Reason.SEVERAL_FRAMES, f"{int(film.NumberOfFrames)} frames; a film is one")
-    if film.SamplesPerPixel != 1 or _text(film, "PhotometricInterpretation") not in GREY:
-        raise RejectedImage(Reason.COLOUR, "the picture is in colours")
-    check_size(int(film.Columns), int(film.Rows), limits, BYTES_PER_PIXEL)
-    _check_bits(film)
-
-
-def _check_bits(film: Dataset) -> None:
-    allocated, stored = film.BitsAllocated, film.BitsStored
-    high = film.get("HighBit", stored - 1)
+    _check_content(film)
+    rows, columns = required_integer(film, "Rows"), required_integer(film, "Columns")
+    check_size(columns, rows, limits, BYTES_PER_PIXEL)
+    bits_allocated, bits_stored = required_integer(film, "BitsAllocated"), required_integer(film, "BitsStored")
+    high_bit = integer(film, "HighBit")
+    high_bit = bits_stored - 1 if high_bit is None else high_bit
+    sign = required_integer(film, "PixelRepresentation")
     if (
-        allocated not in ALLOCATIONS
-        or not 1 <= stored <= high + 1 <= allocated
-        or film.PixelRepresentation not in {0, 1}
+        bits_allocated not in ALLOCATIONS
+        or not 1 <= bits_stored <= high_bit + 1 <= bits_allocated
+        or sign not in {0, 1}
     ):
         raise RejectedImage(
-            Reason.CORRUPT, f"{stored} bits, the highest {high}, in {allocated}: no grey values are stored so"
+            Reason.CORRUPT,
+            f"{bits_stored} bits, the highest {high_bit}, in {bits_allocated}: no grey values are stored so",
         )
+    syntax, plugin = _syntax(film)
+    is_inverted = text(film, "PhotometricInterpretation") == INVERTED
+    grey_scale = read_grey_scale(film, bits_stored, is_signed=bool(sign), is_inverted=is_inverted)
+    return FilmHeader(syntax, plugin, rows, columns, bits_allocated, bits_stored, high_bit, bool(sign), grey_scale)
 
 
-def _text(film: Dataset, keyword: str) -> str:
-    return str(film.get(keyword) or "").strip().upper()
-
-
-def _views(film: Dataset) -> list[str]:
-    codes = film.get("ViewCodeSequence") or []
-    return [_text(film, "ViewPosition"), *(_text(code, "CodeMeaning") for code in codes)]
+def _check_content(film: Dataset) -> None:
+    """Reject what is not one grey frontal chest film."""
+    if text(film, "Modality") not in MODALITIES:
+        raise RejectedImage(Reason.WRONG_MODALITY, "the modality is not CR or DX")
+    part = text(film, "BodyPartExamined")
+    if part not in UNSTATED and not any(name in part for name in CHEST):
+        raise RejectedImage(Reason.WRONG_BODY_PART, "the body part is not the chest")
+    codes = items(film, "ViewCodeSequence")
+    if any(_is_not_frontal(view) for view in (text(film, "ViewPosition"), *(text(c, "CodeMeaning") for c in codes))):
+        raise RejectedImage(Reason.NOT_FRONTAL, "a lateral or oblique view")
+    frames = integer(film, "NumberOfFrames") or 1
+    if frames != 1:
+        raise RejectedImage(Reason.SEVERAL_FRAMES, f"{frames} frames; a film is one")
+    if required_integer(film, "SamplesPerPixel") != 1 or text(film, "PhotometricInterpretation") not in GREY:
+        raise RejectedImage(Reason.COLOUR, "the picture is in colours")
 
 
 def _is_not_frontal(view: str) -> bool:
     if STILL_FRONTAL_WORD in view:
         return False
     return view in NOT_FRONTAL or any(word in view for word in NOT_FRONTAL_WORDS)
+
+
+def _syntax(film: Dataset) -> tuple[UID, str]:
+    """Return the transfer syntax and the plug-in that decodes it."""
+    with damage_is_rejected("the transfer syntax cannot be read"):
+        syntax: UID = film.file_meta.TransferSyntaxUID
+        if not syntax.is_encapsulated:
+            return syntax, ""
+    if syntax not in PLUGINS:
+        raise RejectedImage(Reason.UNSUPPORTED_TRANSFER_SYNTAX, f"{syntax.name} is not read")
+    return syntax, PLUGINS[syntax]

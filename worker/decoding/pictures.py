@@ -1,21 +1,27 @@
-"""Picture files, by their content and not their name: PNG, JPEG, TIFF, BMP, GIF and WebP as one grey film."""
+"""Picture files, by their content and not their name: PNG, JPEG, TIFF, BMP, GIF and WebP as one grey film.
+
+Pillow opens and decodes, inside a broad `except`. What it gives becomes a typed header and checked arrays, on which our
+own arithmetic works, outside.
+"""
 
 import io
-import struct
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFile, ImageOps, UnidentifiedImageError
 
-from worker.decoding.jpeg_headers import SEQUENTIAL, check_scans, read_header
+from worker.decoding import jpeg_headers
+from worker.decoding.damage import damage_is_rejected
 from worker.decoding.limits import Grey, Limits, check_size
 from worker.errors import Reason, RejectedImage
 
-#: What Pillow may open. Anything else, though Pillow knows it, is refused: fewer decoders, fewer holes.
+#: What Pillow may open. Every other format is rejected, though Pillow reads it: fewer decoders, fewer holes.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 EIGHT_BITS = 8
+WHITE = 255
 #: Pillow keeps grey values and palettes in one byte, deep ones in two, everything else in four.
 BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 BYTES_OF_COLOUR = 4
@@ -31,9 +37,35 @@ COLOURED_DISTANCE = 24
 MAX_COLOURED_SHARE = 0.05
 COLOUR_SAMPLE = (64, 64)
 
-# Pillow warns where we check and reject ourselves. Set once: catch_warnings is not safe in threads.
+DAMAGED = "the image data is damaged or cut short"
+
+# Where Pillow warns, this module checks and rejects. Set once: catch_warnings is not safe in threads.
 warnings.filterwarnings("ignore", module="PIL")
 Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a picture file says of itself before it is decoded."""
+
+    #: One of `FORMATS`.
+    format: str
+    #: Pillow's name for the kind of pixels.
+    mode: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A decoded picture, upright."""
+
+    #: Integers or floats, shape (height, width), at least one pixel; uint8 is grey already, everything else is deep.
+    grey: npt.NDArray[Any]
+    #: The least value is white, which the decoder did not turn round.
+    white_is_zero: bool = False
+    #: Cb and Cr, uint8, shape (n, 2), of a few pixels evenly spread; None where the file has no colours.
+    chroma: npt.NDArray[np.uint8] | None = None
 
 
 def read_picture(data: bytes, limits: Limits) -> Grey:
@@ -41,37 +73,29 @@ def read_picture(data: bytes, limits: Limits) -> Grey:
 
     Raises:
         RejectedImage: unsupported_format, too_many_pixels, too_small, not_film_shaped, several_frames, colour, corrupt.
+            Any other error is a fault of this program.
     """
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_header(image, data, limits)
-        _load(image, len(data), limits)
-        white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
-        ImageOps.exif_transpose(image, in_place=True)  # A copy of every film that lies right otherwise.
-        if image.mode == "L" and "transparency" not in image.info:
-            return np.asarray(image)
-        return _to_grey(image, deep_white_is_zero=white_is_zero)
-    except UnidentifiedImageError as error:
-        raise RejectedImage(
-            Reason.UNSUPPORTED_FORMAT, "not an image of a format that is read: DICOM, " + ", ".join(FORMATS)
-        ) from error
-    # What Pillow's decoders raise on damaged content; mutated files in the tests look for more.
-    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, OverflowError) as error:
-        raise RejectedImage(Reason.CORRUPT, "the image data is damaged or cut short") from error
+    image, header = _open(data)
+    _check_header(header, data, limits)
+    with damage_is_rejected(DAMAGED):
+        if getattr(image, "is_animated", False):
+            raise RejectedImage(Reason.SEVERAL_FRAMES, "several frames or pages; a film is one")
+        pixels = _decoded(image, len(data), limits)
+    return _film(pixels)
 
 
 def read_plain_jpeg(stream: bytes, limits: Limits) -> Grey:
     """Return the grey values of a one-component 8-bit JPEG whose header was checked, at its reduced scale.
 
     Raises:
-        OSError: the stream is damaged or cut short.
-        ValueError: it is not grey.
+        RejectedImage: corrupt; the stream is damaged, cut short, or not grey.
     """
-    image = Image.open(io.BytesIO(stream), formats=("JPEG",))
-    if image.mode != "L":
-        raise ValueError("not grey")
-    _load(image, len(stream), limits)
-    return np.asarray(image)
+    with damage_is_rejected(DAMAGED):
+        image = Image.open(io.BytesIO(stream), formats=("JPEG",))
+        if image.mode != "L":
+            raise ValueError("not grey")
+        _load(image, len(stream), limits)
+        return np.asarray(image)
 
 
 def scaled(film: Grey, size: tuple[int, int]) -> Grey:
@@ -80,6 +104,47 @@ def scaled(film: Grey, size: tuple[int, int]) -> Grey:
         return film
     height, width = size
     return np.asarray(Image.fromarray(film).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _open(data: bytes) -> tuple[ImageFile.ImageFile, PictureHeader]:
+    with damage_is_rejected("the image has no readable header"):
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            detail = "not an image of a format that is read: DICOM, " + ", ".join(FORMATS)
+            raise RejectedImage(Reason.UNSUPPORTED_FORMAT, detail) from error
+        width, height = image.size
+        return image, PictureHeader(str(image.format), str(image.mode), int(width), int(height))
+
+
+def _check_header(header: PictureHeader, data: bytes, limits: Limits) -> None:
+    bytes_per_pixel = BYTES_PER_PIXEL.get(header.mode, BYTES_OF_COLOUR)
+    if header.format == "JPEG":
+        jpeg = jpeg_headers.read_header(data)
+        # At its reduced scale the picture itself is small.
+        bytes_per_pixel = 1 if jpeg.frame in jpeg_headers.SEQUENTIAL else BYTES_PER_COEFFICIENT * jpeg.components
+        jpeg_headers.check_scans(data, jpeg, limits)
+    check_size(header.width, header.height, limits, bytes_per_pixel)
+
+
+def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pixels:
+    """Have Pillow decode and convert: alpha over black, colour by luma, deep greys as they are."""
+    _load(image, size_bytes, limits)
+    white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
+    ImageOps.exif_transpose(image, in_place=True)  # A copy of every film that lies right otherwise.
+    if image.mode == "L" and "transparency" not in image.info:
+        return _checked(image)
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        return _checked(image, white_is_zero=white_is_zero)
+    picture: Image.Image = image
+    if image.mode in {"P", "PA"} or "transparency" in image.info:
+        picture = image.convert("RGBA")
+    elif image.mode == "CMYK":
+        picture = image.convert("RGB")
+    grey = picture.convert("L")
+    if "A" in picture.getbands():
+        grey = ImageChops.multiply(grey, picture.getchannel("A"))
+    return _checked(grey, chroma=_chroma(picture) if picture.mode in {"RGB", "RGBA"} else None)
 
 
 def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
@@ -93,47 +158,40 @@ def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
     image.load()
 
 
-def _check_header(image: Image.Image, data: bytes, limits: Limits) -> None:
-    width, height = image.size
-    bytes_per_pixel = BYTES_PER_PIXEL.get(image.mode, BYTES_OF_COLOUR)
-    if image.format == "JPEG":
-        header = read_header(data)
-        # At its reduced scale the picture itself is small.
-        bytes_per_pixel = 1 if header.frame in SEQUENTIAL else BYTES_PER_COEFFICIENT * header.components
-        check_scans(data, header, limits)
-    check_size(width, height, limits, bytes_per_pixel)
-    if getattr(image, "is_animated", False):
-        raise RejectedImage(Reason.SEVERAL_FRAMES, "several frames or pages; a film is one")
+def _chroma(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    sample = picture if picture.size <= COLOUR_SAMPLE else picture.resize(COLOUR_SAMPLE, Image.Resampling.NEAREST)
+    return np.asarray(sample.convert("RGB").convert("YCbCr"))[..., 1:].reshape(-1, 2)
 
 
-def _to_grey(image: Image.Image, *, deep_white_is_zero: bool) -> Grey:
-    """Return 8-bit grey values: alpha over black, colour by luma, deeper greys by their significant bits."""
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        grey = _narrow(np.asarray(image))
-        return 255 - grey if deep_white_is_zero else grey
-    if image.mode in {"P", "PA"} or "transparency" in image.info:
-        image = image.convert("RGBA")
-    elif image.mode == "CMYK":
-        image = image.convert("RGB")
-    if image.mode in {"RGB", "RGBA"}:
-        _refuse_colour(image)
-    grey_image = image.convert("L")
-    if "A" in image.getbands():
-        grey_image = ImageChops.multiply(grey_image, image.getchannel("A"))
-    return np.asarray(grey_image)
+def _checked(image: Image.Image, *, white_is_zero: bool = False, chroma: npt.NDArray[np.uint8] | None = None) -> Pixels:
+    grey = np.asarray(image)
+    if grey.ndim != 2 or not grey.size or grey.dtype.kind not in "iuf":  # noqa: PLR2004 - rows and columns
+        raise ValueError("not one grey picture")
+    return Pixels(grey, white_is_zero, chroma)
 
 
-def _refuse_colour(image: Image.Image) -> None:
-    """Refuse a picture that lives by its colours.
+def _film(pixels: Pixels) -> Grey:
+    """Return 8-bit grey values of a decoded picture.
 
     Raises:
         RejectedImage: colour.
     """
-    sample = (
-        image.convert("RGB") if image.size <= COLOUR_SAMPLE else image.resize(COLOUR_SAMPLE, Image.Resampling.NEAREST)
-    )
-    chroma = np.asarray(sample.convert("RGB").convert("YCbCr"), np.int16)[..., 1:].reshape(-1, 2)
-    distance = np.abs(chroma - np.median(chroma, axis=0)).sum(axis=1)
+    if pixels.chroma is not None:
+        _check_colour(pixels.chroma)
+    if pixels.grey.dtype == np.uint8:
+        return pixels.grey
+    grey = _narrow(pixels.grey)
+    return WHITE - grey if pixels.white_is_zero else grey
+
+
+def _check_colour(chroma: npt.NDArray[np.uint8]) -> None:
+    """Reject a picture that lives by its colours.
+
+    Raises:
+        RejectedImage: colour.
+    """
+    values = chroma.astype(np.int16)
+    distance = np.abs(values - np.median(values, axis=0)).sum(axis=1)
     share = float((distance > COLOURED_DISTANCE).mean())
     if share > MAX_COLOURED_SHARE:
         raise RejectedImage(Reason.COLOUR, f"{share:.0%} of the picture is coloured; a radiograph is grey")

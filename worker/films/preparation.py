@@ -4,6 +4,7 @@ Bytes from outside are decoded in a process of their own, which imports this; it
 """
 
 import hashlib
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -123,7 +124,13 @@ def _prepare(
     except TryAgainLater as error:
         return Postponed(str(error))
     except Exception as error:  # noqa: BLE001 - the name says what to look for; its text may quote the film
-        return Crashed(f"{type(error).__name__} in a decoder")
+        return Crashed(f"{type(error).__name__} in a decoder, {_place_of(error)}")
+
+
+def _place_of(error: Exception) -> str:
+    """Return the file and the line that raised, for the log: neither says anything of the film."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name} line {frame.lineno}"
 
 
 def read_ahead(

@@ -6,13 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
+from dicom_films import DEEP, FILM, dataset, dicom_file, table
 from PIL import Image
 from pydicom import Dataset, Sequence, dcmwrite
-from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
-    DigitalXRayImageStorageForPresentation,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -23,50 +22,12 @@ from pydicom.uid import (
 from worker.decoding import decode
 from worker.decoding.limits import DEFAULT_LIMITS, Limits
 from worker.errors import Reason, RejectedImage
-from worker.films.phantoms import draw
-
-FILM = draw("No-Findings", seed=1)
-DEEP = FILM.astype(np.uint16) * 16 + 7
-
-
-def dataset(pixels=FILM, *, bits=8, signed=0, syntax=ExplicitVRLittleEndian, **changes) -> Dataset:
-    """Return a DX film; a change to None leaves an attribute out."""
-    film = Dataset()
-    film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = syntax
-    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID = DigitalXRayImageStorageForPresentation
-    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID = "1.2.3"
-    film.Modality, film.SamplesPerPixel, film.PhotometricInterpretation = "DX", 1, "MONOCHROME2"
-    film.Rows, film.Columns = pixels.shape[-2:]
-    film.BitsAllocated, film.BitsStored, film.HighBit = 8 * pixels.dtype.itemsize, bits, bits - 1
-    film.PixelRepresentation = signed
-    film.PixelData = pixels.astype(pixels.dtype.newbyteorder("<" if syntax.is_little_endian else ">")).tobytes()
-    film["PixelData"].VR = "OB" if pixels.dtype == np.uint8 else "OW"
-    for name, value in changes.items():
-        setattr(film, name, value)
-        if value is None:
-            delattr(film, name)
-    return film
-
-
-def file(pixels=FILM, **options) -> bytes:
-    film = dataset(pixels, **options)
-    buffer = io.BytesIO()
-    dcmwrite(buffer, film, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def reason_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Reason:
     with pytest.raises(RejectedImage) as rejected:
         decode(data, limits)
     return rejected.value.reason
-
-
-def table(data, first=0, bits=8) -> Dataset:
-    item = Dataset()
-    item.add_new("LUTDescriptor", "US", [len(data), first, bits])
-    item.add_new("LUTData", "US", list(data))
-    return item
 
 
 @pytest.mark.parametrize(
@@ -77,7 +38,7 @@ def test_an_uncompressed_film_keeps_its_greys_in_every_byte_order(syntax, pixels
     """8 bits as they are, 12 bits through the window over all of them."""
     options = {} if pixels is FILM else {"bits": 12, "WindowCenter": 2048, "WindowWidth": 4096}
 
-    film = decode(file(pixels, syntax=syntax, **options))
+    film = decode(dicom_file(pixels, syntax=syntax, **options))
 
     assert np.abs(FILM.astype(int) - film).max() <= (0 if pixels is FILM else 1)
 
@@ -88,7 +49,7 @@ def test_rle_and_jpeg_give_the_same_film():
     rle.compress(RLELossless, generate_instance_uid=False)
     jpeg = io.BytesIO()
     Image.fromarray(FILM).save(jpeg, "JPEG", quality=98)
-    baseline = file(syntax=JPEGBaseline8Bit, PixelData=encapsulate([jpeg.getvalue()]))
+    baseline = dicom_file(syntax=JPEGBaseline8Bit, PixelData=encapsulate([jpeg.getvalue()]))
     buffer = io.BytesIO()
     dcmwrite(buffer, rle, enforce_file_format=True)
 
@@ -102,19 +63,21 @@ def test_rle_and_jpeg_give_the_same_film():
 def test_the_negative_of_a_film_stored_as_monochrome1_is_the_same_array(changes):
     """Polarity comes last, before rounding."""
     mirrored = {"WindowCenter": 4096 - 1000} if "WindowCenter" in changes else {}
-    film = decode(file(DEEP, bits=12, **changes))
+    film = decode(dicom_file(DEEP, bits=12, **changes))
 
-    twin = decode(file(4095 - DEEP, bits=12, PhotometricInterpretation="MONOCHROME1", **{**changes, **mirrored}))
+    twin = decode(dicom_file(4095 - DEEP, bits=12, PhotometricInterpretation="MONOCHROME1", **{**changes, **mirrored}))
 
     assert np.array_equal(film, twin)
 
 
 def test_modality_comes_before_the_window():
     """The window counts in rescaled units; of several windows the first is meant."""
-    plain = decode(file(DEEP, bits=12, WindowCenter=2048, WindowWidth=4096))
+    plain = decode(dicom_file(DEEP, bits=12, WindowCenter=2048, WindowWidth=4096))
 
     rescaled = decode(
-        file(DEEP, bits=12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=[3095.5, 5], WindowWidth=[8191, 9])
+        dicom_file(
+            DEEP, bits=12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=[3095.5, 5], WindowWidth=[8191, 9]
+        )
     )
 
     assert np.abs(plain.astype(int) - rescaled).max() <= 1
@@ -124,7 +87,7 @@ def test_a_voi_table_rules_over_a_window_and_goes_on_evenly_at_its_ends():
     """Values below the first entry get the first output, values above the last the last."""
     lut = [table(range(0, 256, 2), first=64)]
 
-    film = decode(file(VOILUTSequence=Sequence(lut), WindowCenter=128, WindowWidth=256))
+    film = decode(dicom_file(VOILUTSequence=Sequence(lut), WindowCenter=128, WindowWidth=256))
 
     assert np.array_equal(np.rint(np.clip(FILM.astype(int) - 64, 0, 127) * 2 * 255 / 254).astype(np.uint8), film)
 
@@ -133,7 +96,7 @@ def test_a_signed_film_is_the_same_film():
     """Two's complement, with a sign in the highest stored bit and rubbish above it."""
     signed = ((DEEP.astype(np.int32) - 2048) & 0x0FFF | 0x3000).astype(np.uint16)
 
-    film = decode(file(signed, bits=12, signed=1, WindowCenter=0, WindowWidth=4096))
+    film = decode(dicom_file(signed, bits=12, signed=1, WindowCenter=0, WindowWidth=4096))
 
     assert np.abs(FILM.astype(int) - film).max() <= 1
 
@@ -143,7 +106,7 @@ def test_without_a_window_the_films_own_range_is_shown_without_its_padding():
     padded = (DEEP // 4 + 300).astype(np.uint16)
     padded[:20] = 0
 
-    film = decode(file(padded, bits=16, PixelPaddingValue=0))
+    film = decode(dicom_file(padded, bits=16, PixelPaddingValue=0))
 
     assert (0, 255) == (film[20:].min(), film[20:].max())
     assert np.corrcoef(film[20:].ravel(), FILM[20:].ravel())[0, 1] > 0.999
@@ -151,7 +114,7 @@ def test_without_a_window_the_films_own_range_is_shown_without_its_padding():
 
 def test_a_window_that_hides_the_whole_film_is_not_believed():
     """It was meant for other units."""
-    assert 255 == np.ptp(decode(file(DEEP, bits=12, WindowCenter=90000, WindowWidth=10)))
+    assert 255 == np.ptp(decode(dicom_file(DEEP, bits=12, WindowCenter=90000, WindowWidth=10)))
 
 
 def code(meaning) -> Sequence:
@@ -186,7 +149,7 @@ def code(meaning) -> Sequence:
 )
 def test_what_is_no_frontal_chest_film_or_contradicts_itself_is_rejected_with_its_reason(reason, changes):
     """Each kind has a reason of its own, and no decoder is asked where the header suffices."""
-    assert reason == reason_of(file(**changes))
+    assert reason == reason_of(dicom_file(**changes))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +166,7 @@ def test_what_is_no_frontal_chest_film_or_contradicts_itself_is_rejected_with_it
 )
 def test_odd_and_missing_attributes_that_do_no_harm_are_no_reason(changes):
     """What is not said is not held against a film."""
-    assert FILM.shape == decode(file(**changes)).shape
+    assert FILM.shape == decode(dicom_file(**changes)).shape
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.102", "1.2.3"])
@@ -222,7 +185,7 @@ def test_a_compressed_picture_of_another_size_than_stated_is_not_decoded():
     jpeg = io.BytesIO()
     Image.new("L", (5000, 5000)).save(jpeg, "JPEG")
 
-    assert Reason.CORRUPT == reason_of(file(syntax=JPEGBaseline8Bit, PixelData=encapsulate([jpeg.getvalue()])))
+    assert Reason.CORRUPT == reason_of(dicom_file(syntax=JPEGBaseline8Bit, PixelData=encapsulate([jpeg.getvalue()])))
 
 
 def bomb(head: bytes, body: bytes) -> bytes:
@@ -233,11 +196,11 @@ def test_bombs_cost_their_rejection_and_little_memory():
     """A deflated gigabyte, a million empty items and a million numbers."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     zeros = deflater.compress(b"\0" * 2**20 * 100) + deflater.flush()
-    head = file(syntax=DeflatedExplicitVRLittleEndian)
+    head = dicom_file(syntax=DeflatedExplicitVRLittleEndian)
     start = 132 + 12 + int.from_bytes(head[140:144], "little")
     items = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 1_000_000
     numbers = b"\x28\x00\x50\x10UN\0\0" + (2_000_000).to_bytes(4, "little") + b"1\\" * 1_000_000
-    plain = file()
+    plain = dicom_file()
     tracemalloc.start()
 
     reasons = [
@@ -258,9 +221,9 @@ def test_damage_anywhere_gives_a_film_or_a_rejection():
     Image.fromarray(FILM[:64, :64]).save(jpeg, "JPEG")
     small = FILM[:64, :64]
     files = [
-        file(small, WindowCenter=99, WindowWidth=200, VOILUTSequence=Sequence([table(range(256))])),
-        file(small, syntax=JPEGBaseline8Bit, PixelData=encapsulate([jpeg.getvalue()])),
-        file(small, syntax=DeflatedExplicitVRLittleEndian),
+        dicom_file(small, WindowCenter=99, WindowWidth=200, VOILUTSequence=Sequence([table(range(256))])),
+        dicom_file(small, syntax=JPEGBaseline8Bit, PixelData=encapsulate([jpeg.getvalue()])),
+        dicom_file(small, syntax=DeflatedExplicitVRLittleEndian),
     ]
     random = np.random.default_rng(0)
     for number in range(900):

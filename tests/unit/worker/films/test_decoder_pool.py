@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -224,12 +225,14 @@ def test_a_decoder_of_another_release_is_not_asked(monkeypatch, preparation, gre
 
 
 def test_an_error_that_no_film_should_cause_costs_its_own_film_an_attempt(one, preparation):
-    """Here a detector that does not fit; its name is told, its text may quote the film."""
+    """Here a detector that does not fit. Its type and place are reported; its text may quote the film."""
     broken = FilmCheck(np.zeros(3), np.zeros((1, 3)), np.ones(1), residual=1, threshold=1)
 
     answers = prepared(one, dataclasses.replace(preparation, film_check=broken))
 
-    assert [Crashed("ValueError in a decoder")] * FILMS == answers
+    assert [Crashed] * FILMS == kinds(answers)
+    for answer in answers:
+        assert re.fullmatch(r"ValueError in a decoder, film_check\.py line \d+", answer.detail)
     assert [Prepared] == kinds(prepared(one, preparation, "0.png"))
 
 

@@ -1,0 +1,95 @@
+"""A fault of this program, as against a fault of the film: it is logged, and the film waits for the mended program."""
+
+import io
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from dicom_films import dicom_file
+from PIL import Image as Picture
+from sqlalchemy import select, update
+
+from worker.database import reading, transaction
+from worker.decoding.limits import Limits
+from worker.errors import Reason
+from worker.films.phantoms import draw
+from worker.films.preparation import Crashed, Place, Preparation, RejectedFilm, prepare
+from worker.studies.records import Image, Priority, Rejection
+from worker.submissions import intake
+from worker.tasks import scorer
+
+#: Our own arithmetic, and a film on whose way it lies.
+DISPLAY, NARROWING = "worker.decoding.dicom_display._shown", "worker.decoding.pictures._narrow"
+
+
+def deep_png() -> bytes:
+    buffer = io.BytesIO()
+    Picture.fromarray(draw("Opacity", 1).astype(np.uint16) * 16).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+FILMS = [(DISPLAY, dicom_file()), (NARROWING, deep_png())]
+
+
+def broken(*_args, **_options):
+    raise AttributeError("a name that the film may have")
+
+
+@pytest.mark.parametrize(("name", "data"), FILMS, ids=["DICOM", "picture"])
+def test_a_fault_of_our_own_arithmetic_is_a_crash_and_no_rejection(tmp_path, monkeypatch, name, data):
+    """Its type and place are reported, its text is not: that may quote the film."""
+    (tmp_path / "film").write_bytes(data)
+    preparation = Preparation({"films": tmp_path}, Limits(), tmp_path, (64, 64), None)
+    monkeypatch.setattr(name, broken)
+
+    (outcome,) = prepare([Place("films", "film", None)], preparation, preview=False)
+
+    assert isinstance(outcome, Crashed)
+    assert outcome.detail.startswith("AttributeError in a decoder, test_preparation.py line ")
+
+
+def test_a_damaged_film_is_a_rejection_still(tmp_path):
+    """The other side of the same line."""
+    (tmp_path / "film").write_bytes(dicom_file()[:-1000])
+    preparation = Preparation({"films": tmp_path}, Limits(), tmp_path, (64, 64), None)
+
+    (outcome,) = prepare([Place("films", "film", None)], preparation, preview=False)
+
+    assert isinstance(outcome, RejectedFilm)
+    assert Reason.CORRUPT == outcome.reason
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Films are prepared here, where their arithmetic can be broken."""
+
+    def prepare_here(_self, places, preparation, *, preview):
+        outcomes = Future()
+        outcomes.set_result(list(prepare(places, preparation, preview=preview)))
+        return [outcomes]
+
+    monkeypatch.setattr("worker.films.decoder_pool.DecoderPool.prepare", prepare_here)
+
+
+@pytest.mark.parametrize(("name", "data"), FILMS, ids=["DICOM", "picture"])
+def test_a_film_waits_for_the_mended_program_and_is_scored_then(
+    eager, phantom_model, in_this_process, monkeypatch, caplog, name, data
+):
+    """The ledger has no rejection of it, and the log names the error's type."""
+    with monkeypatch.context() as fault:
+        fault.setattr(name, broken)
+        intake.submit_files([("film", data)], source="test", request_id=None, priority=Priority.ROUTINE)
+
+    with reading() as session:
+        image = session.scalars(select(Image)).one()
+        assert ("waiting", 1, None) == (image.state, image.attempts, image.finished_at)
+        assert [] == session.scalars(select(Rejection)).all()
+    assert "AttributeError in a decoder" in caplog.text
+    assert "a name that the film may have" not in caplog.text
+
+    with transaction() as session:
+        session.execute(update(Image).values(not_before=None))
+    scorer().score_waiting("after the fix")
+
+    with reading() as session:
+        assert "scored" == session.scalars(select(Image)).one().state

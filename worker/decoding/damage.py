@@ -1,0 +1,42 @@
+"""The one broad `except` of decoding: around parsers and decoders of others, and around nothing of ours.
+
+Damaged content can make them raise almost anything. An error of our own arithmetic must not look like that: it would
+reject a sound film, with no trace in the log. So the arithmetic stands outside, and takes typed and checked values.
+"""
+
+import contextlib
+import struct
+import zlib
+from collections.abc import Iterator
+
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from worker.errors import Reason, RejectedImage
+
+#: What pydicom, its plug-ins and Pillow raise on damaged content. Lack of memory is trouble of the host: not listed.
+DAMAGE = (
+    BytesLengthException, InvalidDicomError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
+    RuntimeError, ArithmeticError, AssertionError, SyntaxError, struct.error, zlib.error,
+)  # fmt: skip
+#: Where PyO3 puts the class of a Rust decoder's panic. It derives from BaseException and cannot be imported.
+PANICS = "pyo3_runtime"
+
+
+@contextlib.contextmanager
+def damage_is_rejected(detail: str) -> Iterator[None]:
+    """Turn errors of a parser or of a third-party decoder into a rejection.
+
+    Args:
+        detail: what is damaged, one sentence for a person.
+
+    Raises:
+        RejectedImage: corrupt; or the one that is raised inside.
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        raise RejectedImage(Reason.CORRUPT, detail) from error
+    except BaseException as error:
+        if type(error).__module__ != PANICS:
+            raise
+        raise RejectedImage(Reason.CORRUPT, detail) from error
