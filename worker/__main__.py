@@ -1,4 +1,4 @@
-"""`python -m worker`: the `thoraq` command without its script, so that processes can start each other."""
+"""`python -m worker` is the `thoraq` command; processes start each other with it, even if the script is not on PATH."""
 
 from worker.cli import main
 

@@ -1,6 +1,6 @@
 """The Celery application: broker settings, the names of tasks and queues, the schedule of beat.
 
-Imports no task and no Keras: any process may import it to send by name.
+Does not import tasks or Keras, so any process can import it to send a task by name.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from celery.schedules import crontab
 from worker.errors import NotConfigured
 from worker.settings import Settings, settings
 
-#: The message that any Celery client may send: kwargs {"request": envelope}. The major version is in the name.
+#: The task that any Celery client may send, with kwargs {"request": envelope}. Its name has the major version.
 SCORE_REQUEST = "cxr.score.v1"
 SCORE = "thoraq.score"
 EXPLAIN = "thoraq.explain"
@@ -21,24 +21,24 @@ RETRAIN = "thoraq.retrain"
 RETRAIN_NIGHTLY = "thoraq.retrain_nightly"
 
 INTAKE_QUEUE = "intake"
-#: Celery's own default: a sender that names no queue reaches the intake too.
+#: Celery's default queue, which intake consumes too, for senders that do not name a queue.
 DEFAULT_QUEUE = "celery"
 SCORE_QUEUE = "score"
-#: What readers wait for: heat maps and pictures in full. Workers take from it and from `score` in turns.
+#: Heat maps and full-size pictures, for which readers wait. Workers take messages from it and from `score` in turns.
 PICTURE_QUEUE = "pictures"
 TRAIN_QUEUE = "train"
-#: Where kombu puts what it can route nowhere, instead of dropping it; never consumed.
+#: Where kombu puts messages that it cannot route, instead of dropping them; never consumed.
 UNROUTABLE_QUEUE = "unroutable"
 
-#: Seconds until a silent Redis counts as an outage; without it a black-holed connection hangs for good.
+#: When a Redis that does not answer counts as unreachable; without a timeout, a dead connection would hang for ever.
 SOCKET_TIMEOUT_SECONDS = 5
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Return Celery's configuration; the reasons stand beside the values."""
+    """Return Celery's configuration; comments give the reasons."""
     transport = {
         "visibility_timeout": settings.visibility_timeout_seconds,
-        # How often unacknowledged messages of dead workers are looked for: every pass, a second apart.
+        # How often kombu looks for unacknowledged messages of dead workers: in every pass, at most once a second.
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
@@ -52,21 +52,22 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport,
         "visibility_timeout": settings.visibility_timeout_seconds,
         "broker_connection_retry_on_startup": True,
-        # A batch goes on while the broker is away: the ledger makes its redelivery harmless, and killing it charges
-        # an attempt to films that did nothing.
+        # A batch goes on while the broker is unreachable: the ledger makes its redelivery harmless, and killing it
+        # would charge an attempt to films that are not at fault.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
         "task_default_queue": DEFAULT_QUEUE,
-        # Late, and again when the child dies: the ledger makes every redelivery harmless and counts the attempts.
+        # Messages are acknowledged late, and delivered again when a child dies: the ledger makes that harmless and
+        # counts attempts.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_acks_on_failure_or_timeout": True,
         "worker_prefetch_multiplier": 1,
         "task_time_limit": settings.task_time_limit_seconds,
-        # No soft limit: an exception thrown into the import of Keras leaves a child that can never score again.
-        # SIGQUIT: a task's budget, and as much again for its last batch, before it is cut off and put back.
+        # There is no soft limit: an exception raised inside the import of Keras would leave a child that cannot score.
+        # After SIGQUIT, a task has its budget, and as much again for its last batch, before it is stopped.
         "worker_soft_shutdown_timeout": 2 * settings.task_budget_seconds,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
@@ -80,16 +81,16 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def broker_url(settings: Settings) -> str:
-    """Return the broker's URL; tests have one in memory.
+    """Return the broker's URL; in mode `test` a broker in memory.
 
     Raises:
-        NotConfigured: none is set. Celery's own default would silently be another broker on this machine.
+        NotConfigured: no URL is set. Celery would otherwise use a default URL, which may be another broker.
     """
     if settings.broker_url:
         return settings.broker_url.get_secret_value()
     if settings.mode == "test":
         return "memory://"
-    raise NotConfigured("there is no broker: set THORAQ_BROKER_URL, or start `thoraq demo`")
+    raise NotConfigured("no broker is configured: set THORAQ_BROKER_URL, or start `thoraq demo`")
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -98,7 +99,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
         "sweep": {
             "task": SWEEP,
             "schedule": settings.sweep_seconds,
-            # A sweep that waited longer than its period is superseded by the next.
+            # A sweep that waits for longer than a period expires, since the next one replaces it.
             "options": {"queue": INTAKE_QUEUE, "expires": settings.sweep_seconds},
         }
     }

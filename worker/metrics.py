@@ -1,6 +1,6 @@
-"""What a process measures of its own work, for Prometheus. Knows no table: how the queue stands, SQL tells better.
+"""Measurements that a process takes of its own work, for Prometheus. Figures of the queue come from SQL instead.
 
-The child that works serves them itself: its parent would have to collect them from files of children long dead.
+The child that does the work serves them itself; its parent would have to collect them from files of dead children.
 """
 
 import logging
@@ -10,11 +10,11 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 logger = logging.getLogger(__name__)
 
-#: From a thumbnail on an idle machine to the limits of a batch.
+#: Buckets of durations, in seconds: from a thumbnail on an idle machine to a batch at its limits.
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 FILMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-#: Timers: `@decoding.time()` on a function, or `with decoding.time():`.
+#: Used as `@decoding.time()` on a function, or as `with decoding.time():`.
 decoding = Histogram("thoraq_decode_seconds", "Reading and decoding one film.", buckets=SECONDS)
 predicting = Histogram("thoraq_predict_seconds", "The network on one batch.", buckets=SECONDS)
 recording = Histogram("thoraq_record_seconds", "Recording one batch, commit included.", buckets=SECONDS)
@@ -29,7 +29,7 @@ _LOADED = Gauge("thoraq_loaded_model_info", "The model version that this process
 
 
 def count_batch(scored: int, reasons: Sequence[str], crashed: int = 0) -> None:
-    """Count the outcomes of a batch: how many films were scored, why others were rejected, how many crashed."""
+    """Count the outcomes of a batch: scored films, the reason of each rejected film, crashed films."""
     _BATCH.observe(scored + len(reasons) + crashed)
     _SCORED.inc(scored)
     _CRASHED.inc(crashed)
@@ -44,13 +44,13 @@ def count_wakeup(task: str, *, delivered: bool) -> None:
 
 
 def name_loaded_model(version: str, device: str) -> None:
-    """Record which model version this process scores with, and on what."""
+    """Record the model version with which this process scores, and the device."""
     _LOADED.clear()
     _LOADED.labels(version, device).set(1)
 
 
 def serve(host: str, port: int) -> None:
-    """Answer scrapes on a port from a thread of this process; a port that is taken costs the metrics, not the work."""
+    """Serve the metrics from a thread of this process; if the port is in use, log a warning and go on without."""
     try:
         start_http_server(port, host)
     except OSError as error:

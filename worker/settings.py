@@ -1,7 +1,7 @@
-"""Every setting of the queue, the database and the limits, read once; nothing else reads the environment.
+"""The settings of the queue, the database and the limits, read once; no other module reads the environment for them.
 
-Values come from `THORAQ_*` variables, then from `thoraq.env` in the data directory (which `thoraq demo` writes, so
-that other commands find the demo without being told).
+Values come from `THORAQ_*` variables, then from `thoraq.env` in the data directory. `thoraq demo` writes that file, so
+that other commands use the demo's settings. docs/settings.md describes every setting.
 """
 
 import base64
@@ -14,39 +14,39 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-#: The root under which intake stores what was uploaded; outside senders cannot refer to it.
+#: The root of uploaded files; messages cannot refer to it.
 ARCHIVE = "archive"
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-#: Bytes of a callback's key, least and most: what Standard Webhooks allows.
+#: The shortest and the longest key of a callback in bytes, by Standard Webhooks.
 KEY_BYTES = (24, 64)
 
 Mode = Literal["production", "demo", "test"]
 
 
 def data_dir() -> Path:
-    """Return where this installation keeps its data.
+    """Return the data directory of this installation.
 
-    `THORAQ_DATA_DIR` rules; a checkout keeps them in `.thoraq` beside the code, an installed wheel in the user's
-    state directory.
+    It is `THORAQ_DATA_DIR` if that is set; else `.thoraq` in a checkout, and `thoraq` in the user's state directory
+    for an installed package.
     """
-    if named := os.environ.get("THORAQ_DATA_DIR"):
-        return Path(named).resolve()
+    if directory := os.environ.get("THORAQ_DATA_DIR"):
+        return Path(directory).resolve()
     if (CHECKOUT / "pyproject.toml").is_file():
         return CHECKOUT / ".thoraq"
     return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local" / "state")) / "thoraq"
 
 
 class CallbackEndpoint(BaseModel):
-    """Where a system wants to be told that its submissions are finished."""
+    """An address that is called when submissions are finished."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: HttpUrl
-    #: `whsec_` and 24 to 64 random bytes in base64, as Standard Webhooks has it: the key of the signature.
+    #: The key of the signature, as Standard Webhooks writes it: `whsec_` and 24 to 64 random bytes in base64.
     secret: SecretStr
-    #: The sources that may name it; every source when null.
+    #: The sources that may use the endpoint; None means every source.
     sources: frozenset[str] | None = None
 
     @field_validator("secret")
@@ -63,7 +63,7 @@ class CallbackEndpoint(BaseModel):
 
 
 def _key(secret: SecretStr) -> bytes:
-    """Return the bytes of a secret; none if it has another form."""
+    """Return the bytes of a secret; empty if it is not valid base64."""
     try:
         return base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
     except binascii.Error:
@@ -71,7 +71,7 @@ def _key(secret: SecretStr) -> bytes:
 
 
 class Settings(BaseSettings):
-    """What the worker, the doors and the command line need to know."""
+    """The settings of worker, intake, command line and dashboard."""
 
     model_config = SettingsConfigDict(env_prefix="THORAQ_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -82,13 +82,13 @@ class Settings(BaseSettings):
     #: Named folders that upstream systems may refer to, as JSON: {"images": "/data/images"}.
     image_roots: dict[str, Path] = Field(default_factory=dict)
 
-    #: Endpoints that submissions may name to be told when they are finished, as JSON:
+    #: Endpoints that submissions may ask to be called when they are finished, as JSON:
     #: {"ris-results": {"url": "https://...", "secret": "whsec_..."}}.
     callbacks: dict[str, CallbackEndpoint] = Field(default_factory=dict)
 
-    #: Most films of one batch, which one poison film can hold up; a slow network is asked about fewer at once.
+    #: The most films of one batch, all of which one bad film can delay; a slow network gets fewer at once.
     batch_size: int = Field(default=64, ge=1, le=1024)
-    #: Processes that decode; 0 = one per core.
+    #: The number of processes that decode; 0 means one for each core.
     decoders: int = Field(default=0, ge=0)
     #: A full-size CR in lossless DICOM is about 30 MB.
     max_file_bytes: int = Field(default=64 * 2**20, ge=1)
@@ -98,9 +98,9 @@ class Settings(BaseSettings):
     #: One task scores batches for `task_budget_seconds`, then sends a wake-up for the rest; a time limit kills it.
     task_budget_seconds: int = Field(default=30, ge=1)
     task_time_limit_seconds: int = Field(default=120, ge=2)
-    #: Beyond this a claimed film counts as abandoned. Longer than the time limit, so a live batch is never doubled.
+    #: A film claimed longer ago counts as abandoned. Longer than the time limit, so that no running batch is repeated.
     lease_seconds: int = Field(default=150, ge=2)
-    #: How long Redis waits for an acknowledgement; longer than the time limit, as reliability demands.
+    #: When Redis delivers an unacknowledged message again; longer than the time limit, so that no task runs twice.
     visibility_timeout_seconds: int = Field(default=300, ge=2)
     max_attempts: int = Field(default=3, ge=1)
     #: Films that waited longer get a share of every batch, however many more urgent ones arrive.
@@ -108,17 +108,17 @@ class Settings(BaseSettings):
     max_wait_offpeak_seconds: float = Field(default=8 * 3600, gt=0)
 
     sweep_seconds: float = Field(default=30, gt=0)
-    #: A worker that finishes nothing for this long while films wait is no longer alive, connected or not. Longer than
-    #: a first start, the task's budget and a batch together.
+    #: A worker that finishes nothing for this long while films wait is stalled. Longer than a first start, the task's
+    #: budget and a batch together.
     stalled_seconds: float = Field(default=60, gt=0)
-    #: JSON lines carry the ids of the task and the submission; text is for a person at a terminal.
+    #: `json` writes lines with the ids of task and submission for a collector; `text` is for a terminal.
     log_format: Literal["text", "json"] = "text"
-    #: Where a worker's, an intake's or a trainer's measurements can be scraped; port 0 opens nothing.
+    #: Where a worker, an intake or a trainer serves its metrics; port 0 means not at all.
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=0, ge=0, le=65535)
-    #: Two missed heartbeats make a process "unknown", six "down".
+    #: The status of a process is "unknown" after two missed heartbeats, and "down" after six.
     heartbeat_seconds: float = Field(default=10, gt=0)
-    #: How much a finding of certainty 1 presses, in [0, 1], by its name on a model's card; others weigh `other`.
+    #: The severity of a finding of probability 1, in [0, 1], by its name on a model's card.
     finding_weights: dict[str, float] = Field(
         default_factory=lambda: {
             "Pneumothorax": 1.0,
@@ -130,21 +130,21 @@ class Settings(BaseSettings):
         }
     )
     other_finding_weight: float = Field(default=0.5, ge=0, le=1)
-    #: No study is overtaken in the worklist by one that came this much later.
+    #: No study is overtaken in the worklist by one that arrived this much later.
     longest_wait_hours: float = Field(default=24, gt=0)
 
     #: Local time of the nightly retraining, HH:MM; empty switches it off.
     nightly_at: str = Field(default="02:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
     timezone: str = "UTC"
-    #: A trainer reports with every heartbeat; one that was silent this long is dead, and its run is asked for again.
+    #: A trainer without a heartbeat for this long is dead, and its run is requested again.
     trainer_silence_seconds: float = Field(default=180, gt=0)
 
     @model_validator(mode="after")
     def _callbacks_are_encrypted(self) -> Self:
-        """Refuse results on the open network, except where nothing is real."""
-        open_ones = [name for name, endpoint in self.callbacks.items() if endpoint.url.scheme != "https"]
-        if open_ones and self.mode == "production":
-            raise ValueError(f"callbacks need https: {', '.join(sorted(open_ones))}")
+        """Refuse endpoints without TLS in production."""
+        without_tls = [name for name, endpoint in self.callbacks.items() if endpoint.url.scheme != "https"]
+        if without_tls and self.mode == "production":
+            raise ValueError(f"callbacks need https: {', '.join(sorted(without_tls))}")
         return self
 
     @property
@@ -156,27 +156,27 @@ class Settings(BaseSettings):
 
     @property
     def roots(self) -> dict[str, Path]:
-        """Every root by its name: those of others, and our archive."""
+        """Every root by its name: those in `image_roots`, and the archive."""
         return {**self.image_roots, ARCHIVE: self.archive_dir}
 
     @property
     def archive_dir(self) -> Path:
-        """Where uploaded files lie, named by their content."""
+        """The folder of uploaded files, named by their SHA-256."""
         return self.data_dir / "archive"
 
     @property
     def previews_dir(self) -> Path:
-        """Where the worker stores the previews that the dashboard shows."""
+        """The folder in which the worker stores previews for the dashboard."""
         return self.data_dir / "previews"
 
     @property
     def heat_maps_dir(self) -> Path:
-        """Where the worker stores the heat maps that the dashboard shows."""
+        """The folder in which the worker stores heat maps for the dashboard."""
         return self.data_dir / "heat_maps"
 
     @property
     def models_dir(self) -> Path:
-        """Where published model versions lie."""
+        """The folder of registered model versions."""
         return self.data_dir / "models"
 
 

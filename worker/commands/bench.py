@@ -1,4 +1,4 @@
-"""`thoraq bench`: throughput on this machine, beside references measured in the same minutes; needs a checkout."""
+"""`thoraq bench`: throughput on this machine, beside references measured at the same time; needs a checkout."""
 
 import json
 import os
@@ -26,10 +26,10 @@ from worker.demo.embedded_redis import EmbeddedRedis
 from worker.films.phantoms import FINDINGS, draw
 from worker.settings import CHECKOUT
 
-#: The film formats that are measured apart, by Pillow's names.
+#: The film formats that are measured separately, by Pillow's names.
 FORMATS = {"PNG": "png", "JPEG": "jpeg"}
 REFERENCES = ("decode_bound", "bare_loop", "system", "plain_celery")
-#: A film's copies differ in bytes after its end, which no decoder reads: equal contents would be recorded once.
+#: Random bytes after the end of a film, which decoders ignore: films with equal contents would be scored once.
 SALT_BYTES = 16
 LOOPBACK_POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432"
 PHANTOMS = 8
@@ -37,28 +37,44 @@ PHANTOM_SIDE_PIXELS = 1024
 
 
 @click.command()
-@click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Default: phantoms.")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of films.  [default: phantoms]",
+)
 @click.option("--model", default="v3", show_default=True, help="As for `thoraq score`.")
-@click.option("--films", default=2000, show_default=True, help="Copies per format and round; few lower the ratios.")
-@click.option("--rounds", default=3, show_default=True, help="Each measures everything; ratios are medians over them.")
-@click.option("--postgres", "postgres_url", envvar="THORAQ_BENCH_POSTGRES_URL", help="A server for a passing database.")
+@click.option(
+    "--films",
+    default=2000,
+    show_default=True,
+    help="Copies per format and round; with few copies the ratios are lower.",
+)
+@click.option(
+    "--rounds", default=3, show_default=True, help="Rounds; each measures everything, and ratios are medians over them."
+)
+@click.option(
+    "--postgres",
+    "postgres_url",
+    envvar="THORAQ_BENCH_POSTGRES_URL",
+    help="URL of a PostgreSQL server for a temporary database.",
+)
 @json_option
 def bench(images: Path | None, model: str, films: int, rounds: int, postgres_url: str | None, *, as_json: bool) -> None:
     """Measure films per second: the whole system, the bare loop, decoding alone, and a plain Celery worker.
 
-    Uses a Redis and a database of its own: PostgreSQL where `--postgres` names a server or one answers on this machine
-    without a password, else SQLite.
+    It starts a Redis server and creates a temporary database: on PostgreSQL if `--postgres` names a server or one on
+    this machine accepts connections without a password, else on SQLite.
 
     Example: thoraq bench --images films/ --json
     """
     scripts = CHECKOUT / "benchmarks"
     if not scripts.is_dir():
-        raise click.UsageError("the references lie in `benchmarks/` of a checkout, which is not here")
+        raise click.UsageError("this needs the folder `benchmarks/` of a checkout")
     with tempfile.TemporaryDirectory(prefix="thoraq-bench-") as directory:
         work = Path(directory)
         folders = _copies(images, films, work / "films")
         with EmbeddedRedis(work / "redis") as redis, progress("measuring", rounds * len(folders) * 4) as show:
-            found: dict[str, list[dict[str, float]]] = defaultdict(list)
+            measured: dict[str, list[dict[str, float]]] = defaultdict(list)
             server = postgres_url or _answering(LOOPBACK_POSTGRES)
             for _ in range(rounds):
                 for name, folder in folders.items():
@@ -67,18 +83,18 @@ def bench(images: Path | None, model: str, films: int, rounds: int, postgres_url
                         with _database(server, work) as database_url:
                             environment = _environment(work, redis.url, database_url, folder)
                             round_[reference] = _run(scripts / f"{reference}.py", folder, resolve(model), environment)
-                        show(sum(map(len, found.values())) * 4 + len(round_))
-                    found[name].append(round_)
-    answer = _answer(found, model=resolve(model).name, database="postgresql" if server else "sqlite", films=films)
+                        show(sum(map(len, measured.values())) * 4 + len(round_))
+                    measured[name].append(round_)
+    summary = _summary(measured, model=resolve(model).name, database="postgresql" if server else "sqlite", films=films)
     if as_json:
-        print_json(answer)
+        print_json(summary)
     else:
-        _show(answer)
+        _show(summary)
 
 
 def _copies(images: Path | None, films: int, work: Path) -> dict[str, Path]:
-    """Write `films` films of each format that occurs, every one with a content of its own; return their folders."""
-    found: dict[str, list[bytes]] = defaultdict(list)
+    """Write `films` copies for each format that occurs, all with different bytes; return the folder of each format."""
+    by_format: dict[str, list[bytes]] = defaultdict(list)
     for path in sorted(path for path in (images.rglob("*") if images else _phantoms(work)) if path.is_file()):
         try:
             with Image.open(path) as image:
@@ -86,11 +102,11 @@ def _copies(images: Path | None, films: int, work: Path) -> dict[str, Path]:
         except UnidentifiedImageError:
             continue
         if name:
-            found[name].append(path.read_bytes())
-    if not found:
-        raise click.UsageError("there is no PNG and no JPEG film to measure with")
+            by_format[name].append(path.read_bytes())
+    if not by_format:
+        raise click.UsageError("there is no PNG or JPEG film to measure with")
     folders = {}
-    for name, contents in found.items():
+    for name, contents in by_format.items():
         folder = folders[name] = work / name
         folder.mkdir(parents=True)
         for number in range(films):
@@ -125,7 +141,7 @@ def _environment(work: Path, broker_url: str, database_url: str, folder: Path) -
 
 
 def _answering(server: str) -> str | None:
-    """Return the server's URL if it lets us in."""
+    """Return the server's URL if it accepts a connection."""
     engine = create_engine(server, connect_args={"connect_timeout": 2})
     try:
         with engine.connect():
@@ -138,7 +154,7 @@ def _answering(server: str) -> str | None:
 
 @contextmanager
 def _database(server: str | None, work: Path) -> Iterator[str]:
-    """Yield the URL of an empty database that is gone afterwards."""
+    """Yield the URL of an empty database, which is dropped afterwards."""
     shutil.rmtree(work / "data", ignore_errors=True)
     (work / "data").mkdir()
     if server is None:
@@ -165,7 +181,7 @@ def _run(script: Path, folder: Path, model: Path, environment: Mapping[str, str]
     return float(json.loads(done.stdout.splitlines()[-1])["films_per_second"])
 
 
-def _answer(found: Mapping[str, list[dict[str, float]]], **about: object) -> dict[str, Any]:
+def _summary(measured: Mapping[str, list[dict[str, float]]], **about: object) -> dict[str, Any]:
     """Return the medians, and the ratios of the system to each reference of the same round."""
     formats = {
         name: {reference: median(round_[reference] for round_ in rounds) for reference in REFERENCES}
@@ -174,17 +190,17 @@ def _answer(found: Mapping[str, list[dict[str, float]]], **about: object) -> dic
             for reference in REFERENCES
             if reference != "system"
         }
-        for name, rounds in found.items()
+        for name, rounds in measured.items()
     }
-    return {**about, "cores": os.cpu_count(), "unit": "films per second", "formats": formats, "rounds": dict(found)}
+    return {**about, "cores": os.cpu_count(), "unit": "films per second", "formats": formats, "rounds": dict(measured)}
 
 
-def _show(answer: Mapping[str, Any]) -> None:
+def _show(summary: Mapping[str, Any]) -> None:
     print_table(
-        f"films per second: {answer['model']}, {answer['database']}, {answer['cores']} cores",
+        f"films per second: {summary['model']}, {summary['database']}, {summary['cores']} cores",
         ("format", *REFERENCES, *(f"system / {name}" for name in REFERENCES if name != "system")),
         [
             (name, *(f"{value:.1f}" if key in REFERENCES else f"{value:.2f}" for key, value in row.items()))
-            for name, row in answer["formats"].items()
+            for name, row in summary["formats"].items()
         ],
     )

@@ -1,4 +1,4 @@
-"""What the subcommands print: JSON on stdout and nothing beside it, tables for people, progress on stderr."""
+"""Output of the subcommands: JSON alone on stdout, tables for people, progress on stderr."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +35,7 @@ def print_json(value: BaseModel | Iterable[BaseModel] | Any) -> None:  # noqa: A
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table for a person; a pipe gets it uncut."""
+    """Print a table for a person; in a pipe it has 200 columns."""
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -49,7 +49,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar with the time remaining on stderr; yields a function that takes what is done so far."""
+    """Show a progress bar on stderr; yields a function that takes the number of steps done so far."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total)
@@ -58,7 +58,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn a database that is out, or that has no schema, into one line."""
+    """Turn the error of an unreachable database, or of one without a schema, into one line."""
     try:
         yield
     except (OperationalError, ProgrammingError) as error:

@@ -1,4 +1,4 @@
-"""`thoraq db`: the schema."""
+"""`thoraq db`: upgrades and checks the schema of the database."""
 
 import click
 from alembic import command
@@ -9,7 +9,7 @@ from worker.commands.console import database_errors
 
 
 def alembic_config() -> Config:
-    """Return Alembic's configuration: the scripts are the installed package `migrations`."""
+    """Return Alembic's configuration, with the scripts of the installed package `migrations`."""
     config = Config()
     config.set_main_option("script_location", "migrations:")
     config.set_main_option("path_separator", "os")
@@ -18,7 +18,7 @@ def alembic_config() -> Config:
 
 @click.group()
 def db() -> None:
-    """Bring the database's schema up to date, or check it.
+    """Upgrade the database's schema, or check it.
 
     Example: thoraq db upgrade
     """
@@ -26,7 +26,7 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Apply every migration that is missing; safe to run again.
+    """Apply the migrations that are missing; it can be run again at any time.
 
     Example: thoraq db upgrade
     """
@@ -36,7 +36,7 @@ def upgrade() -> None:
 
 @db.command()
 def check() -> None:
-    """Fail if the schema is not the one that this version needs.
+    """Fail unless the schema is that of this version.
 
     Example: thoraq db check
     """

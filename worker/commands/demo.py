@@ -1,4 +1,4 @@
-"""`thoraq demo`: from nothing to scored films, and a page to look at them."""
+"""`thoraq demo`: starts everything, scores films, and serves the dashboard."""
 
 import logging
 import signal
@@ -27,13 +27,13 @@ PHANTOMS_PER_FINDING = 6
 
 
 @click.command()
-@click.option("--images", type=click.Path(exists=True, path_type=Path), help="Films to score; drawn phantoms without.")
-@click.option("--once", is_flag=True, help="Stop when all are scored.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Of the dashboard; 8000, or a free one, by default.")
+@click.option("--images", type=click.Path(exists=True, path_type=Path), help="Films to score.  [default: phantoms]")
+@click.option("--once", is_flag=True, help="Stop when all films are scored.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the dashboard.  [default: 8000, or a free one]")
 def demo(images: Path | None, port: int | None, *, once: bool) -> None:
     """Run the whole product on this machine, score films, and show them.
 
-    Everything lives in one data directory, which other commands find by default while and after the demo runs.
+    All data are in one data directory, which other commands use by default, during the demo and after it.
 
     Example: thoraq demo --images ../films --once
     """
@@ -58,11 +58,11 @@ def demo(images: Path | None, port: int | None, *, once: bool) -> None:
 
 
 def _stay(deployment: Deployment, port: int) -> None:
-    """Keep everything running until somebody interrupts; meanwhile draw what the retraining button trains on."""
+    """Keep everything running until an interrupt; meanwhile draw the data set on which the demo retrains."""
     click.echo(f"\nThe dashboard: http://127.0.0.1:{port} (log in as {ACCOUNT} / {PASSWORD}). Ctrl-C stops everything.")
     training_set = data_dir() / "phantom-dataset"
     if not training_set.is_dir():
-        click.echo("The phantoms on which its retraining learns are being drawn; that takes about 20 s.")
+        click.echo("The data set for retraining is being drawn; that takes about 20 s.")
         deployment.children.append(draw_training_set(training_set))
     while True:
         deployment.restart_dead()
@@ -70,12 +70,12 @@ def _stay(deployment: Deployment, port: int) -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """End as Ctrl-C does, so that the children are stopped in order."""
+    """Stop in the same way as Ctrl-C, so that the children are stopped in order."""
     raise KeyboardInterrupt
 
 
 def _default_port() -> int:
-    """Return the usual port, or a free one where something else has it."""
+    """Return the default port, or a free one if it is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -87,7 +87,7 @@ def _default_port() -> int:
 
 def _phantom_films() -> list[tuple[str, Path]]:
     """Draw a few phantoms of each finding and return (name, path)."""
-    from worker.films.phantoms import write_films  # noqa: PLC0415 - scipy's import is spared where films are given
+    from worker.films.phantoms import write_films  # noqa: PLC0415 - SciPy is slow to import and not needed for given films
 
     directory = settings().data_dir / "phantoms"
     write_films(directory, PHANTOMS_PER_FINDING, seed=2024)
@@ -95,18 +95,18 @@ def _phantom_films() -> list[tuple[str, Path]]:
 
 
 def _report(acceptance: Acceptance) -> None:
-    """Print what came of every film and, where folders name the truth, how often the network was right."""
+    """Print the outcome of every film and, if folders are named by class, the accuracy."""
     with reading() as session:
-        found = list(outcomes.outcomes(session, acceptance.submission_id))
-    show(found)
-    counts = Counter(item.outcome for item in found)
-    reasons = Counter(item.reason for item in found if item.reason)
+        rows = list(outcomes.outcomes(session, acceptance.submission_id))
+    show(rows)
+    counts = Counter(item.outcome for item in rows)
+    reasons = Counter(item.reason for item in rows if item.reason)
     click.echo(f"{counts['scored']} scored, {counts['rejected']} rejected {dict(reasons) or ''}".rstrip())
-    _report_accuracy([item for item in found if item.probabilities])
+    _report_accuracy([item for item in rows if item.probabilities])
 
 
 def _report_accuracy(scored: list[Outcome]) -> None:
-    """Print the accuracy over the films whose folder is named like one of the network's classes."""
+    """Print the accuracy on the films whose folder has the name of one of the network's classes."""
     judged = [
         (folder, item.label)
         for item in scored

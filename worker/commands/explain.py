@@ -18,20 +18,22 @@ POLL_SECONDS = 0.3
 @click.command()
 @click.argument("image_id", type=ROW_ID)
 @click.option("--finding", required=True, help="One of the findings of the film's model.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The PNG to write.")
-@click.option("--wait-seconds", type=click.FloatRange(0), default=60, show_default=True, help="For a worker.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="PNG file to write.")
+@click.option(
+    "--wait-seconds", type=click.FloatRange(0), default=60, show_default=True, help="How long to wait for a worker."
+)
 def explain(image_id: int, finding: str, out: Path, wait_seconds: float) -> None:
-    """Write where a film's model saw a finding: a PNG whose grey and alpha are the heat, to lay over the film.
+    """Write the heat map of a finding: a PNG to lay over the film, whose grey and alpha are the heat.
 
     Example: thoraq explain 17 --finding Effusions --out heat.png
     """
     with database_errors():
         row = heat_map_requests.request(image_id, finding)
         if row is None:
-            raise click.UsageError(f"image {image_id} is not scored, or its model knows no finding {finding}")
+            raise click.UsageError(f"image {image_id} is not scored, or its model does not have the finding {finding}")
         drawn = _wait(image_id, finding, time.monotonic() + wait_seconds)
     if drawn is None:
-        raise click.ClickException(f"no worker drew it within {wait_seconds:g} s; ask again later")
+        raise click.ClickException(f"no worker drew it within {wait_seconds:g} s; try again later")
     if drawn.state == HeatMapState.FAILED:
         raise click.ClickException(f"there is no heat map: {drawn.detail}")
     prediction = drawn.prediction

@@ -1,4 +1,4 @@
-"""What `--model` may be: a file, a registered version, the paper's network, or `active`."""
+"""The option `--model`: a file, a registered version, the paper's network, or `active`."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ model_option = click.option(
 
 
 def resolve(choice: str) -> Path:
-    """Return the model directory of a choice; `active` without a database is the shipped model.
+    """Return the model directory of a choice; without a database, `active` is the shipped film model.
 
     Raises:
         click.UsageError: there is no such file or version.
@@ -35,11 +35,13 @@ def resolve(choice: str) -> Path:
         return path
     with database_errors(), reading() as session:
         if registry.find(session, choice) is None:
-            raise click.UsageError(f"{choice} is no model directory, no {MODEL_FILE} and no registered version")
+            raise click.UsageError(
+                f"{choice} is neither a model directory, nor a {MODEL_FILE}, nor a registered version"
+            )
     return settings().models_dir / choice
 
 
 def _active() -> Path | None:
-    """Return the active version's directory, or None where there is no database, no schema or no active version."""
+    """Return the active version's directory, or None if the database, its schema or an active version is missing."""
     row = query_if_possible(registry.active, "using the shipped model")
     return settings().models_dir / row.version if row else None

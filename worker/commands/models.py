@@ -1,4 +1,4 @@
-"""`thoraq models`: the registry by hand."""
+"""`thoraq models`: lists, imports and activates model versions."""
 
 import getpass
 from pathlib import Path
@@ -85,11 +85,11 @@ def show(version: str, *, as_json: bool) -> None:
 
 @models.command()
 @click.argument("version")
-@click.option("--force", is_flag=True, help="Promote it although the gate does not speak for it; that is recorded.")
+@click.option("--force", is_flag=True, help="Promote it although the gate does not support it; this is recorded.")
 def promote(version: str, *, force: bool) -> None:
-    """Make a version the active one; running workers take it up before their next batch.
+    """Make a version active; running workers load it before their next batch.
 
-    A candidate of a retraining must have passed the gate beside the version that is active now.
+    A candidate of a retraining must have passed the gate against the version that is active now.
 
     Example: thoraq models promote v3-0123456789ab
     """
@@ -97,15 +97,15 @@ def promote(version: str, *, force: bool) -> None:
         with database_errors(), transaction() as session:
             row, against = promotion.promote(session, version, getpass.getuser(), force=force)
     except NotPassed as error:
-        raise click.ClickException(f"{error} (--force promotes it all the same)") from error
+        raise click.ClickException(f"{error} (--force promotes it anyway)") from error
     if against:
-        click.echo(f"thoraq: the gate does not speak for {row.version}: {'; '.join(against)}", err=True)
+        click.echo(f"thoraq: the gate does not support {row.version}: {'; '.join(against)}", err=True)
     click.echo(f"{row.version} is active")
 
 
 @models.command()
 def rollback() -> None:
-    """Return to the version that the active one replaced.
+    """Activate the version that the active one replaced.
 
     Example: thoraq models rollback
     """
@@ -117,9 +117,9 @@ def rollback() -> None:
 @models.command("import")
 @click.argument("directories", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def import_models(directories: tuple[Path, ...]) -> None:
-    """Register model directories; without one, the models that come with Thoraq.
+    """Register model directories; without arguments, the models that come with Thoraq.
 
-    Where no version is active yet, the first one imported becomes it.
+    If no version is active yet, the first one imported becomes active.
 
     Example: thoraq models import candidates/v3-0123456789ab
     """

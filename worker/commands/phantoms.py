@@ -1,4 +1,4 @@
-"""`thoraq phantoms`: drawn films for a first try, and drawn sets to train on."""
+"""`thoraq phantoms`: drawn films for a first try, and drawn data sets for training."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def phantoms(directory: Path, per_finding: int, seed: int, *, dataset: bool) -> 
     Example: thoraq phantoms drawn/ --dataset --per-finding 300
     """
     if dataset and directory.exists():
-        raise click.UsageError(f"{directory} is there already")
+        raise click.UsageError(f"{directory} already exists")
     if dataset:
         write_dataset(directory, per_finding, seed)
     else:

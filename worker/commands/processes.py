@@ -1,4 +1,4 @@
-"""`thoraq worker`, `intake` and `beat`: one process of a deployment each; the trainer's is started from here, too."""
+"""`thoraq worker`, `intake`, `beat` and `alive`. Also runs the Celery worker of `thoraq trainer`."""
 
 import importlib
 import logging
@@ -31,18 +31,18 @@ SCORER = "worker"
 
 @click.command()
 def worker() -> None:
-    """Start a scoring worker: one child, which loads the network; one such process per GPU.
+    """Start a scoring worker, whose one child loads the network. Start one for each GPU.
 
     Example: thoraq worker
     """
-    # The first wake-up loads the network and takes up what waited while no worker was there.
+    # The first wake-up makes the child load the network and score what waited while no worker ran.
     signals.worker_ready.connect(lambda **_: wakeups.wake_scorers(1, 1), weak=False)
     run_celery_worker([PICTURE_QUEUE, SCORE_QUEUE], SCORER, ["worker.tasks"])
 
 
 @click.command()
 def intake() -> None:
-    """Start the process that accepts messages and sweeps; it never loads a network.
+    """Start the process that accepts messages and sweeps. It does not load a network.
 
     Example: thoraq intake
     """
@@ -79,32 +79,32 @@ def alive(kind: str) -> None:
 
 
 def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) -> None:
-    """Run a Celery worker with one prefork child until it is told to stop.
+    """Run a Celery worker with one prefork child until a signal stops it.
 
-    The child does the work and dies with it; the parent, without Keras, answers signals and keeps the time limits.
+    The child does the work, and a crash ends only the child. The parent handles signals and time limits.
 
     Raises:
-        click.ClickException: it ended though nobody told it to.
+        click.ClickException: it stopped without a signal.
     """
-    told: list[object] = []
-    signals.worker_shutting_down.connect(lambda **signal: told.append(signal), weak=False)
+    stop_signals: list[object] = []
+    signals.worker_shutting_down.connect(lambda **signal: stop_signals.append(signal), weak=False)
     _prepare()
     for module in imports:  # Here, so that a missing library is an error of this command.
         importlib.import_module(module)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     _send_heartbeats(name, kind)
-    # Celery's banner is for a person at a terminal.
+    # Celery prints a banner that a log collector cannot parse.
     quiet = ["--quiet"] if settings().log_format == "json" else []
     app.worker_main(
         [*quiet, "worker", "-n", name, "-Q", ",".join(queues), "-P", "prefork", "-c", "1",
          "--without-gossip", "--without-mingle", "-l", "INFO"]
     )  # fmt: skip
-    if not told:  # Celery has met an error that it does not recover from, and ends with 0.
-        raise click.ClickException(f"the {kind} ended by itself")
+    if not stop_signals:  # Celery exits with 0 after an error from which it cannot recover.
+        raise click.ClickException(f"the {kind} stopped by itself")
 
 
 def _prepare() -> None:
-    """Refuse to start without a broker, and log to stderr in one form."""
+    """Check the broker setting, create the data directory, and configure logging and signals."""
     broker_url(settings())
     settings().data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs.configure(settings())
@@ -113,14 +113,14 @@ def _prepare() -> None:
 
 
 def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
-    """Give a child connections of its own: two processes on one socket read each other's answers."""
+    """Drop inherited connections, which two processes must not share, and serve metrics if configured."""
     forget_parent_connections()
     if settings().metrics_port:
         metrics.serve(settings().metrics_host, settings().metrics_port)
 
 
 def _keep_unknown(name: str, **_arguments: Any) -> None:  # noqa: ANN401
-    """Keep that a message asked for a task which does not exist, such as a later version of ours."""
+    """Store a refusal for a message whose task does not exist, such as one of a later version."""
     intake_door.store_refusal({}, RefusedSubmission("unknown_task", f"there is no task {name[:64]}"))
 
 

@@ -1,4 +1,4 @@
-"""`thoraq rejections` and `thoraq cancel`: the films that were rejected, tried again, or withdrawn."""
+"""`thoraq rejections` and `thoraq cancel`: lists and replays rejected films, withdraws waiting ones."""
 
 import getpass
 
@@ -20,18 +20,18 @@ REASONS = click.Choice([reason.value for reason in Reason])
 
 @click.group()
 def rejections() -> None:
-    """List rejected films, or have them tried again.
+    """List rejected films, or try them again.
 
     Example: thoraq rejections list --reason corrupt
     """
 
 
 @rejections.command(name="list")
-@click.option("--reason", type=REASONS, help="Only these.")
-@click.option("--submission", help="Only those of one submission.")
+@click.option("--reason", type=REASONS, help="Only films rejected for this reason.")
+@click.option("--submission", help="Only films of this submission.")
 @json_option
 def list_(reason: str | None, submission: str | None, *, as_json: bool) -> None:
-    """List the films that were rejected, oldest first.
+    """List the rejected films, oldest first.
 
     Example: thoraq rejections list --reason crashed_the_worker
     """
@@ -59,24 +59,24 @@ def _show(films: list[RejectedFilm]) -> None:
 
 @rejections.command(name="replay")
 @click.argument("image", required=False, type=ROW_ID)
-@click.option("--reason", type=REASONS, help="All that were rejected for this reason.")
-@click.option("--submission", help="All of one submission.")
+@click.option("--reason", type=REASONS, help="All films rejected for this reason.")
+@click.option("--submission", help="All films of this submission.")
 @click.option("--all", "everything", is_flag=True, help="Every rejected film.")
 @json_option
 def replay(image: int | None, reason: str | None, submission: str | None, *, everything: bool, as_json: bool) -> None:
-    """Have one rejected film (by its image number), or many, tried again with a new series of attempts.
+    """Try rejected films again, with a new series of attempts: one by its image number, or many by an option.
 
-    The old rejection stays in the records. A film that crashed the worker is tried alone.
+    The earlier rejection is kept. A film that crashed the worker is tried alone.
 
     Example: thoraq rejections replay --reason not_found
     """
     if not (image or reason or submission or everything):
-        raise click.UsageError("say which: an image number, --reason, --submission or --all")
+        raise click.UsageError("give an image number, --reason, --submission or --all")
     selection = Selection(Reason(reason) if reason else None, submission, image, until=now())
     replayed = 0
     with database_errors():
-        while some := _replay(selection):
-            replayed += some
+        while count := _replay(selection):
+            replayed += count
     if replayed:
         wakeups.wake_scorers(replayed, settings().batch_size)
     if as_json:
@@ -94,7 +94,7 @@ def _replay(selection: Selection) -> int:
 @click.argument("submission")
 @json_option
 def cancel(submission: str, *, as_json: bool) -> None:
-    """Withdraw the films of a submission that nobody has begun to score; they end rejected as `cancelled`.
+    """Withdraw the waiting films of a submission; they are rejected as `cancelled`.
 
     Example: thoraq cancel 5f0c7d1e9a3b4c5d8e7f6a5b4c3d2e1f
     """
@@ -103,8 +103,8 @@ def cancel(submission: str, *, as_json: bool) -> None:
         with reading() as session:
             if not outcomes.exists(session, submission):
                 raise click.UsageError(f"there is no submission {submission}")
-        while some := _cancel(submission):
-            cancelled += some
+        while count := _cancel(submission):
+            cancelled += count
     if as_json:
         print_json({"cancelled": cancelled})
     else:

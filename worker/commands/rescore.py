@@ -1,4 +1,4 @@
-"""`thoraq rescore`: what an earlier version scored, by the active one."""
+"""`thoraq rescore`: scores studies of an earlier version again with the active one."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -12,18 +12,18 @@ from worker.studies import rescoring
 
 @click.command()
 @click.argument("studies", nargs=-1, type=int)
-@click.option("--since", type=click.DateTime(), help="Studies with a film finished at this time or later.")
-@click.option("--until", type=click.DateTime(), help="Studies with a film finished before this time.")
+@click.option("--since", type=click.DateTime(), help="Studies with a film that was finished at this time or later.")
+@click.option("--until", type=click.DateTime(), help="Studies with a film that was finished before this time.")
 @json_option
 def rescore(*, studies: tuple[int, ...], since: datetime | None, until: datetime | None, as_json: bool) -> None:
-    """Have STUDIES, or all of a time, scored by the active version, after everything that waits.
+    """Score STUDIES, or all studies of a period, again with the active version, after all waiting films.
 
-    The earlier results stay; a film that cannot be read any more keeps its last one. Times are in the configured zone.
+    Earlier results are kept; a film that can no longer be read keeps its last one. Times are in THORAQ_TIMEZONE.
 
     Example: thoraq rescore --since 2026-11-01 --until 2026-11-08
     """
     if not studies and since is None and until is None:
-        raise click.UsageError("name studies, or --since, or --until")
+        raise click.UsageError("give studies, --since or --until")
     zone = ZoneInfo(settings().timezone)
     with database_errors():
         films = rescoring.request(

@@ -1,4 +1,4 @@
-"""`thoraq score`: the worker's decoder and network on files, here and now."""
+"""`thoraq score`: runs the worker's decoder and network on files, in this process."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from worker.settings import settings
 @model_option
 @json_option
 def score(paths: tuple[Path, ...], model: str, *, as_json: bool) -> None:
-    """Score files here and now, without a queue or a database.
+    """Score files in this process, without a queue or a database.
 
     Example: thoraq score film.png --model active --json
     """
@@ -57,5 +57,5 @@ def _score_one(path: Path, classifier: Classifier) -> dict[str, Any]:
         raise click.UsageError(f"{path}: {error.strerror}") from error
     probabilities = classifier.predict(film[np.newaxis])[0]
     label = classifier.card.classes[int(probabilities.argmax())]
-    answer = dict(zip(classifier.card.classes, probabilities.tolist(), strict=True))
-    return {"outcome": "scored", "reason": None, "label": label, "probabilities": answer}
+    by_class = dict(zip(classifier.card.classes, probabilities.tolist(), strict=True))
+    return {"outcome": "scored", "reason": None, "label": label, "probabilities": by_class}

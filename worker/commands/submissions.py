@@ -1,4 +1,4 @@
-"""`thoraq submit`, `status` and `results`: the door for people and scripts on the machine itself."""
+"""`thoraq submit`, `schema`, `status` and `results`."""
 
 import csv
 import time
@@ -24,9 +24,9 @@ POLL_SECONDS = 0.5
 
 
 def films_under(paths: tuple[Path, ...]) -> list[tuple[str, Path]]:
-    """Return (name, path) of every file given or found below a folder given, sorted; the name keeps the folders.
+    """Return (name, path) of each file in `paths` and below its folders, sorted; the name has the folders below.
 
-    Hidden files are left out, and of a folder's own lists and notes (CSV, text) the sender is spared a rejection.
+    Within folders, hidden files and lists or notes (CSV, text) are left out, since they would only be rejected.
     """
     films = []
     for path in paths:
@@ -46,13 +46,13 @@ def films_under(paths: tuple[Path, ...]) -> list[tuple[str, Path]]:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--priority", type=click.Choice(["urgent", "routine", "offpeak"]), default="routine", show_default=True)
-@click.option("--source", default="command-line", show_default=True, help="Who sends.")
-@click.option("--request-id", help="Your key for this submission; the same key and content is accepted only once.")
-@click.option("--study-uid", help="The study to which all these films belong; without it each is a study of its own.")
-@click.option("--accession", help="Their accession number.")
-@click.option("--issuer", help="Who issued the accession number.")
-@click.option("--patient-key", help="A pseudonym that keeps a patient's films together; never a name or a number.")
-@click.option("--callback", help="The configured endpoint that is told when all are finished.")
+@click.option("--source", default="command-line", show_default=True, help="Sender.")
+@click.option("--request-id", help="Your key for this submission; a key with the same content is accepted once.")
+@click.option("--study-uid", help="UID of the study of all films; without it, each film is a study by itself.")
+@click.option("--accession", help="Accession number of the study.")
+@click.option("--issuer", help="Issuer of the accession number.")
+@click.option("--patient-key", help="Pseudonym of the patient; never a name or a birth date.")
+@click.option("--callback", help="Configured endpoint to notify when all films are finished.")
 @click.option("--wait", is_flag=True, help="Wait until every film has its outcome.")
 @json_option
 def submit(
@@ -69,14 +69,14 @@ def submit(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Hand films over for scoring: files, or folders with all that is in them.
+    """Submit films for scoring: files, or all files in folders.
 
-    The files are copied into the archive, so they may be gone afterwards. Prints the submission's id.
+    The files are copied into the archive, so you may delete them afterwards. Prints the submission's id.
 
     Example: thoraq submit night-shift/ --priority urgent --wait
     """
     films = films_under(paths)
-    given = {
+    identifiers = {
         "study_instance_uid": study_uid,
         "accession": {"number": accession, "issuer": issuer} if accession else None,
         "patient_key": patient_key,
@@ -88,7 +88,7 @@ def submit(
             source=source,
             request_id=request_id,
             priority=Priority[priority.upper()],
-            identifiers=[given] * len(films),
+            identifiers=[identifiers] * len(films),
             callback=callback,
         )
         if wait:
@@ -102,7 +102,7 @@ def submit(
 
 
 def _read(films: list[tuple[str, Path]]) -> Iterator[tuple[str, bytes]]:
-    """Yield the films' bytes; one that cannot be read stops everything before anything is accepted."""
+    """Yield (name, bytes) of each film; if one cannot be read, nothing is submitted."""
     for name, path in films:
         try:
             yield name, path.read_bytes()
@@ -111,7 +111,7 @@ def _read(films: list[tuple[str, Path]]) -> Iterator[tuple[str, bytes]]:
 
 
 def wait_until_finished(acceptance: Acceptance, meanwhile: Callable[[], None] = lambda: None) -> Standing:
-    """Show a bar until every film of a submission is scored or rejected, and return how it stands."""
+    """Show a progress bar until every film of a submission is scored or rejected; return its counts."""
     with progress("scoring", acceptance.accepted) as show:
         while True:
             with reading() as session:
@@ -125,7 +125,7 @@ def wait_until_finished(acceptance: Acceptance, meanwhile: Callable[[], None] = 
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of the envelope `cxr.score.request` 1.x, which senders may check theirs against.
+    """Print the JSON Schema of the envelope `cxr.score.request` 1.x, for senders to check theirs.
 
     Example: thoraq schema
     """
@@ -134,11 +134,11 @@ def schema() -> None:
 
 @click.command()
 @click.argument("submission", required=False)
-@click.option("--source", help="With --request-id: the sender's own key, instead of our id.")
+@click.option("--source", help="With --request-id: the sender's key, instead of the submission's id.")
 @click.option("--request-id", help="With --source.")
 @json_option
 def status(submission: str | None, source: str | None, request_id: str | None, *, as_json: bool) -> None:
-    """Show how a submission, or the whole queue, stands; of a key whose message was refused, why.
+    """Show the counts of a submission, or of the whole queue. If the message of a key was refused, show why.
 
     Example: thoraq status 5f0c7d1e9a3b4c5d8e7f6a5b4c3d2e1f --json
     """
@@ -167,7 +167,7 @@ def status(submission: str | None, source: str | None, request_id: str | None, *
 
 def _show_refusals(refused: list[RefusedMessage], *, as_json: bool) -> None:
     if not refused:
-        raise click.UsageError("nothing was handed over under this key")
+        raise click.UsageError("nothing was submitted under this key")
     if as_json:
         print_json(list(refused))
         return
@@ -180,19 +180,19 @@ def _show_refusals(refused: list[RefusedMessage], *, as_json: bool) -> None:
 @click.option("--csv", "csv_file", type=click.File("w", encoding="utf-8"), help="Write CSV to a file, or - for stdout.")
 @json_option
 def results(submission: str | None, csv_file: TextIO | None, *, as_json: bool) -> None:
-    """Show the predictions and rejections of a submission, or of all.
+    """Show the predictions and rejections of one submission, or of all.
 
     Example: thoraq results 5f0c7d1e9a3b4c5d8e7f6a5b4c3d2e1f --csv results.csv
     """
     with database_errors(), reading() as session:
         _require(submission)
-        found = list(outcomes.outcomes(session, submission))
+        rows = list(outcomes.outcomes(session, submission))
     if csv_file:
-        write_csv(found, csv_file)
+        write_csv(rows, csv_file)
     if as_json:
-        print_json(found)
+        print_json(rows)
     elif not csv_file:
-        show(found)
+        show(rows)
 
 
 def _require(submission: str | None) -> None:
@@ -201,7 +201,7 @@ def _require(submission: str | None) -> None:
             raise click.UsageError(f"there is no submission {submission}")
 
 
-def show(found: list[Outcome]) -> None:
+def show(rows: list[Outcome]) -> None:
     """Print the table of outcomes for a person."""
     print_table(
         f"predictions. {NOTICE}",
@@ -215,17 +215,17 @@ def show(found: list[Outcome]) -> None:
                 item.reason,
                 f"{item.model_version} (phantoms)" if item.trained_on == "phantoms" else item.model_version,
             )
-            for item in found
+            for item in rows
         ],
     )
 
 
-def write_csv(found: list[Outcome], file: TextIO) -> None:
-    """Write one row a film, with one column a finding."""
-    findings = sorted({finding for item in found for finding in item.probabilities or {}})
+def write_csv(rows: list[Outcome], file: TextIO) -> None:
+    """Write a row for each film, with a column for each finding."""
+    findings = sorted({finding for item in rows for finding in item.probabilities or {}})
     fields = [name for name in Outcome.model_fields if name != "probabilities"]
     writer = csv.writer(file)
     writer.writerow([*fields, *(f"probability {finding}" for finding in findings)])
-    for item in found:
+    for item in rows:
         values = item.model_dump(mode="json")
         writer.writerow([*(values[name] for name in fields), *((item.probabilities or {}).get(f) for f in findings)])

@@ -1,4 +1,4 @@
-"""How studies come in and how their senders are told the outcome: envelope, intake, callbacks.
+"""Accepts studies and notifies their senders of the outcomes: envelope, intake, callbacks.
 
 Does not import scoring or a network.
 """

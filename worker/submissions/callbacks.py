@@ -1,7 +1,8 @@
-"""Tells registered endpoints that a submission is finished: signed, at least once, from an outbox in SQL.
+"""Notifies configured endpoints that a submission is finished: signed, at least once, from an outbox in SQL.
 
-Only addresses that the operator configured are called, and no redirect is followed; a sender names one by its name.
-The form is that of Standard Webhooks, for which receivers find libraries. Nothing here runs while films are scored.
+Only addresses that the operator configured are called; a sender refers to one by its name, and no redirect is followed.
+Headers and signature follow Standard Webhooks (https://www.standardwebhooks.com), for which receivers find libraries.
+Runs in the intake process, so that no scoring waits for an endpoint.
 """
 
 import base64
@@ -27,21 +28,21 @@ from worker.submissions.records import Delivery
 
 logger = logging.getLogger(__name__)
 
-#: The payload's form; its major version.
+#: The type of the payload; its last part is the major version.
 EVENT = "cxr.submission.finished.v1"
-#: Submissions announced and deliveries tried in one round.
+#: The most submissions that one round puts into the outbox, and the most deliveries that it tries.
 ROUND = 20
 TIMEOUT_SECONDS = 10
-#: While a delivery is under way nobody else tries it; longer than the longest try.
+#: For how long no other process tries a claimed delivery; longer than the longest attempt.
 LEASE_SECONDS = 60
 BACK_OFF_SECONDS = 30
 LONGEST_BACK_OFF_SECONDS = 3600
-#: With the back-off above: about a day.
+#: About a day, with the back-off above.
 MAX_ATTEMPTS = 30
 
 
-def announce(session: Session) -> int:
-    """Put an event into the outbox for every submission that was finished since the last time; return how many."""
+def add_events(session: Session) -> int:
+    """Put an event into the outbox for each submission that was finished since the last call; return how many."""
     waits = exists().where(Study.submission_id == Submission.id, Study.state == StudyState.WAITING)
     finished = session.scalars(
         select(Submission)
@@ -50,12 +51,12 @@ def announce(session: Session) -> int:
         .with_for_update(of=Submission, skip_locked=True)
     ).all()
     for submission in finished:
-        told = select(func.count()).select_from(Delivery).where(Delivery.submission_id == submission.id)
+        earlier = select(func.count()).select_from(Delivery).where(Delivery.submission_id == submission.id)
         session.add(
             Delivery(
                 event_id=str(uuid.uuid4()),
                 submission_id=submission.id,
-                sequence=1 + (session.scalar(told) or 0),
+                sequence=1 + (session.scalar(earlier) or 0),
                 endpoint=submission.callback or "",
             )
         )
@@ -64,30 +65,30 @@ def announce(session: Session) -> int:
 
 
 def deliver_due() -> int:
-    """Announce what is finished, then try what is due, one after the other; return how many were delivered.
+    """Add events of finished submissions, then try each due delivery in turn; return how many were delivered.
 
-    An endpoint that fails is left alone for the rest of the round: its silence must not cost the others their turn.
+    An endpoint that fails is skipped for the rest of the round, so that it cannot delay the others.
     """
     with transaction() as session:
-        announce(session)
+        add_events(session)
     delivered, failed = 0, set[str]()
     for delivery_id in _due():
         claimed = _claim(delivery_id, failed)
         if claimed is None:
             continue
         endpoint, event_id, body = claimed
-        trouble = post(endpoint, event_id, body)
-        if trouble:
+        error = post(endpoint, event_id, body)
+        if error:
             failed.add(endpoint)
-        delivered += trouble is None
-        _note(delivery_id, trouble)
+        delivered += error is None
+        _record(delivery_id, error)
     return delivered
 
 
 def payload(session: Session, delivery: Delivery) -> dict[str, Any]:
-    """Return what an endpoint is told: the submission as it stands at this moment."""
+    """Return the body of a call: the current state of the submission and its outcomes."""
     submission = delivery.submission
-    found = standing(session, submission.id)
+    counts = standing(session, submission.id)
     return {
         "type": EVENT,
         "timestamp": now().isoformat(),
@@ -97,7 +98,7 @@ def payload(session: Session, delivery: Delivery) -> dict[str, Any]:
             "submission_id": submission.id,
             "source": submission.source,
             "request_id": submission.request_id,
-            "counts": found.model_dump(include={"waiting", "scoring", "scored", "rejected", "refused"}),
+            "counts": counts.model_dump(include={"waiting", "scoring", "scored", "rejected", "refused"}),
             "outcomes": [
                 outcome.model_dump(
                     mode="json",
@@ -111,13 +112,13 @@ def payload(session: Session, delivery: Delivery) -> dict[str, Any]:
 
 
 def signature(secret: bytes, event_id: str, moment: datetime, body: bytes) -> str:
-    """Return `v1,` and the HMAC-SHA256, in base64, of event id, UNIX time and body, joined by full stops."""
+    """Return `v1,` and the base64 of the HMAC-SHA256 over event id, UNIX time and body, joined by full stops."""
     signed = f"{event_id}.{int(moment.timestamp())}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
 def post(name: str, event_id: str, body: bytes) -> str | None:
-    """Call an endpoint by its name and return what went wrong, or None."""
+    """Call the endpoint of this name; return a short description of the error, or None."""
     endpoint = settings().callbacks.get(name)
     if endpoint is None:
         return "the endpoint is not configured"
@@ -125,7 +126,7 @@ def post(name: str, event_id: str, body: bytes) -> str | None:
         answer = _call(endpoint, event_id, body)
     except urllib3.exceptions.HTTPError as error:
         return type(error).__name__
-    return None if 200 <= answer < 300 else f"answered {answer}"  # noqa: PLR2004 - HTTP's successes
+    return None if 200 <= answer < 300 else f"answered {answer}"  # noqa: PLR2004 - the range of success in HTTP
 
 
 def _call(endpoint: CallbackEndpoint, event_id: str, body: bytes) -> int:
@@ -142,12 +143,12 @@ def _call(endpoint: CallbackEndpoint, event_id: str, body: bytes) -> int:
         answer = pool.request(
             "POST", str(endpoint.url), body=body, headers=headers, redirect=False, preload_content=False
         )
-        answer.release_conn()  # What an endpoint says beside its status interests nobody, however long it is.
+        answer.release_conn()  # Only the status counts; the body is not read, since it may be long.
         return answer.status
 
 
 def _due() -> list[int]:
-    """Return deliveries whose time has come; of one submission the earliest event only, so that they stay in order."""
+    """Return the ids of due deliveries; for each submission only its earliest event, which keeps them in order."""
     before = aliased(Delivery)
     pending = before.next_at.is_not(None)
     earlier = exists().where(
@@ -159,7 +160,7 @@ def _due() -> list[int]:
 
 
 def _claim(delivery_id: int, failed: set[str]) -> tuple[str, str, bytes] | None:
-    """Take one delivery and return (endpoint, event id, body); None if another took it or its endpoint just failed."""
+    """Claim a delivery; return (endpoint, event id, body), or None if it is claimed or its endpoint just failed."""
     with transaction() as session:
         due = Delivery.id == delivery_id, Delivery.next_at <= now()
         delivery = session.scalar(select(Delivery).where(*due).with_for_update(skip_locked=True))
@@ -172,32 +173,34 @@ def _claim(delivery_id: int, failed: set[str]) -> tuple[str, str, bytes] | None:
         return endpoint, event_id, json.dumps(payload(session, delivery)).encode()
 
 
-def _note(delivery_id: int, trouble: str | None) -> None:
-    """Record how a try ended: delivered, to be tried again after a pause that doubles, or given up."""
+def _record(delivery_id: int, error: str | None) -> None:
+    """Record the result of an attempt: delivered, due again after a pause that doubles, or given up."""
     with transaction() as session:
         delivery = session.get_one(Delivery, delivery_id)
-        delivery.trouble = trouble
-        if trouble is None:
+        delivery.trouble = error
+        if error is None:
             delivery.delivered_at, delivery.next_at = now(), None
         elif delivery.attempts >= MAX_ATTEMPTS:
             delivery.given_up_at, delivery.next_at = now(), None
-            logger.error("the endpoint %s was given up after %d tries: %s", delivery.endpoint, MAX_ATTEMPTS, trouble)
+            logger.error(
+                "an event for the endpoint %s is given up after %d attempts: %s", delivery.endpoint, MAX_ATTEMPTS, error
+            )
         else:
             pause = min(LONGEST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (delivery.attempts - 1))
             delivery.next_at = now() + timedelta(seconds=pause)
-            logger.warning("the endpoint %s could not be told: %s", delivery.endpoint, trouble)
+            logger.warning("the endpoint %s could not be notified: %s", delivery.endpoint, error)
 
 
 class Courier:
-    """Delivers callbacks in a thread of its own: an endpoint that does not answer holds up no message and no sweep."""
+    """Delivers callbacks in a thread of its own, so that a slow endpoint delays neither messages nor sweeps."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
+        """Create the thread; `go` starts a round in it."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="courier")
         self._round: Future[int] | None = None
 
     def go(self) -> None:
-        """Begin a round unless one is under way, and log how the last one failed, if it did."""
+        """Start a round unless one is running; log the error of the last one, if it had one."""
         if self._round and not self._round.done():
             return
         if self._round and (error := self._round.exception()):

@@ -1,6 +1,6 @@
-"""The inbound envelope `cxr.score.request`: what a sender may say, checked before anything is stored.
+"""The envelope `cxr.score.request` of a submission, checked before anything is stored.
 
-One envelope names one image, or a list of items. It carries pseudonymous identifiers, never a name or a birth date.
+An envelope has one image, or a list of items. Its identifiers are pseudonyms, never a name or a birth date.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ SCHEMA = "cxr.score.request"
 SCHEMA_MAJOR = "1"
 #: Where the dashboard publishes the envelope's JSON Schema.
 SCHEMA_PATH = "/schemas/score-request/1.json"
-#: A night's worth of a large department; more belongs in several submissions.
+#: One night of a large department; a sender splits a larger set into several submissions.
 MAX_ITEMS = 10_000
 
-#: No control characters: a database, a log and a terminal would each read them differently.
+#: Excludes control characters, which databases, logs and terminals each handle differently.
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
@@ -31,7 +31,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class ImageReference(BaseModel):
-    """Where an image lies: a path below a root that the operator has named."""
+    """The location of an image: a path below one of the roots in `THORAQ_IMAGE_ROOTS`."""
 
     root: Short = "images"
     path: Path
@@ -39,50 +39,50 @@ class ImageReference(BaseModel):
 
 
 class Accession(BaseModel):
-    """An accession number with its issuer; the number alone is not unique."""
+    """An accession number and its issuer; the number alone is not unique."""
 
     number: Short
     issuer: Short | None = None
 
 
 class Item(BaseModel):
-    """One image and the examination that it belongs to."""
+    """One image and the identifiers of its study."""
 
     image: ImageReference
     study_instance_uid: Uid | None = None
     series_instance_uid: Uid | None = None
     sop_instance_uid: Uid | None = None
     accession: Accession | None = None
-    #: The sender's pseudonym of the patient, for keeping a patient's films together.
+    #: The sender's pseudonym of the patient; films with the same key belong to the same patient.
     patient_key: Key | None = None
-    #: The sender's own name for the film, given back with its result.
+    #: The sender's own name for the film, returned with its result.
     reference: Reference | None = None
 
 
 class Callback(BaseModel):
-    """Whom to tell when every film has its outcome: an endpoint that the operator has configured, by its name."""
+    """The endpoint to notify when every film has its outcome, by its name in `THORAQ_CALLBACKS`."""
 
     endpoint: Short
 
 
-def _with_a_zone(value: object) -> object:
-    """Refuse what is not text: a bare number would be read as seconds by one and as milliseconds by another."""
+def _only_text(value: object) -> object:
+    """Refuse a number: one sender means seconds by it and another milliseconds."""
     if value is not None and not isinstance(value, str):
-        raise ValueError("a moment is text as in RFC 3339")
+        raise ValueError("a time is text as in RFC 3339")
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_with_a_zone)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 
 
 class Envelope(BaseModel):
-    """The part of a request that all its items share."""
+    """A request: the fields that all its items share, and the items."""
 
     model_config = ConfigDict(extra="allow")
 
     schema_name: Literal["cxr.score.request"] = Field(alias="schema")
     schema_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
-    #: Who sends; with `request_id` the key under which a repeat is recognised.
+    #: The sender. With `request_id` it is the key by which a repeated request is recognised.
     source: Short
     request_id: Key
     requested_at: Moment | None = None
@@ -91,25 +91,25 @@ class Envelope(BaseModel):
     items: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
 
     def rank(self) -> Priority:
-        """Return the priority as the ledger orders it."""
+        """Return the priority as the ledger stores it."""
         return Priority[self.priority.upper()]
 
     def raw_items(self) -> list[dict[str, Any]]:
-        """Return the items as sent; an envelope without a list is its own single item."""
+        """Return the items as they were sent; an envelope without a list is itself the only item."""
         return self.items if self.items is not None else [self.model_extra or {}]
 
     def unknown_fields(self) -> dict[str, Any]:
-        """Return fields of later minor versions: they are kept, and change nothing."""
+        """Return the fields that this version does not know; they are stored and have no effect."""
         return {name: value for name, value in (self.model_extra or {}).items() if name not in Item.model_fields}
 
     def digest(self) -> str:
-        """Return the SHA-256 of what was asked; the moment of asking and the order of fields do not count."""
-        asked = self.model_dump(mode="json", exclude={"requested_at"}, exclude_none=True)
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        """Return the SHA-256 of the content, which excludes `requested_at` and the order of fields."""
+        content = self.model_dump(mode="json", exclude={"requested_at"}, exclude_none=True)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def parse(message: object) -> Envelope:
-    """Return the checked envelope of a message.
+    """Return the envelope of a message after checking it.
 
     Raises:
         RefusedSubmission: `unsupported_schema` for another major version, `invalid` for anything else.
@@ -122,13 +122,13 @@ def parse(message: object) -> Envelope:
         json.dumps(message, allow_nan=False, ensure_ascii=False).encode()
     except ValidationError as error:
         raise RefusedSubmission("invalid", explain(error)) from error
-    except ValueError as error:  # NaN, or half of a surrogate pair: no database stores them.
+    except ValueError as error:  # NaN, or half of a surrogate pair, which no database can store.
         raise RefusedSubmission("invalid", "the message holds a value that JSON in UTF-8 cannot express") from error
     return envelope
 
 
 def explain(error: ValidationError) -> str:
-    """Return what is wrong and where, without the values, which may identify somebody."""
+    """Return the first errors with their places, without the values, which may identify a person."""
     return "; ".join(
         f"{'.'.join(str(part) for part in problem['loc']) or 'message'}: {problem['msg']}"
         for problem in error.errors(include_input=False, include_url=False, include_context=False)[:5]
@@ -136,9 +136,9 @@ def explain(error: ValidationError) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the envelope, made from the models that read it.
+    """Return the JSON Schema (draft 2020-12) of the envelope, generated from the models that read it.
 
-    It is stricter than the door in one thing: an item that cannot be read is refused alone, here it fails the whole.
+    It is stricter than intake in one way: intake refuses an invalid item alone, the schema fails the whole envelope.
     """
     head = Envelope.model_json_schema(by_alias=True)
     item = Item.model_json_schema(by_alias=True)
@@ -150,7 +150,7 @@ def json_schema() -> dict[str, Any]:
         **head,
         "title": SCHEMA,
         "$defs": definitions,
-        # With a list, what stands beside it is not read; without one, the envelope is its own single item.
+        # If there is a list, item fields beside it are ignored; if there is none, the envelope is the only item.
         "if": {"properties": {"items": {"type": "array"}}, "required": ["items"]},
         "then": {"properties": {"items": {"items": {"$ref": "#/$defs/Item"}}}},
         "else": {"$ref": "#/$defs/Item"},

@@ -1,6 +1,6 @@
 """Accepts studies: checks, stores rows, commits, wakes scorers. The message, HTTP and the command line all use it.
 
-A study is accepted when its rows have committed. Whether a file is there, and is a film, is for the worker to find.
+A study is accepted when its rows are committed. The worker finds out later whether its file exists and is a film.
 """
 
 import json
@@ -25,12 +25,12 @@ from worker.submissions.envelope import SCHEMA, Envelope, Item, explain, parse
 
 logger = logging.getLogger(__name__)
 
-#: In a file's name, where a sender has little choice, control characters are replaced instead of refused.
+#: Replaced in file names, which senders rarely choose; elsewhere such characters are refused.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Refused(BaseModel):
-    """One item that was not accepted, and why."""
+    """An item that was refused, and why."""
 
     index: int
     reference: str | None = None
@@ -44,7 +44,7 @@ class Acceptance(BaseModel):
     submission_id: str
     source: str
     request_id: str
-    #: This key and content had been accepted before; the answer is that of the first time.
+    #: Whether this key and content had been accepted before; the other fields are then those of the first time.
     repeated: bool
     accepted: int
     refused: list[Refused]
@@ -54,12 +54,12 @@ def accept(message: object) -> Acceptance:
     """Accept an envelope whose items refer to files under named roots.
 
     Raises:
-        RefusedSubmission: the envelope is invalid, of another major version, or reuses a key with other content.
+        RefusedSubmission: the envelope is invalid, has another major version, or reuses a key for other content.
     """
     return _store(parse(message), roots=frozenset(settings().image_roots))
 
 
-def submit_files(  # noqa: PLR0913 - what an envelope says, by name
+def submit_files(  # noqa: PLR0913 - the fields of an envelope
     files: Iterable[tuple[str, bytes]],
     *,
     source: str,
@@ -68,21 +68,21 @@ def submit_files(  # noqa: PLR0913 - what an envelope says, by name
     identifiers: Sequence[Mapping[str, object]] = (),
     callback: str | None = None,
 ) -> Acceptance:
-    """Accept films by their bytes: each is archived under its content's name.
+    """Accept films by their bytes, which are stored in the archive under their SHA-256.
 
-    A film without a study UID becomes a study of its own.
+    A film without a study UID is a study by itself.
 
     Args:
-        files: (the sender's name for it, its bytes); consumed one by one.
-        source: who sends.
-        request_id: the sender's key; a new random one when None.
-        priority: the urgency of all of them.
-        identifiers: for each film, in order, the fields of an `Item` other than `image`; none at all when empty.
-        callback: the endpoint to tell when all are finished.
+        files: (name, bytes) of each film; read one by one.
+        source: the sender.
+        request_id: the sender's key; None means a new random one.
+        priority: the priority of all films.
+        identifiers: the fields of an `Item` except `image`, for each film in order; empty means none.
+        callback: the name of the endpoint to notify when all films are finished.
 
     Raises:
-        RefusedSubmission: no file at all, not one set of identifiers for each, an endpoint that is not configured, or
-            the key was used with other content.
+        RefusedSubmission: there is no file, the numbers of files and identifiers differ, the endpoint is not
+            configured, or the key was used with other content.
     """
     items: list[dict[str, object]] = []
     for name, data in files:
@@ -90,9 +90,9 @@ def submit_files(  # noqa: PLR0913 - what an envelope says, by name
         image = {"root": ARCHIVE, "path": path, "sha256": digest}
         items.append({"reference": UNPRINTABLE.sub("?", name)[-512:], "image": image})
     if identifiers and len(identifiers) != len(items):
-        raise RefusedSubmission("invalid", "items: not one object for each film")
-    for item, given in zip(items, identifiers, strict=False):
-        item |= {name: value for name, value in given.items() if name != "image"}
+        raise RefusedSubmission("invalid", "items: there must be one object for each film")
+    for item, fields in zip(items, identifiers, strict=False):
+        item |= {name: value for name, value in fields.items() if name != "image"}
     message = {
         "schema": SCHEMA,
         "schema_version": "1.0",
@@ -106,9 +106,9 @@ def submit_files(  # noqa: PLR0913 - what an envelope says, by name
 
 
 def receive(message: object) -> None:
-    """Accept an envelope that came as a message; a refusal is stored, since nobody waits for the answer.
+    """Accept an envelope from a Celery message, or store why it was refused, since a message gets no answer.
 
-    For the same reason an outage of the database is waited out here, and nowhere else in this module.
+    For the same reason, only this function waits during an outage of the database.
     """
     try:
         acceptance = through_outages(accept)(message)
@@ -126,7 +126,7 @@ def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     _check_callback(envelope)
     try:
         acceptance = _insert(envelope, roots)
-    except IntegrityError:  # The same key was committed in between: the first one's answer holds.
+    except IntegrityError:  # Another process committed the same key in between; its answer is returned.
         acceptance = _insert(envelope, roots)
     if acceptance.accepted and not acceptance.repeated:
         wakeups.wake_scorers(acceptance.accepted, settings().batch_size)
@@ -134,7 +134,7 @@ def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
 
 
 def _check_callback(envelope: Envelope) -> None:
-    """Refuse an endpoint that is not configured, or not for this source: its results would go astray.
+    """Refuse an endpoint that is not configured for this source, which must not receive its results.
 
     Raises:
         RefusedSubmission: unknown_callback.
@@ -149,13 +149,13 @@ def _check_callback(envelope: Envelope) -> None:
 def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     with transaction() as session:
         digest = envelope.digest()
-        known = session.scalar(
+        earlier = session.scalar(
             select(Submission).where(Submission.source == envelope.source, Submission.request_id == envelope.request_id)
         )
-        if known is not None:
-            if known.content_sha256 != digest:
+        if earlier is not None:
+            if earlier.content_sha256 != digest:
                 raise RefusedSubmission("conflict", "this source used this request_id before, with other content")
-            return _answer(known, repeated=True)
+            return _answer(earlier, repeated=True)
         items, refused = _sort(envelope.raw_items(), roots)
         submission = Submission(
             id=uuid.uuid4().hex,
@@ -186,7 +186,7 @@ def _answer(submission: Submission, *, repeated: bool) -> Acceptance:
 
 
 def _sort(raw_items: list[dict[str, Any]], roots: frozenset[str]) -> tuple[list[Item], list[Refused]]:
-    """Part the items into those that can be accepted and those that cannot; one bad item harms no other."""
+    """Divide the items into valid ones and refused ones; a refused item has no effect on the others."""
     items, refused = [], []
     for index, raw in enumerate(raw_items):
         try:
@@ -205,12 +205,14 @@ def _sort(raw_items: list[dict[str, Any]], roots: frozenset[str]) -> tuple[list[
 
 
 def _refusal(index: int, raw: dict[str, Any], reason: str, detail: str) -> Refused:
-    told = raw.get("reference")
-    return Refused(index=index, reference=told if isinstance(told, str) else None, reason=reason, detail=detail)
+    reference = raw.get("reference")
+    return Refused(
+        index=index, reference=reference if isinstance(reference, str) else None, reason=reason, detail=detail
+    )
 
 
 def _studies(items: list[Item], rank: Priority, source: str) -> list[Study]:
-    """Return the studies of a submission: items with one study UID form one, an item without is one by itself."""
+    """Return the studies of a submission: items with the same study UID form one, an item without one is alone."""
     studies: dict[str, Study] = {}
     received_at = now()
     for index, item in enumerate(items):
@@ -242,7 +244,7 @@ def _studies(items: list[Item], rank: Priority, source: str) -> list[Study]:
 
 @through_outages
 def store_refusal(message: object, error: RefusedSubmission) -> None:
-    """Keep why a message was refused, under its key as far as it has one."""
+    """Store why a message was refused, with its source and request id if it has them."""
     fields = message if isinstance(message, dict) else {}
     source, request_id = (
         json.dumps(value)[1:-1][:length] if isinstance(value := fields.get(name), str) else None

@@ -1,4 +1,4 @@
-"""The table of callbacks that are owed: the outbox from which the intake process tells endpoints what was finished."""
+"""The table of callbacks: the outbox from which the intake process notifies endpoints of finished submissions."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from worker.studies.records import Submission
 
 
 class Delivery(Base):
-    """One event for one endpoint: that a submission is finished. Rows stay, as the record of it."""
+    """One event for one endpoint: a submission is finished. Rows are never deleted."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -19,20 +19,20 @@ class Delivery(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    #: By which the receiver recognises what comes twice.
+    #: The same for every attempt, so that a receiver can recognise a repeated delivery.
     event_id: Mapped[str] = mapped_column(String(36), unique=True)
     submission_id: Mapped[str] = mapped_column(ForeignKey("submissions.id"))
     #: 1 for the first time that the submission was finished, 2 after a replay, and so on.
     sequence: Mapped[int]
-    #: The operator's name of the endpoint.
+    #: The name of the endpoint in `THORAQ_CALLBACKS`.
     endpoint: Mapped[str] = mapped_column(String(64))
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    #: When to try, or to try again; null once it is delivered or given up.
+    #: When the next attempt is due; null once the event is delivered or given up.
     next_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=now)
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     given_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: What went wrong the last time, without addresses or secrets.
+    #: The error of the last attempt, without addresses or secrets.
     trouble: Mapped[str | None] = mapped_column(String(128))
 
     submission: Mapped[Submission] = relationship()

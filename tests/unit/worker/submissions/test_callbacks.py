@@ -199,7 +199,7 @@ def test_a_delivery_whose_process_died_is_made_again(endpoint):
     submit()
     finish()
     with transaction() as session:
-        callbacks.announce(session)
+        callbacks.add_events(session)
     callbacks._claim(deliveries()[0].id, set())
     assert deliveries()[0].next_at > now() + timedelta(seconds=50)
 
