@@ -25,3 +25,5 @@ html_static_path = ["mermaid"]
 html_copy_source = False
 mermaid_use_local = "mermaid.esm.min.mjs"
 mermaid_fullscreen = False
+mermaid_height = "auto"
+mermaid_init_config = {"startOnLoad": False, "deterministicIds": True}
