@@ -1,20 +1,19 @@
-"""Imports every module of the worker that holds tables, for whoever needs the whole schema: migrations and tests."""
+"""Imports every module of the worker that defines tables, so that migrations and tests see the whole schema."""
 
 from worker import audit
 from worker.models import records as model_records
 from worker.monitoring import heartbeats
 from worker.monitoring import records as monitoring_records
-from worker.scoring import heat_map_requests
-from worker.studies import records, reviews
+from worker.scoring import records as scoring_records
+from worker.studies import records as study_records
 from worker.submissions import records as submission_records
 
 __all__ = [
     "audit",
     "heartbeats",
-    "heat_map_requests",
     "model_records",
     "monitoring_records",
-    "records",
-    "reviews",
+    "scoring_records",
+    "study_records",
     "submission_records",
 ]

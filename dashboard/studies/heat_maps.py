@@ -9,7 +9,8 @@ from flask.typing import ResponseReturnValue
 from dashboard.accounts.access import READERS, requires
 from worker.database import reading
 from worker.scoring import heat_map_requests
-from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
+from worker.scoring.heat_map_requests import heat_map_path
+from worker.scoring.records import HeatMap, HeatMapState
 from worker.settings import settings
 from worker.studies.records import Image
 

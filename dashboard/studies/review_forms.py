@@ -12,9 +12,9 @@ from worker import wakeups
 from worker.database import now, transaction
 from worker.settings import settings
 from worker.studies import rejected_films, reviews
-from worker.studies.records import Image, ImageState, Study, StudyState
+from worker.studies.records import Image, ImageState, Study, StudyState, Verdict
 from worker.studies.rejected_films import Selection
-from worker.studies.reviews import UnfitReview, Verdict
+from worker.studies.reviews import UnfitReview
 
 blueprint = Blueprint("reviews", __name__)
 

@@ -11,8 +11,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from worker.studies import reviews
-from worker.studies.records import Image
-from worker.studies.reviews import Verdict
+from worker.studies.records import Image, Verdict
 
 EPOCHS = "25"
 CORRECTED = 10

@@ -9,7 +9,8 @@ import click
 from worker.commands.console import ROW_ID, database_errors
 from worker.database import reading
 from worker.scoring import heat_map_requests
-from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
+from worker.scoring.heat_map_requests import heat_map_path
+from worker.scoring.records import HeatMap, HeatMapState
 from worker.settings import settings
 
 POLL_SECONDS = 0.3

@@ -23,8 +23,7 @@ from worker.monitoring.drift import Alarm, Day, Kind, Moments
 from worker.monitoring.records import DriftAlarm, DriftDay
 from worker.settings import settings
 from worker.studies import reviews
-from worker.studies.records import Image, ImageState, Prediction, Study, Submission
-from worker.studies.reviews import Verdict
+from worker.studies.records import Image, ImageState, Prediction, Study, Submission, Verdict
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The active version as a process has it loaded: its network, and what films are prepared for."""
+"""The model version that is active, loaded into this process: its network, and how films are prepared for it."""
 
 import gc
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The loaded network and the row that names it: what a batch is scored by, from its decoding on."""
+    """The network of one version and its row's id. A batch is decoded, predicted and recorded with one of these."""
 
     classifier: Classifier
     model_version_id: int
@@ -25,7 +25,7 @@ class LoadedModel:
 
 
 class ActiveModel:
-    """Loads the active version, and the next one when it takes its place."""
+    """Keeps the active version loaded; loads another version once that one is active."""
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; load nothing yet."""
@@ -33,12 +33,12 @@ class ActiveModel:
         self._loaded_model: LoadedModel | None = None
 
     def load_current(self) -> LoadedModel:
-        """Return the version that is active at this moment, as `load` does."""
+        """Return the version that is active now, loaded; see `load`."""
         return self.load(_current_id())
 
     @through_outages
     def load(self, version_id: int | None) -> LoadedModel:
-        """Return the active version, loading it if it is not the loaded one; a batch is scored by one version.
+        """Return the active version; load it unless `version_id` is the loaded version.
 
         Raises:
             ModelUnavailable: there is no active version, or it cannot be loaded.
@@ -65,10 +65,10 @@ class ActiveModel:
         return self._loaded_model
 
     def loaded(self) -> LoadedModel:
-        """Return the version that is loaded.
+        """Return the loaded version.
 
         Raises:
-            ModelUnavailable: none is.
+            ModelUnavailable: no version is loaded.
         """
         if self._loaded_model is None:
             raise ModelUnavailable("no model version is loaded")
@@ -82,7 +82,7 @@ def _current_id() -> int | None:
 
 
 def _spare_the_collector() -> None:
-    """Have the garbage collector pass over all that is loaded now: each walk over it stops every thread for 0.2 s."""
+    """Exclude the loaded network from garbage collection: each pass over it would stop every thread for 0.2 s."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The picture that a reader zooms into, made when he asks for it. Knows no Celery."""
+"""Full-size pictures, into which a reader zooms: drawn on request. Does not import Celery."""
 
 import logging
 from dataclasses import replace
@@ -16,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 def draw(image_id: int, settings: Settings) -> None:
-    """Store both pictures of a film whose content was decoded before; what cannot be read now is logged, no more."""
+    """Store the full-size picture and the preview of a film that was decoded before.
+
+    A film that cannot be read now is logged; the next request tries again.
+    """
     with reading() as session:
         image = session.get(Image, image_id)
     if image is None or image.sha256 is None:
@@ -30,4 +33,4 @@ def draw(image_id: int, settings: Settings) -> None:
         save_detail(film, image.sha256, settings.previews_dir)
         save_preview(film, image.sha256, settings.previews_dir)
     except (RejectedImage, TryAgainLater) as error:
-        logger.warning("a film has no picture in full: %s", error)
+        logger.warning("the full-size picture of a film cannot be drawn: %s", error)

@@ -1,56 +1,23 @@
-"""Heat maps as rows: asked for, claimed by a worker, done or failed; one for each prediction and finding."""
+"""Requests for heat maps, one for each prediction and finding: requested, claimed by a worker, done or failed."""
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String, UniqueConstraint, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
+from sqlalchemy.orm import Session, joinedload
 
 from worker import wakeups
-from worker.database import Base, UtcDateTime, now, reading, through_outages, transaction
+from worker.database import now, reading, through_outages, transaction
+from worker.scoring.records import HeatMap, HeatMapState
 from worker.studies.records import Image, Prediction
 
-#: A heat map that killed the process this often is given up; it is a picture, not a result.
+#: A heat map fails after it was claimed this often without a result: drawing it kills the process.
 MAX_ATTEMPTS = 3
-#: After this a claimed heat map counts as abandoned; one takes seconds.
+#: A claimed heat map that is not finished after this time can be claimed again; drawing one takes seconds.
 LEASE_SECONDS = 150
-
-
-class HeatMapState(StrEnum):
-    """Where a heat map stands."""
-
-    ASKED = "asked"
-    DONE = "done"
-    FAILED = "failed"
-
-
-class HeatMap(Base):
-    """One request for a picture of where a model version saw a finding in an image content."""
-
-    __tablename__ = "heat_maps"
-    __table_args__ = (
-        UniqueConstraint("prediction_id", "finding"),
-        CheckConstraint("state IN ('asked', 'done', 'failed')", name="ck_heat_maps_state"),
-        Index("ix_heat_maps_state", "state", "id"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    #: Names the image content and the model version.
-    prediction_id: Mapped[int] = mapped_column(ForeignKey("predictions.id"))
-    finding: Mapped[str] = mapped_column(String(64))
-    state: Mapped[str] = mapped_column(String(16), default=HeatMapState.ASKED)
-    attempts: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    asked_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: Why there is none, for a person.
-    detail: Mapped[str | None] = mapped_column(String(512))
-
-    prediction: Mapped[Prediction] = relationship()
 
 
 @dataclass(frozen=True)
@@ -60,23 +27,24 @@ class HeatMapRequest:
     heat_map_id: int
     finding: str
     image_sha256: str
+    #: The name of a configured root folder, and the path of the film below it.
     root: str
     path: str
+    #: The model version that made the prediction, and the SHA-256 of its file.
     version: str
-    #: Of the model file that made the prediction.
     model_sha256: str
 
 
 def request(image_id: int, finding: str) -> HeatMap | None:
-    """Return the heat map of a scored film and a finding of its model, asking for it if it is new or had failed.
+    """Return the heat map of a scored film and a finding; request it if it is new or has failed.
 
     Returns:
-        None when there is no such film, it has no prediction, or its prediction has no such finding.
+        None if there is no such film, it has no prediction, or its prediction has no such finding.
     """
     try:
         with transaction() as session:
             row = _find_or_add(session, image_id, finding)
-    except IntegrityError:  # Somebody asked at the same moment.
+    except IntegrityError:  # Someone else requested it at the same moment.
         with reading() as session:
             row = find(session, image_id, finding)
     if row is not None and row.state == HeatMapState.ASKED:
@@ -102,7 +70,7 @@ def _find_or_add(session: Session, image_id: int, finding: str) -> HeatMap | Non
 
 
 def find(session: Session, image_id: int, finding: str) -> HeatMap | None:
-    """Return the heat map of a film and a finding, if it was ever asked for."""
+    """Return the heat map of a film and a finding, or None if nobody has requested it."""
     return session.scalar(
         select(HeatMap)
         .join(Image, Image.prediction_id == HeatMap.prediction_id)
@@ -112,13 +80,13 @@ def find(session: Session, image_id: int, finding: str) -> HeatMap | None:
 
 
 def any_requested(session: Session) -> bool:
-    """Tell whether a heat map could be claimed now."""
+    """Return whether a heat map can be claimed now."""
     return session.scalar(select(HeatMap.id).where(_claimable()).limit(1)) is not None
 
 
 @through_outages
 def claim() -> HeatMapRequest | None:
-    """Lease the heat map that was asked for first, counting the attempt; None when none is asked for."""
+    """Lease the oldest requested heat map and count the attempt; return None if there is none."""
     with transaction() as session:
         while row := session.scalar(
             select(HeatMap).where(_claimable()).order_by(HeatMap.id).limit(1).with_for_update(skip_locked=True)
@@ -137,7 +105,7 @@ def _claimable() -> ColumnElement[bool]:
 
 
 def _request(session: Session, row: HeatMap) -> HeatMapRequest:
-    """Return where one of the films with the prediction's content lies, and the version to ask."""
+    """Return a heat map's request, with the place of any film that has the prediction's content."""
     image = session.scalars(select(Image).where(Image.prediction_id == row.prediction_id).limit(1)).one()
     prediction, version = row.prediction, row.prediction.model_version
     return HeatMapRequest(
@@ -147,14 +115,14 @@ def _request(session: Session, row: HeatMap) -> HeatMapRequest:
 
 @through_outages
 def finish(heat_map_id: int) -> None:
-    """Record that the file is there."""
+    """Record that the heat map's file is stored."""
     with transaction() as session:
         _end(session, heat_map_id, HeatMapState.DONE, None)
 
 
 @through_outages
 def fail(heat_map_id: int, detail: str) -> None:
-    """Record why there is none; asking again tries again."""
+    """Record why the heat map could not be drawn; the next request tries again."""
     with transaction() as session:
         _end(session, heat_map_id, HeatMapState.FAILED, detail[:512])
 
@@ -168,6 +136,6 @@ def _end(session: Session, heat_map_id: int, state: HeatMapState, detail: str | 
 
 
 def heat_map_path(heat_maps_dir: Path, image_sha256: str, version: str, finding: str) -> Path:
-    """Return where a heat map lies: named by the image's content, the model version and the finding."""
+    """Return where a heat map is stored; its name follows from the image content, the model version and the finding."""
     name = hashlib.sha256(f"{version}|{finding}".encode()).hexdigest()[:16]
     return heat_maps_dir / image_sha256[:2] / f"{image_sha256}-{name}.png"

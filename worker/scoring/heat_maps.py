@@ -1,4 +1,7 @@
-"""The heat maps that were asked for: open, decode, look, store. Knows no Celery."""
+"""Draws requested heat maps: read the film, decode it, ask the network where it looked, store a PNG.
+
+Does not import Celery.
+"""
 
 import logging
 import time
@@ -17,12 +20,12 @@ from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: Longest side of a stored heat map. A feature map has a dozen cells a side: more pixels would show nothing more.
+#: Longest side of a stored heat map. A feature map has about a dozen cells a side, so more pixels would show no more.
 SIDE_PIXELS = 256
 
 
 class HeatMapDrawer:
-    """Draws heat maps with the model versions that made the predictions; keeps the one it used last."""
+    """Draws heat maps with the model version that made each prediction; the version used last stays loaded."""
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; load nothing yet."""
@@ -32,13 +35,13 @@ class HeatMapDrawer:
         self._classifier: Classifier | None = None
 
     def draw_requested(self) -> None:
-        """Draw one heat map after the other while some are asked for and the time budget lasts."""
+        """Draw one heat map after the other while any is requested and the time budget lasts."""
         deadline = time.monotonic() + self._settings.task_budget_seconds
         while time.monotonic() < deadline and (request := heat_map_requests.claim()):
             self._draw(request)
 
     def _draw(self, request: HeatMapRequest) -> None:
-        """Take one heat map from its film to its file, or to the reason why there is none."""
+        """Draw one heat map and record that it is done, or why it failed."""
         try:
             film = decode(self._read(request), self._limits)
             classifier = self._load(request)
@@ -62,9 +65,9 @@ class HeatMapDrawer:
         return self._classifier
 
     def _store(self, request: HeatMapRequest, heat: Heat, shape: tuple[int, ...]) -> None:
-        """Store the heat over the whole film as a PNG whose grey and alpha both are the heat.
+        """Store the heat of the whole film as a PNG whose grey and alpha channels both hold the heat.
 
-        Laid over the film it is a white veil; as a mask it takes any colour.
+        Laid over the film, it is a white veil; used as a mask, it takes any colour.
 
         Raises:
             TryAgainLater: the disk is full or read-only.
@@ -82,7 +85,7 @@ class HeatMapDrawer:
 
 
 def picture(heat: Heat, shape: tuple[int, ...]) -> Image.Image:
-    """Return the heat, 0 to 1, as 8-bit grey in the proportions of a film of (height, width) `shape`."""
+    """Return heat in [0, 1] as an 8-bit grey picture with the proportions of a film of `shape` (height, width)."""
     height, width = shape
     scale = SIDE_PIXELS / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,4 +1,4 @@
-"""Studies and their images: rows, the ledger that changes their state, predictions, results and reviews.
+"""Studies and their images: tables, the ledger that changes their state, predictions, results and reviews.
 
 Does not import a network or a decoder.
 """

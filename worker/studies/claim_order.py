@@ -1,4 +1,4 @@
-"""Which images are claimed next: most urgent and oldest first, and nothing starves. Changes no row; knows no owner."""
+"""Selects the images to claim next: most urgent and oldest first, with a share for overdue ones. Changes no row."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from worker.database import now
 from worker.studies.records import Image, ImageState, Priority
 
-#: Of a batch, for images that waited too long: nothing starves, and an urgent one is still in the next batch.
+#: Share of a batch for overdue images. They are scored even while urgent ones keep coming, and leave room for those.
 OVERDUE_SHARE = 0.25
 
 #: id, root, path, sha256, attempts, received_at.
@@ -18,9 +18,9 @@ Candidate: TypeAlias = "Row[int, str, str, str | None, int, datetime]"
 
 
 def candidates(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
-    """Return unclaimed images of attempt 0 to score together, or one image that was tried before; lock them.
+    """Return and lock images to score together that were never tried, or one image that was tried before.
 
-    One that must be alone waits for its turn, and then goes first, so that it does not starve either.
+    An image that was tried before must be scored alone. It keeps its turn: when it comes first, it is returned.
     """
     overdue = _overdue(session, max(1, int(limit * OVERDUE_SHARE)), max_wait)
     urgent = session.execute(
@@ -36,26 +36,26 @@ def candidates(session: Session, limit: int, max_wait: Mapping[Priority, timedel
 
 
 def any_waiting(session: Session) -> bool:
-    """Tell whether an image could be claimed now."""
+    """Return whether an image can be claimed now."""
     return session.scalar(select(Image.id).where(_claimable()).limit(1)) is not None
 
 
 def _overdue(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
-    """Return the oldest images that waited longer than their priority allows.
+    """Return the oldest images that have waited longer than their priority allows.
 
-    The oldest of each priority are looked at, overdue or not: the index knows ages by the ids' order only.
+    The oldest of each priority are read, overdue or not, because the index is ordered by id and not by age.
     """
-    found = [
+    rows = [
         row
         for priority, wait in max_wait.items()
         for row in session.execute(_waiting().where(Image.priority == priority).order_by(Image.id).limit(limit))
         if row.received_at < now() - wait
     ]
-    return sorted(found, key=lambda row: row.received_at)[:limit]
+    return sorted(rows, key=lambda row: row.received_at)[:limit]
 
 
 def _waiting() -> Select[int, str, str, str | None, int, datetime]:
-    """Return the question for images that may be claimed; what another claims at this moment is passed over."""
+    """Return the query for images that can be claimed; rows that another process has locked are skipped."""
     columns = (Image.id, Image.root, Image.path, Image.sha256, Image.attempts, Image.received_at)
     return select(*columns).where(_claimable()).with_for_update(skip_locked=True)
 

@@ -1,4 +1,4 @@
-"""How submissions stand and what came of their films, read for the command line and the doors; writes nothing."""
+"""Reads the state of submissions and the outcomes of their films, for the command line and other systems."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,26 +11,26 @@ from sqlalchemy.orm import Session, joinedload
 from worker.database import now
 from worker.studies.records import UNFINISHED, Image, ImageState, Prediction, Refusal, Study, Submission
 
-#: Rows fetched at a time, so that a table of any size streams through.
+#: Rows read at a time, so that memory does not grow with the table.
 PAGE = 500
 
 
 class Standing(BaseModel):
-    """How many films stand where, in one submission or in all."""
+    """How many films are in each state, in one submission or in all."""
 
     submission_id: str | None = None
     waiting: int = 0
     scoring: int = 0
     scored: int = 0
     rejected: int = 0
-    #: Items of submissions, and whole messages, that were not accepted.
+    #: Items of submissions, and whole messages, that were refused.
     refused: int = 0
     #: Age of the oldest film that is not finished; null when all are.
     oldest_waiting_seconds: float | None = None
 
     @property
     def finished(self) -> bool:
-        """Tell whether every accepted film has its outcome."""
+        """Whether every accepted film has its outcome."""
         return self.waiting + self.scoring == 0
 
 
@@ -43,7 +43,7 @@ class RefusedMessage(BaseModel):
 
 
 class Outcome(BaseModel):
-    """One film and where it stands; what is not known yet, or never will be, is null."""
+    """One film and its state; a field without a value is null."""
 
     submission_id: str
     study_id: int
@@ -58,7 +58,7 @@ class Outcome(BaseModel):
     label: str | None
     probabilities: dict[str, float] | None
     model_version: str | None
-    #: "films" or "phantoms": what the model learned from.
+    #: What the model was trained on: "films" or "phantoms".
     trained_on: str | None
     attempts: int
     received_at: datetime
@@ -66,37 +66,37 @@ class Outcome(BaseModel):
 
 
 def standing(session: Session, submission_id: str | None = None) -> Standing:
-    """Count films by state."""
+    """Return how many films are in each state, in one submission or in all."""
     counts = select(Image.state, func.count(), func.min(Image.received_at)).group_by(Image.state)
     refused = select(Submission.refused).where(func.json_array_length(Submission.refused) > 0)
-    whole = 0
+    refused_messages = 0
     if submission_id is not None:
         counts = counts.join(Study).where(Study.submission_id == submission_id)
         refused = refused.where(Submission.id == submission_id)
     else:
-        whole = session.scalar(select(func.count()).select_from(Refusal)) or 0
+        refused_messages = session.scalar(select(func.count()).select_from(Refusal)) or 0
     rows = session.execute(counts).all()
     unfinished = [first for state, _, first in rows if state in UNFINISHED]
     return Standing(
         submission_id=submission_id,
         **{state: count for state, count, _ in rows},
-        refused=whole + sum(len(entries) for entries in session.scalars(refused)),
+        refused=refused_messages + sum(len(entries) for entries in session.scalars(refused)),
         oldest_waiting_seconds=max(0.0, (now() - min(unfinished)).total_seconds()) if unfinished else None,
     )
 
 
 def exists(session: Session, submission_id: str) -> bool:
-    """Tell whether there is such a submission."""
+    """Return whether there is such a submission."""
     return session.get(Submission, submission_id) is not None
 
 
 def find(session: Session, source: str, request_id: str) -> str | None:
-    """Return the id of the submission that a sender made under its own key."""
+    """Return the id of the submission with a sender's own key; None if there is none."""
     return session.scalar(select(Submission.id).where(Submission.source == source, Submission.request_id == request_id))
 
 
 def refusals(session: Session, source: str, request_id: str) -> list[RefusedMessage]:
-    """Return the messages under a sender's own key that were refused as a whole, oldest first."""
+    """Return the messages with a sender's own key that were refused as a whole, oldest first."""
     query = select(Refusal).where(Refusal.source == source, Refusal.request_id == request_id).order_by(Refusal.id)
     return [
         RefusedMessage(code=row.code, detail=row.detail, refused_at=row.refused_at)
@@ -105,12 +105,12 @@ def refusals(session: Session, source: str, request_id: str) -> list[RefusedMess
 
 
 def latest_submission(session: Session) -> str | None:
-    """Return the id of the newest submission."""
+    """Return the id of the newest submission; None if there is none."""
     return session.scalar(select(Submission.id).order_by(Submission.received_at.desc()).limit(1))
 
 
 def outcomes(session: Session, submission_id: str | None = None) -> Iterator[Outcome]:
-    """Yield the films of one submission, or of all, in the order in which they were accepted."""
+    """Yield the films of one submission, or of all, in the order of their acceptance."""
     last = 0
     while True:
         query = (

@@ -1,5 +1,6 @@
-"""Scoring again what an earlier version scored, on request; the results of both versions stay."""
+"""Scores studies again with the active version, on request; the predictions of earlier versions stay."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,21 +15,21 @@ from worker.settings import settings
 from worker.studies import ledger
 from worker.studies.records import Image, Prediction
 
-#: Studies put back in one transaction, so that no claim waits long for it.
+#: Studies changed in one transaction, so that no claim waits long for it.
 PAGE = 200
 
 
 def request(
     study_ids: Sequence[int] | None = None, *, since: datetime | None = None, until: datetime | None = None
 ) -> int:
-    """Have studies scored by the active version, after all that waits, and return how many films that is.
+    """Let the active version score studies again, after all waiting films, and return how many films that is.
 
-    Films that the active version scored already are left as they are, as are their studies' other films.
+    A study is left as it is if the active version has scored all its films.
 
     Args:
-        study_ids: which; None: all of a time.
-        since: whose films were finished at this moment or later.
-        until: whose films were finished before it.
+        study_ids: which studies; None for all in the given time.
+        since: only studies with films finished at this moment or later.
+        until: only studies with films finished before this moment.
 
     Raises:
         ModelUnavailable: no version is active.
@@ -49,7 +50,7 @@ def request(
 def _studies(
     session: Session, study_ids: Sequence[int] | None, since: datetime | None, until: datetime | None, *, after: int
 ) -> list[int]:
-    """Return the next studies with a film that another version than the active one scored, in order."""
+    """Return the ids of the next studies with a film that was scored by a version that is not active, in order."""
     active = registry.active_id(session)
     if active is None:
         raise ModelUnavailable("no model version is active: there is nothing to score with")
@@ -68,7 +69,7 @@ def _studies(
 
 
 def history(session: Session, study_id: int) -> dict[int, list[Prediction]]:
-    """Return the predictions of all versions for each film of a study, newest first, with their versions."""
+    """Return, for each film of a study, its predictions by all versions, newest first."""
     images = session.scalars(select(Image).where(Image.study_id == study_id).order_by(Image.id)).all()
     predictions = session.scalars(
         select(Prediction)
@@ -76,4 +77,7 @@ def history(session: Session, study_id: int) -> dict[int, list[Prediction]]:
         .options(joinedload(Prediction.model_version))
         .order_by(Prediction.id.desc())
     ).all()
-    return {image.id: [made for made in predictions if made.image_sha256 == image.sha256] for image in images}
+    by_content: dict[str, list[Prediction]] = defaultdict(list)
+    for prediction in predictions:
+        by_content[prediction.image_sha256].append(prediction)
+    return {image.id: by_content[str(image.sha256)] for image in images}

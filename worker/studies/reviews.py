@@ -1,73 +1,41 @@
-"""What clinicians say of the results: agreed or corrected, by whom and when. Reviews are added, never changed.
+"""Reviews of results by clinicians, and the labels that they confirm. Reviews are added and never changed.
 
-From them come confirmed labels for training; films on which reviewers differ are left out and listed.
+A film whose reviewers disagree confirms no label and is listed.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, func, select
-from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
 
-from worker.database import Base, UtcDateTime, now
 from worker.errors import ScoringError
-from worker.studies.records import NO_FINDINGS, Image, Study, Submission
-
-MAX_NOTE_CHARACTERS = 1024
-
-
-class Verdict(StrEnum):
-    """What a reviewer says of a result."""
-
-    AGREE = "agree"
-    CORRECT = "correct"
+from worker.studies.records import MAX_NOTE_CHARACTERS, NO_FINDINGS, Image, Review, Study, Submission, Verdict
 
 
 class UnfitReview(ScoringError):
-    """A review cannot be stored as it is; the text says why, for the reviewer."""
-
-
-class Review(Base):
-    """One person's word on one study, or on one of its films."""
-
-    __tablename__ = "reviews"
-    __table_args__ = (CheckConstraint("verdict IN ('agree', 'correct')", name="ck_reviews_verdict"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
-    #: Null: the word is on the study as a whole.
-    image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id"), index=True)
-    verdict: Mapped[str] = mapped_column(String(16))
-    #: What the reviewer sees on the film: the agreed or the corrected findings.
-    findings: Mapped[list[str]] = mapped_column(JSON)
-    note: Mapped[str | None] = mapped_column(String(MAX_NOTE_CHARACTERS))
-    #: The account's name.
-    reviewed_by: Mapped[str] = mapped_column(String(64))
-    reviewed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
-    #: Whose result was on the screen.
-    model_version_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
+    """A review cannot be stored; the message tells the reviewer why."""
 
 
 @dataclass(frozen=True)
 class ConfirmedLabel:
-    """One film with the one finding that all who reviewed it see."""
+    """A film and the one finding on which all its reviewers agree."""
 
     image_id: int
+    #: The name of a configured root folder, and the path below it.
     root: str
     path: str
-    #: Of the film's bytes, hexadecimal.
+    #: SHA-256 of the film's bytes, hexadecimal.
     sha256: str
     finding: str
-    #: What ties films of one patient: the sender and its pseudonym, or the study where none was sent.
+    #: The same for all films of one patient: the source and its pseudonym, or the study where none was sent.
     patient: str
 
 
 @dataclass(frozen=True)
 class LeftOutReview:
-    """A film whose reviews give no label, and why: `conflict`, `several_findings` or `which_film`."""
+    """A film whose reviews confirm no label, and why: `conflict`, `several_findings` or `which_film`."""
 
     image_id: int
     reason: str
@@ -86,16 +54,16 @@ def add(  # noqa: PLR0913 - the parts of a review
     """Store one review.
 
     Args:
-        session: of the transaction.
-        study_id: what was reviewed.
-        by: the reviewer's account.
+        session: in a transaction.
+        study_id: the reviewed study.
+        by: the name of the reviewer's account.
         verdict: on the result that was shown.
-        findings: what the reviewer sees; who agrees with the result of one film may leave them out.
-        image_id: the film, where the word is on one of several.
+        findings: what the reviewer sees. They may be left out to agree with the result of one film.
+        image_id: the reviewed film, if the review is of one film; None for the whole study.
         note: free text without identifiers.
 
     Raises:
-        UnfitReview: there is no such study or film, it is not scored yet, or findings or note are unfit.
+        UnfitReview: there is no such study or film, it has no result yet, or the findings or the note are invalid.
     """
     images = [image for image in _scored(session, study_id) if image_id in {None, image.id}]
     if not images:
@@ -133,28 +101,27 @@ def of_study(session: Session, study_id: int) -> list[Review]:
 
 
 def confirmed_labels(session: Session) -> tuple[list[ConfirmedLabel], list[LeftOutReview]]:
-    """Return the films with a label that all reviewers share, and those that were reviewed and have none.
+    """Return the labels on which all reviewers of a film agree, and the reviewed films that have no such label.
 
-    Of one reviewer the last word on a film counts. The same content reviewed as several films counts once.
+    Only the newest review of a film by each reviewer counts. The same content reviewed as several films counts once.
     """
-    words = _last_words(session)
     labels: dict[str, ConfirmedLabel] = {}
     left_out: list[LeftOutReview] = []
     by_content: dict[str, list[tuple[Image, set[tuple[str, ...]]]]] = defaultdict(list)
-    for image, said in words:
-        by_content[str(image.sha256)].append((image, said))
+    for image, answers in _newest_answers(session):
+        by_content[str(image.sha256)].append((image, answers))
     for content, films in sorted(by_content.items()):
-        said = set().union(*(part for _, part in films))
-        reason = _reason_against(said)
+        answers = set().union(*(part for _, part in films))
+        reason = _reason_against(answers)
         if reason:
             left_out += [LeftOutReview(image.id, reason) for image, _ in films]
         else:
-            labels[content] = _label(films[0][0], next(iter(said))[0])
+            labels[content] = _label(films[0][0], next(iter(answers))[0])
     return list(labels.values()), left_out
 
 
 def contents_by_patient(session: Session) -> dict[str, set[str]]:
-    """Return the contents of all films, reviewed or not, of each patient or study of whom a film was reviewed."""
+    """Return the SHA-256 of all films, reviewed or not, of each patient (or study) with a reviewed film."""
     reviewed = select(Review.study_id)
     keys = select(Study.patient_key).where(Study.id.in_(reviewed), Study.patient_key.is_not(None))
     contents: dict[str, set[str]] = defaultdict(set)
@@ -177,25 +144,25 @@ def _scored(session: Session, study_id: int) -> Sequence[Image]:
     ).all()
 
 
-def _last_words(session: Session) -> list[tuple[Image, set[tuple[str, ...]]]]:
-    """Return each reviewed film with what each reviewer said of it last; a word on a study is one on its films.
+def _newest_answers(session: Session) -> list[tuple[Image, set[tuple[str, ...]]]]:
+    """Return each reviewed film with the findings that each reviewer named last.
 
-    A finding of a study with several films may show on one of them only: the reviewer must name the film. An empty
-    tuple stands for such a word.
+    A review of a study counts for each of its films. If the study has several films, such a review does not say on
+    which of them a finding shows: an empty tuple stands for it.
     """
     newest = select(func.max(Review.id)).group_by(Review.study_id, Review.image_id, Review.reviewed_by)
     reviews = session.scalars(select(Review).where(Review.id.in_(newest)).order_by(Review.id)).all()
-    said: dict[int, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    answers: dict[int, dict[str, tuple[str, ...]]] = defaultdict(dict)
     films = _films_of(session, {review.study_id for review in reviews})
     for review in reviews:
         of_study = films[review.study_id]
         for image in of_study:
             if review.image_id not in {None, image.id}:
                 continue
-            plain = review.image_id is not None or len(of_study) == 1 or review.findings == [NO_FINDINGS]
-            said[image.id][review.reviewed_by] = tuple(review.findings) if plain else ()
+            names_film = review.image_id is not None or len(of_study) == 1 or review.findings == [NO_FINDINGS]
+            answers[image.id][review.reviewed_by] = tuple(review.findings) if names_film else ()
     images = {image.id: image for of_study in films.values() for image in of_study}
-    return [(images[image_id], set(words.values())) for image_id, words in said.items()]
+    return [(images[image_id], set(by_reviewer.values())) for image_id, by_reviewer in answers.items()]
 
 
 def _films_of(session: Session, studies: set[int]) -> dict[int, list[Image]]:
@@ -210,10 +177,11 @@ def _films_of(session: Session, studies: set[int]) -> dict[int, list[Image]]:
     return films
 
 
-def _reason_against(said: set[tuple[str, ...]]) -> str | None:
-    if len(said) > 1:
+def _reason_against(answers: set[tuple[str, ...]]) -> str | None:
+    """Return why these answers confirm no label; None if they confirm one."""
+    if len(answers) > 1:
         return "conflict"
-    (findings,) = said
+    (findings,) = answers
     if not findings:
         return "which_film"
     return "several_findings" if len(findings) > 1 else None
@@ -224,12 +192,12 @@ def _label(image: Image, finding: str) -> ConfirmedLabel:
 
 
 def _patient(study: Study) -> str:
-    """Return what ties films of one patient: pseudonyms hold within the system that gave them."""
+    """Return a name for the patient; a pseudonym is only unique within its source."""
     return f"{study.submission.source}/{study.patient_key}" if study.patient_key else f"study {study.id}"
 
 
 def newest_of_version(session: Session, model_version_id: int, source: str, limit: int) -> list[str]:
-    """Return the verdicts of the newest reviews of one version's results on films of one source, newest first."""
+    """Return the verdicts of the newest reviews of one version's results for one source, newest first."""
     return list(
         session.scalars(
             select(Review.verdict)

@@ -1,27 +1,26 @@
-"""When a study is due to be read: the key of the worklist's order, written with the result so that an index holds it.
+"""When a study is due to be read: the worklist's order, stored with the result so that an index can hold it.
 
     due = received + longest wait x (1 - severity)
     severity = max over the findings of weight x probability, in [0, 1]
 
-Earliest due first. All wait at the same pace, so the order between two studies never changes while they wait, and
-nothing that comes later than the longest wait can overtake: nothing is buried.
+The study that is due first comes first. The order of two studies does not change while they wait, and no study is
+overtaken by one that arrives more than the longest wait after it.
 """
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from worker.settings import settings
+from worker.studies.records import Priority
 
-#: Of what no film has told yet, and of rejected films: a person must look at those with their own eyes.
+#: Severity of a study without any prediction: no film is scored yet, or all were rejected and a person must look.
 UNKNOWN_SEVERITY = 0.5
-#: Urgent submissions wait this share of what a routine one would.
+#: How long an urgent study may wait, as a share of the time of a routine one with the same severity.
 URGENT_SHARE = 0.25
-#: `Priority.URGENT`; the tables stand above this module.
-URGENT = 0
 
 
 def severity(probabilities: Mapping[str, float]) -> float:
-    """Return the severity of a study's probabilities, in [0, 1]; of none that of the unknown."""
+    """Return the severity of a study's probabilities, in [0, 1]; `UNKNOWN_SEVERITY` if there are none."""
     if not probabilities:
         return UNKNOWN_SEVERITY
     weights, other = settings().finding_weights, settings().other_finding_weight
@@ -30,5 +29,5 @@ def severity(probabilities: Mapping[str, float]) -> float:
 
 def due_at(received_at: datetime, priority: int, probabilities: Mapping[str, float]) -> datetime:
     """Return when a study is due to be read."""
-    share = (1 - severity(probabilities)) * (URGENT_SHARE if priority == URGENT else 1)
+    share = (1 - severity(probabilities)) * (URGENT_SHARE if priority == Priority.URGENT else 1)
     return received_at + timedelta(hours=settings().longest_wait_hours) * share

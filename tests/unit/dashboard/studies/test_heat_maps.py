@@ -6,7 +6,8 @@ from sqlalchemy import update
 
 from dashboard.accounts.accounts import Role
 from worker.database import transaction
-from worker.scoring.heat_map_requests import HeatMap, heat_map_path
+from worker.scoring.heat_map_requests import heat_map_path
+from worker.scoring.records import HeatMap
 from worker.settings import settings
 
 ADDRESS = "/studies/1/images/1/heat-maps/Effusions"

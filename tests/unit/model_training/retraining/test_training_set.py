@@ -15,8 +15,7 @@ from worker.films import archive
 from worker.models.records import ModelVersion
 from worker.settings import ARCHIVE, settings
 from worker.studies import reviews
-from worker.studies.records import Image, ImageState, Prediction, Study, Submission
-from worker.studies.reviews import Verdict
+from worker.studies.records import Image, ImageState, Prediction, Study, Submission, Verdict
 
 SIZE = (16, 16)
 

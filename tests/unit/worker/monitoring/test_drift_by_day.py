@@ -17,8 +17,7 @@ from worker.monitoring import drift_by_day
 from worker.monitoring.drift import Day, Kind
 from worker.monitoring.records import DriftDay
 from worker.studies import reviews
-from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
-from worker.studies.reviews import Verdict
+from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission, Verdict
 from worker.submissions import intake
 
 TODAY = date(2026, 11, 25)

@@ -12,8 +12,9 @@ from worker.database import now, reading, transaction
 from worker.films.phantoms import draw, save
 from worker.models import directory, registry
 from worker.scoring import heat_map_requests
-from worker.scoring.heat_map_requests import HeatMap, HeatMapState, heat_map_path
+from worker.scoring.heat_map_requests import heat_map_path
 from worker.scoring.heat_maps import picture
+from worker.scoring.records import HeatMap, HeatMapState
 from worker.settings import settings
 from worker.studies.records import Image, Priority
 from worker.submissions import intake

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from worker.database import reading, transaction
 from worker.models.records import ModelVersion
 from worker.studies import reviews
-from worker.studies.records import Image, ImageState, Prediction, Study, Submission
-from worker.studies.reviews import LeftOutReview, UnfitReview, Verdict
+from worker.studies.records import Image, ImageState, Prediction, Study, Submission, Verdict
+from worker.studies.reviews import LeftOutReview, UnfitReview
 
 
 @pytest.fixture
