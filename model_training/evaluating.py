@@ -50,7 +50,7 @@ def _accepted(classifier: Classifier, films: Films) -> Films:
     kept = [row for row, error in enumerate(refusals) if error is None]
     if not kept:
         raise DatasetError("the model takes none of the files for a film of the kind that it knows")
-    return films.some(kept, refused) if refused else films
+    return films.select(kept, refused) if refused else films
 
 
 def _manifest(folder: Path, names: tuple[str, ...]) -> Manifest:

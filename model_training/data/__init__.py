@@ -1,4 +1,4 @@
-"""Data sets: what lies in a folder, which split a film belongs to, and films decoded once.
+"""Data sets: their files, the split of each film, and a cache of decoded films.
 
 Does not import networks or reports.
 """

@@ -1,6 +1,6 @@
-"""Files in class folders, by name alone: what may be a film of which class, and what is left out unread.
+"""Lists the files in class folders: which file may be a film of which class, and which files are left out.
 
-Knows no pixels and no splits.
+Opens no file.
 """
 
 import os
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from worker.errors import Reason
 
-#: Why a file is left out that the decoder never judged; the decoder's own reasons are `worker.errors.Reason`.
-DUPLICATE = "duplicate"  #: Its content lies in the same class already.
-NO_CLASS = "no_class"  #: It lies beside the class folders, not in one of them.
-NAME_NOT_UTF8 = "name_not_utf8"  #: No report could name it.
+#: Why a file is left out before it is decoded. The decoder's reasons are `worker.errors.Reason`.
+DUPLICATE = "duplicate"  #: Another file of the class has the same content.
+NO_CLASS = "no_class"  #: It is beside the class folders, not in one of them.
+NAME_NOT_UTF8 = "name_not_utf8"  #: A report could not print its name.
 
 
 class DatasetError(Exception):
-    """The folder cannot be trained on, or evaluated on, as it is."""
+    """The data cannot be used for training or evaluation. The message says why."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is no readable film."""
+    """A file that is not a readable film."""
 
     name: str
     reason: str
@@ -33,7 +33,7 @@ class FilmFile:
     """A file that may be a film."""
 
     path: Path
-    #: Its path below the data folder, with forward slashes.
+    #: Path below the data folder, with forward slashes.
     name: str
     #: Index into the classes.
     label: int
@@ -41,14 +41,14 @@ class FilmFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in class folders, sorted by class and name."""
+    """The files in class folders, sorted by class and name."""
 
     files: tuple[FilmFile, ...]
     left_out: tuple[LeftOut, ...] = ()
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
-    """Return the names of the folders in a folder, sorted; hidden ones are not looked at.
+    """Return the sorted names of the folders in a folder, without hidden ones.
 
     Raises:
         DatasetError: the folder cannot be listed, or a name is not UTF-8.
@@ -60,25 +60,30 @@ def class_folders(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def listed(folder: Path, root: Path, classes: Sequence[str]) -> Listing:
-    """Return every file in the class folders of `root`, named below `folder`; folders in them are not entered.
+def list_films(folder: Path, root: Path, classes: Sequence[str]) -> Listing:
+    """Return the files in the class folders of `root`, without those in deeper folders.
+
+    Args:
+        folder: the data folder; names are paths below it.
+        root: contains the class folders.
+        classes: the allowed classes.
 
     Raises:
-        DatasetError: a folder is none of the classes, cannot be listed, or a file bears the name of a class.
+        DatasetError: a folder has the name of no class or cannot be listed, or a file has the name of a class.
     """
-    found = class_folders(root)
-    if strange := sorted(set(found) - set(classes)):
+    present = class_folders(root)
+    if strange := sorted(set(present) - set(classes)):
         raise DatasetError(f"{root} holds {', '.join(strange)}; the classes are {', '.join(classes)}")
     for name in classes:
-        if name not in found and (holds((root / name).is_symlink) or holds((root / name).exists)):
-            raise DatasetError(f"{root / name} is no folder, though a class has that name")
+        if name not in present and (holds((root / name).is_symlink) or holds((root / name).exists)):
+            raise DatasetError(f"{root / name} is not a folder, but a class has that name")
     files, left_out = [], []
-    for class_name in found:
+    for class_name in present:
         for path in _entries(root / class_name):
             name = printable(path.relative_to(folder).as_posix())
             if not _is_utf8(path.name):
                 left_out.append(LeftOut(name, NAME_NOT_UTF8))
-            elif not holds(path.is_file):  # A folder, a socket, a link into nothing or round in a circle.
+            elif not holds(path.is_file):  # A folder, a socket, or a link that is broken or circular.
                 left_out.append(LeftOut(name, Reason.NOT_READABLE.value))
             else:
                 files.append(FilmFile(path, name, classes.index(class_name)))
@@ -86,7 +91,7 @@ def listed(folder: Path, root: Path, classes: Sequence[str]) -> Listing:
 
 
 def strays(folder: Path, root: Path) -> tuple[LeftOut, ...]:
-    """Return the files that lie beside the class folders of `root`, named below `folder`: they have no class."""
+    """Return the files beside the class folders of `root`, which have no class; names are paths below `folder`."""
     return tuple(
         LeftOut(printable(path.relative_to(folder).as_posix()), NO_CLASS)
         for path in _entries(root)
@@ -95,7 +100,7 @@ def strays(folder: Path, root: Path) -> tuple[LeftOut, ...]:
 
 
 def holds(check: Callable[[], bool]) -> bool:
-    """Return what a question about a path answers, or False where the path may not be asked."""
+    """Return the result of a check of a path, or False if the path must not be read."""
     try:
         return check()
     except OSError:
@@ -103,7 +108,7 @@ def holds(check: Callable[[], bool]) -> bool:
 
 
 def printable(name: str) -> str:
-    """Return a file's name in letters that can be printed: bytes that are not UTF-8 become their numbers."""
+    """Return a file's name with every byte that is not UTF-8 replaced by its hexadecimal escape."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -112,7 +117,7 @@ def _is_utf8(name: str) -> bool:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what lies in a folder, sorted, without what is hidden."""
+    """Return the sorted entries of a folder, without hidden ones."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:

@@ -1,8 +1,7 @@
-"""Sets of decoded films on disk: written under a temporary name, sealed, renamed; mapped into memory when used.
+"""Stores sets of decoded films: written under a temporary name, sealed with a hash, renamed, and mapped when used.
 
-A set with a name is whole, and what is damaged all the same is told from it by its seal. Of the sets in the data
-directory's `cache/films` the `KEPT_SETS` used last stay; a process that uses a set which another removes keeps its
-pages. Knows neither files of films nor why a set bears its name.
+A set with its final name is complete, and its seal reveals later damage. The data directory's `cache/films` holds the
+`KEPT_SETS` most recently used sets; a process keeps the pages of a set that another process removes.
 """
 
 import fcntl
@@ -27,7 +26,7 @@ from worker.settings import settings
 
 logger = logging.getLogger(__name__)
 
-#: 17,000 films of 224 pixels are a set of 0.9 GB.
+#: A set of 17,000 films of 224 x 224 pixels has 0.9 GB.
 KEPT_SETS = 6
 PIXELS_FILE, INDEX_FILE = "films.npy", "index.json"
 BUILDING = ".building-"
@@ -35,25 +34,25 @@ BUILDING = ".building-"
 
 @dataclass(frozen=True)
 class Decoded:
-    """Files as films."""
+    """A set of decoded films."""
 
-    #: uint8, read-only, shape (films, height, width): the films in the order of their files.
+    #: uint8, read-only, shape (films, height, width), in the order of their files.
     pixels: Grey
-    #: One for each file, without the pixels.
+    #: The result of reading each file, without pixels.
     readings: tuple[Reading, ...]
-    #: Of the file that holds the pixels, hexadecimal.
+    #: SHA-256 of the file with the pixels, in hexadecimal.
     pixels_sha256: str
 
 
 class _Index(BaseModel):
-    """What the pixels of a set are, and how they are told from damaged ones."""
+    """Describes the pixels of a set, and has the hash that reveals damage."""
 
     model_config = ConfigDict(frozen=True)
 
     key: str
     shape: tuple[int, int, int]
     pixels_sha256: str
-    #: (SHA-256 of the content, why it is no film) for each file.
+    #: (SHA-256 of the content, why it is not a film) for each file.
     readings: tuple[tuple[str, str | None], ...]
 
     @property
@@ -67,15 +66,15 @@ class _Sealed(BaseModel):
 
 
 def directory() -> Path:
-    """Return where the sets lie."""
+    """Return the folder of the sets."""
     return settings().data_dir / "cache" / "films"
 
 
-def known(key: str) -> Decoded | None:
-    """Return a set of the cache, or None where there is none that is whole."""
-    place = directory() / key
+def load(key: str) -> Decoded | None:
+    """Return a set of the cache, or None if there is no undamaged one."""
+    folder = directory() / key
     try:
-        text = (place / INDEX_FILE).read_bytes()
+        text = (folder / INDEX_FILE).read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -83,21 +82,21 @@ def known(key: str) -> Decoded | None:
     with suppress(OSError, ValueError):
         sealed = _Sealed.model_validate_json(text)
         if sealed.seal == sealed.index.seal and sealed.index.key == key:
-            made = _opened(place, sealed.index)
-            os.utime(place)
-            return made
+            decoded = _map(folder, sealed.index)
+            os.utime(folder)
+            return decoded
     logger.warning("a set of decoded films is damaged and is decoded again")
     return None
 
 
-def _opened(place: Path, index: _Index) -> Decoded:
+def _map(folder: Path, index: _Index) -> Decoded:
     """Map a set's pixels.
 
     Raises:
         OSError: they cannot be read.
-        ValueError: they are not those of the index.
+        ValueError: they differ from the index.
     """
-    path = place / PIXELS_FILE
+    path = folder / PIXELS_FILE
     if _sha256_of(path) != index.pixels_sha256:
         raise ValueError(path)
     pixels = np.lib.format.open_memmap(path, mode="r")
@@ -111,10 +110,10 @@ def _sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write(path: Path, films: Iterable[Grey], size: Size) -> tuple[int, int, int]:
-    """Write films one after the other, and return the shape of the array they make.
+def _write_pixels(path: Path, films: Iterable[Grey], size: Size) -> tuple[int, int, int]:
+    """Write films one after the other as an array, and return its shape.
 
-    By plain writes, not through a mapping: on a full disk those fail with an error, a mapping with a signal.
+    Plain writes fail with an error on a full disk; writing through a mapping would fail with a signal.
     """
     count = 0
     with path.open("wb") as file:
@@ -125,7 +124,7 @@ def _write(path: Path, films: Iterable[Grey], size: Size) -> tuple[int, int, int
             count += 1
         file.seek(0)
         _write_header(file, (count, *size))
-        # NumPy pads the header for a first dimension that grows.
+        # NumPy pads the header so that the first dimension can grow.
         if file.tell() != start:
             message = "the header of the array changed its length"
             raise RuntimeError(message)
@@ -136,17 +135,17 @@ def _write_header(file: BinaryIO, shape: tuple[int, int, int]) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def seal(staging: Path, key: str, size: Size, films: Iterable[Grey], readings: Sequence[Reading]) -> Decoded:
+def write(staging: Path, key: str, size: Size, films: Iterable[Grey], readings: Sequence[Reading]) -> Decoded:
     """Write a set and its seal, and map it.
 
     Args:
         staging: the folder to write to.
-        key: the name that the set will bear.
+        key: the future name of the set.
         size: height and width of the films in pixels.
         films: uint8, shape (height, width) each.
-        readings: of the files behind the films; looked at when the films have come to an end.
+        readings: results of reading the files; read after the last film.
     """
-    shape = _write(staging / PIXELS_FILE, films, size)
+    shape = _write_pixels(staging / PIXELS_FILE, films, size)
     index = _Index(
         key=key,
         shape=shape,
@@ -154,7 +153,7 @@ def seal(staging: Path, key: str, size: Size, films: Iterable[Grey], readings: S
         readings=tuple((reading.sha256, reading.reason) for reading in readings),
     )
     (staging / INDEX_FILE).write_text(_Sealed(index=index, seal=index.seal).model_dump_json())
-    return _opened(staging, index)
+    return _map(staging, index)
 
 
 def _unusable(error: OSError) -> DatasetError:
@@ -163,10 +162,10 @@ def _unusable(error: OSError) -> DatasetError:
 
 @contextmanager
 def _locked(folder: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold a folder's lock, which ends with its holder, however that ends.
+    """Hold a lock on a folder. The system releases it when the process ends in any way.
 
     Raises:
-        BlockingIOError: another holds it, and `how` says not to wait.
+        BlockingIOError: another process holds the lock, and `how` says not to wait.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -177,10 +176,10 @@ def _locked(folder: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
 
 
 @contextmanager
-def building() -> Iterator[Path]:
-    """Yield a folder for a new set; it is gone afterwards unless it was published, but mapped pages stay.
+def staging_folder() -> Iterator[Path]:
+    """Yield a folder for a new set. It is removed afterwards unless it was published; mapped pages stay usable.
 
-    What builders left that were killed is removed: their locks ended with them.
+    Folders of processes that were killed are removed: nobody holds their locks.
 
     Raises:
         DatasetError: the cache cannot be written.
@@ -205,7 +204,7 @@ def building() -> Iterator[Path]:
 
 
 def publish(staging: Path, key: str) -> None:
-    """Give a finished set its name, in place of a damaged one or of one made meanwhile; remove those unused longest."""
+    """Give a finished set its name, replacing an older set of that name, and remove the least recently used sets."""
     home = directory()
     with _locked(home):
         if (home / key).exists():

@@ -1,6 +1,6 @@
-"""Files in class folders become arrays, read by the worker's own decoder: no skew between training and scoring.
+"""Reads files in class folders as arrays, with the worker's decoder, so that training and scoring see the same pixels.
 
-What is no film is listed with its reason and left out, never silently. Knows no splits, and keeps nothing on disk.
+Files that are not films are left out and listed with their reason. Writes nothing to disk.
 """
 
 import hashlib
@@ -14,29 +14,29 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model_training.data.class_folders import DatasetError, FilmFile, LeftOut, listed
+from model_training.data.class_folders import DatasetError, FilmFile, LeftOut, list_films
 from worker.decoding import Grey, Limits, decode, resize
 from worker.errors import Reason, RejectedImage
 from worker.settings import settings
 
 Labels = npt.NDArray[np.int64]
 Size = tuple[int, int]
-#: Told (files read, files in all) after each file.
+#: Called with (files read, all files) after each file.
 OnFilm = Callable[[int, int], None]
 
-#: So many files a thread are under way at once: what memory the films between file and array may take.
+#: Number of files per thread that are decoded ahead; limits the memory of films that wait for their place.
 FILES_PER_THREAD = 16
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one file turned out to be."""
+    """The result of reading one file."""
 
-    #: Of the content, hexadecimal; empty where the file could not be opened.
+    #: SHA-256 of the content, in hexadecimal; empty if the file could not be opened.
     sha256: str
-    #: Why it is no film; None for a film.
+    #: Why it is not a film; None for a film.
     reason: str | None
-    #: uint8, shape (height, width); None where there is a reason.
+    #: uint8, shape (height, width); None if there is a reason.
     film: Grey | None = field(default=None, repr=False)
 
 
@@ -44,22 +44,22 @@ class Reading:
 class Films:
     """Films of one split, in the order of their names."""
 
-    #: uint8, shape (n, height, width); may be mapped from a file, and then is read-only.
+    #: uint8, shape (n, height, width); read-only if mapped from a file.
     pixels: Grey
     #: Index into the classes, shape (n,).
     labels: Labels
     #: Paths below the data folder, with forward slashes.
     names: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
-    #: Per film, hexadecimal.
+    #: SHA-256 of each file, in hexadecimal.
     sha256: tuple[str, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         """Return the number of films."""
         return len(self.names)
 
-    def some(self, rows: Sequence[int], left_out: Sequence[LeftOut]) -> "Films":
-        """Return the films of these rows; the others are named in `left_out`."""
+    def select(self, rows: Sequence[int], left_out: Sequence[LeftOut]) -> "Films":
+        """Return the films of these rows, with `left_out` added to the files that are left out."""
         return Films(
             pixels=self.pixels[rows],
             labels=self.labels[rows],
@@ -70,59 +70,61 @@ class Films:
 
 
 def ignore(_done: int, _total: int) -> None:
-    """Take no note of how many films are read."""
+    """Ignore the number of films that are read."""
 
 
 def read_class_folders(folder: Path, classes: Sequence[str], size: Size, on_film: OnFilm = ignore) -> Films:
-    """Read a folder of class folders, or its split `test` where it has one, for an evaluation.
+    """Read a folder of class folders, or its split `test` if it has one, for an evaluation.
 
-    The films live in memory alone: an evaluation leaves no copy of them behind.
+    The films are kept in memory only, so that an evaluation leaves no copy of them.
 
     Args:
         folder: what to read.
-        classes: the model's classes; the folder may hold fewer, not others.
+        classes: the model's classes; the folder may have fewer, but no others.
         size: height and width in pixels to which every film is resized.
-        on_film: told after each file how many of how many are read.
+        on_film: called with the number of files read and of all files.
 
     Raises:
-        DatasetError: there is no such folder, no film, or a class that the model does not know.
+        DatasetError: there is no such folder, no readable film, or a class that the model does not have.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder")
+        raise DatasetError(f"{folder} is not a folder")
     root = folder / "test" if (folder / "test").is_dir() else folder
-    found = listed(folder, root, classes)
-    pixels = np.empty((len(found.files), *size), np.uint8)
-    kept: list[tuple[FilmFile, Reading]] = []
-    left_out = list(found.left_out)
-    for file, reading in zip(found.files, readings([file.path for file in found.files], size, on_film), strict=True):
+    listing = list_films(folder, root, classes)
+    pixels = np.empty((len(listing.files), *size), np.uint8)
+    readable: list[tuple[FilmFile, Reading]] = []
+    left_out = list(listing.left_out)
+    for file, reading in zip(
+        listing.files, readings([file.path for file in listing.files], size, on_film), strict=True
+    ):
         if reading.film is None:
             left_out.append(LeftOut(file.name, str(reading.reason)))
         else:
-            pixels[len(kept)] = reading.film
-            kept.append((file, reading))
-    if not kept:
+            pixels[len(readable)] = reading.film
+            readable.append((file, reading))
+    if not readable:
         raise DatasetError(f"{root} has no readable film")
     return Films(
-        pixels=pixels[: len(kept)],
-        labels=np.array([file.label for file, _ in kept], np.int64),
-        names=tuple(file.name for file, _ in kept),
+        pixels=pixels[: len(readable)],
+        labels=np.array([file.label for file, _ in readable], np.int64),
+        names=tuple(file.name for file, _ in readable),
         left_out=tuple(left_out),
-        sha256=tuple(reading.sha256 for _, reading in kept),
+        sha256=tuple(reading.sha256 for _, reading in readable),
     )
 
 
 def readings(paths: Sequence[Path], size: Size, on_film: OnFilm) -> Iterator[Reading]:
-    """Yield what each file is, in order, decoded in threads: the decoders release the interpreter's lock.
+    """Yield the result of reading each file, in order. Threads decode, because the decoders release the GIL.
 
-    Memory holds the films of a few files a thread at once, however many there are.
+    Only a few files per thread are in memory at once.
 
     Args:
         paths: the files.
         size: height and width in pixels to which every film is resized.
-        on_film: told after each file how many of how many are read.
+        on_film: called with the number of files read and of all files.
 
     Raises:
-        DatasetError: a file is gone, or its file system fails.
+        DatasetError: a file has disappeared, or its file system fails.
     """
     limits = limits_in_force()
     cores = os.cpu_count() or 1
@@ -136,15 +138,15 @@ def readings(paths: Sequence[Path], size: Size, on_film: OnFilm) -> Iterator[Rea
 
 
 def limits_in_force() -> Limits:
-    """Return what one file may cost, as the worker has it."""
+    """Return the worker's limits for one file."""
     return Limits(settings().max_file_bytes, settings().max_pixels)
 
 
 def _read_one(path: Path, size: Size, limits: Limits) -> Reading:
-    """Return the content's SHA-256 and the resized film, or why it is none."""
+    """Return the content's SHA-256 and the resized film, or why it is not a film."""
     try:
         with path.open("rb") as file:
-            data = file.read(limits.max_bytes + 1)  # One more than allowed suffices to reject it.
+            data = file.read(limits.max_bytes + 1)  # One byte more than allowed is enough to reject the file.
     except PermissionError:
         return Reading("", Reason.NOT_READABLE.value)
     except OSError as error:

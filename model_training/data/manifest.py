@@ -1,4 +1,4 @@
-"""The table beside the films: whose film each is, where it comes from, what it shows. Opens no film."""
+"""The manifest: a CSV beside the films with each film's patient, source and labels. Opens no film."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ Manifest = Mapping[str, Mapping[str, str]]
 def read(path: Path) -> Manifest:
     """Return the row of each file, by its path below the manifest's folder.
 
-    Values lose the white space around them; a value that a short row lacks is empty.
+    White space around values is removed; values that a short row lacks are empty.
 
     Raises:
-        DatasetError: the file is no CSV in UTF-8, has no column `file`, a row without a file, a file outside the
-            folder or one file twice.
+        DatasetError: the manifest is not CSV in UTF-8 or has no column `file`, or a row names no file, a file outside
+            the folder, or the file of another row.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -27,16 +27,16 @@ def read(path: Path) -> Manifest:
                 raise DatasetError(f"{path} has no column file")
             rows = [(table.line_num, _stripped(row)) for row in table]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} is no CSV in UTF-8") from error
+        raise DatasetError(f"{path} is not CSV in UTF-8") from error
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror}") from error
-    found: dict[str, Mapping[str, str]] = {}
+    by_file: dict[str, Mapping[str, str]] = {}
     for line, row in rows:
         _check(row["file"], f"{path}, line {line}")
-        if row["file"] in found:
-            raise DatasetError(f"{path}, line {line}: {row['file']} has a row already")
-        found[row["file"]] = row
-    return found
+        if row["file"] in by_file:
+            raise DatasetError(f"{path}, line {line}: {row['file']} already has a row")
+        by_file[row["file"]] = row
+    return by_file
 
 
 def _stripped(row: Mapping[str, str | list[str] | None]) -> dict[str, str]:
@@ -49,11 +49,11 @@ def _check(name: str, place: str) -> None:
     try:
         check_path(name)
     except RejectedImage as error:
-        raise DatasetError(f"{place}: {name} does not lie below the manifest's folder") from error
+        raise DatasetError(f"{place}: {name} is not below the manifest's folder") from error
 
 
 def write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    """Write rows as a manifest: their columns in the order of their first appearance, what a row lacks is empty."""
+    """Write rows as a manifest. Columns are in the order of their first appearance; missing values are empty."""
     table = list(rows)
     columns = dict.fromkeys(name for row in table for name in row)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data import film_cache, manifest, splitting
-from model_training.data.class_folders import DatasetError, FilmFile, listed
+from model_training.data.class_folders import DatasetError, FilmFile, list_films
 from model_training.data.dataset import MANIFEST_FILE, Dataset, patient_of
 from model_training.data.films import Labels, OnFilm, Size, ignore
-from model_training.data.formats import some
-from model_training.data.splitting import Member
+from model_training.data.formats import shortened
+from model_training.data.splitting import SplitFilm
 from worker.decoding import Grey
 
 GATE = "gate"
@@ -58,10 +58,10 @@ class GateFilms:
         Raises:
             DatasetError: a file is not the one that was set apart.
         """
-        found = film_cache.decoded([(file.name, file.path) for file in self.files], size, on_film)
-        if tuple(reading.sha256 for reading in found.readings) != self.sha256:
+        decoded = film_cache.decode([(file.name, file.path) for file in self.files], size, on_film)
+        if tuple(reading.sha256 for reading in decoded.readings) != self.sha256:
             raise DatasetError("films of the gate changed while a candidate was trained")
-        return found.pixels
+        return decoded.pixels
 
 
 def fingerprint(films: Iterable[tuple[str, str]]) -> str:
@@ -113,7 +113,7 @@ def _drawn(data: Dataset, seed: int) -> npt.NDArray[np.bool_]:
     """Return which films of `train` are the gate's: those whose group's hash falls into the first part."""
     train = data.splits["train"]
     members = [
-        Member(digest, data.classes[label], ties=_ties(data, name))
+        SplitFilm(digest, data.classes[label], ties=_ties(data, name))
         for name, label, digest in zip(train.names, train.labels, train.sha256, strict=True)
     ]
     of_group: dict[int, list[str]] = defaultdict(list)
@@ -136,8 +136,8 @@ def _share_of(name: str, seed: int) -> float:
 
 
 def _brought(data: Dataset, folder: Path, size: Size) -> GateFilms:
-    found = listed(folder, folder / GATE, data.classes)
-    readings = film_cache.decoded([(file.name, file.path) for file in found.files], size).readings
+    found = list_films(folder, folder / GATE, data.classes)
+    readings = film_cache.decode([(file.name, file.path) for file in found.files], size).readings
     rows = manifest.read(folder / MANIFEST_FILE) if (folder / MANIFEST_FILE).is_file() else {}
     kept: dict[str, FilmFile] = {}
     for file, reading in zip(found.files, readings, strict=True):
@@ -161,7 +161,7 @@ def _refuse_shared(data: Dataset, gate: GateFilms) -> None:
     patients = {patient_of(data.manifest.get(name, {})) for name in names} - {None}
     shared = _names(gate, gate.sha256, contents) or _names(gate, gate.patients, patients)
     if shared:
-        raise DatasetError(f"films of the gate, or their patients, lie in another split: {some(shared)}")
+        raise DatasetError(f"films of the gate, or their patients, lie in another split: {shortened(shared)}")
 
 
 def _names(gate: GateFilms, of_film: Sequence[str | None], elsewhere: set[str] | set[str | None]) -> list[str]:

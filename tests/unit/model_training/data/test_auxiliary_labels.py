@@ -1,4 +1,4 @@
-"""What a manifest states beyond the class."""
+"""Auxiliary labels are read from a manifest."""
 
 import numpy as np
 
@@ -20,12 +20,12 @@ def test_a_list_of_findings_is_complete():
     assert {"Effusion": [1, 0, 0], "Nodule": [1, 1, 0]} == _of("Effusion|Nodule", "Nodule", "No Finding")
 
 
-def test_what_another_collection_says_is_not_known():
+def test_labels_of_another_collection_are_unknown():
     found = _of("Effusion", "folder: covid19", "COVID-19; view AP", "")
     assert {"Effusion": [1, UNKNOWN, UNKNOWN, UNKNOWN]} == found
 
 
-def test_a_radiologists_mark_is_known_where_it_was_made():
+def test_a_radiologists_mark_is_known_on_its_films():
     found = _of("No Finding; RSNA lung opacity=1", "Effusion; RSNA lung opacity=0", "Effusion")
     assert found == {"Effusion": [0, 1, 1], OPACITY: [1, 0, UNKNOWN]}
 
@@ -34,5 +34,5 @@ def test_rare_findings_are_not_learned():
     assert {} == _of("Hernia", times=auxiliary_labels.FEWEST_FILMS - 1)
 
 
-def test_films_without_a_manifest_have_none():
+def test_films_without_a_manifest_have_no_auxiliary_labels():
     assert auxiliary_labels.from_manifest(["a.png"] * 30, {}) is None

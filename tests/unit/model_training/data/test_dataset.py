@@ -1,4 +1,4 @@
-"""What is read from folders, and what is refused."""
+"""Data sets are read from folders, and misleading ones are rejected."""
 
 import shutil
 from dataclasses import replace
@@ -16,28 +16,28 @@ SIZE = (64, 64)
 
 
 def write_manifest(folder, rows):
-    """Write a manifest with the columns that are used."""
+    """Write a manifest with the columns that are read."""
     lines = ["file,patient_id,patient_known", *(",".join(row) for row in rows)]
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
-def test_a_training_set_is_read_whole(drawn):
-    """Every film, with its class and its name."""
-    told = []
+def test_every_film_of_a_data_set_is_read(drawn):
+    """Each with its class and its name."""
+    calls = []
 
-    data = read(drawn, SIZE, lambda done, total: told.append((done, total)))
+    data = read(drawn, SIZE, lambda done, total: calls.append((done, total)))
 
     assert ("Left", "Right") == data.classes
     assert {"Left": 12, "Right": 12} == data.counts["train"]
     assert {"Left": 4, "Right": 4} == data.counts["test"]
     assert "films" == data.kind
-    assert [(done, 40) for done in range(1, 41)] == told
+    assert [(done, 40) for done in range(1, 41)] == calls
     assert "train/Left/01.png" == data.splits["train"].names[0]
     assert (24, 64, 64) == data.splits["train"].pixels.shape
 
 
 def test_a_film_is_read_as_the_worker_reads_it(drawn):
-    """The same decoder and the same resizing: no skew between training and scoring."""
+    """Training and scoring use the same decoder and the same resizing."""
     path = drawn / "test" / "Left" / "deep.png"
     slopes = (
         np.linspace(0, 3000, 96)[:, None]
@@ -53,14 +53,14 @@ def test_a_film_is_read_as_the_worker_reads_it(drawn):
 
 
 def test_a_folder_may_say_that_its_films_are_drawn(drawn):
-    """Phantoms are never taken for patients."""
+    """Phantoms are never mistaken for patients."""
     (drawn / "KIND").write_text("phantoms\n")
 
     assert "phantoms" == read(drawn, SIZE).kind
 
 
 def test_unreadable_files_are_named_and_left_out(drawn):
-    """Never silently: the name and the reason stay."""
+    """Their names and reasons are recorded."""
     (drawn / "train" / "Left" / "note.png").write_text("no image")
     (drawn / "train" / "Left" / ".DS_Store").write_text("not even looked at")
 
@@ -70,24 +70,24 @@ def test_unreadable_files_are_named_and_left_out(drawn):
     assert 24 == len(data.splits["train"])
 
 
-def test_a_missing_split_is_refused(drawn):
-    """Without a test split there is nothing to report."""
+def test_a_missing_split_is_rejected(drawn):
+    """Without a test split there is no result."""
     shutil.rmtree(drawn / "test")
 
     with pytest.raises(DatasetError, match="no folder test"):
         read(drawn, SIZE)
 
 
-def test_a_class_that_a_split_lacks_is_refused(drawn):
-    """A class without a test film would have no figure."""
+def test_a_class_that_a_split_lacks_is_rejected(drawn):
+    """A class without a test film would have no result."""
     shutil.rmtree(drawn / "validation" / "Right")
 
     with pytest.raises(DatasetError, match="validation has no readable film of Right"):
         read(drawn, SIZE)
 
 
-def test_a_class_that_training_lacks_is_refused(drawn):
-    """The network could never name it."""
+def test_a_class_that_training_lacks_is_rejected(drawn):
+    """The network could not learn it."""
     shutil.copytree(drawn / "test" / "Left", drawn / "test" / "Middle")
 
     with pytest.raises(DatasetError, match="Middle"):
@@ -95,16 +95,16 @@ def test_a_class_that_training_lacks_is_refused(drawn):
 
 
 @pytest.mark.parametrize("place", ["test/Left", "train/Right"])
-def test_one_film_in_two_splits_or_classes_is_refused_by_name(drawn, place):
-    """The first leaks, the second contradicts."""
+def test_one_film_in_two_splits_or_classes_is_rejected_by_name(drawn, place):
+    """Two splits leak, two classes contradict each other."""
     shutil.copy(drawn / "train" / "Left" / "01.png", drawn / place / "copy.png")
 
     with pytest.raises(DatasetError, match=rf"{place}/copy.png.*train/Left/01.png|train/Left/01.png.*{place}/copy.png"):
         read(drawn, SIZE)
 
 
-def test_a_known_patient_in_two_splits_is_refused(drawn):
-    """The manifest tells whose film it is; the message names films, never the patient."""
+def test_a_known_patient_in_two_splits_is_rejected(drawn):
+    """The manifest names the patient; the message names films only."""
     write_manifest(drawn, [("train/Left/01.png", "p1", "yes"), ("test/Left/01.png", "p1", "yes")])
 
     with pytest.raises(DatasetError, match=r"test/Left/01.png and train/Left/01.png") as refusal:
@@ -114,13 +114,13 @@ def test_a_known_patient_in_two_splits_is_refused(drawn):
 
 
 def test_a_number_for_an_unknown_patient_may_recur(drawn):
-    """It groups look-alikes and names nobody."""
+    """It groups look-alikes and identifies no patient."""
     write_manifest(drawn, [("train/Left/01.png", "u1", "no"), ("test/Left/01.png", "u1", "no")])
 
     assert 40 == sum(map(len, read(drawn, SIZE).splits.values()))
 
 
-def test_the_fingerprint_follows_content_and_place_and_nothing_else(drawn):
+def test_the_fingerprint_depends_on_content_split_and_class_alone(drawn):
     """A renamed file is the same film; a film in another split is another data set."""
     before = read(drawn, SIZE).fingerprint
 
@@ -131,16 +131,16 @@ def test_the_fingerprint_follows_content_and_place_and_nothing_else(drawn):
     assert before != read(drawn, SIZE).fingerprint
 
 
-def test_an_evaluation_takes_the_test_split_where_there_is_one(drawn):
-    """The other splits were learned from."""
+def test_an_evaluation_reads_the_test_split_if_there_is_one(drawn):
+    """The model learned from the other splits."""
     films = read_class_folders(drawn, ("Left", "Right"), SIZE)
 
     assert 8 == len(films)
     assert all(name.startswith("test/") for name in films.names)
 
 
-def test_an_evaluation_takes_plain_class_folders_and_fewer_classes(drawn):
-    """The labels count in the model's classes, not in the folder's."""
+def test_an_evaluation_reads_plain_class_folders_and_fewer_classes(drawn):
+    """Labels are indices into the model's classes, not into the folder's."""
     shutil.rmtree(drawn / "test" / "Left")
 
     films = read_class_folders(drawn / "test", ("Before", "Left", "Right"), SIZE)
@@ -148,8 +148,8 @@ def test_an_evaluation_takes_plain_class_folders_and_fewer_classes(drawn):
     assert {2} == set(films.labels.tolist())
 
 
-def test_an_evaluation_lists_what_is_no_film_and_leaves_nothing_behind(drawn, data_dir):
-    """The films after it keep their place, and no copy of them stays on the disk."""
+def test_an_evaluation_lists_files_that_are_not_films_and_leaves_no_copies(drawn, data_dir):
+    """The films after such a file keep their labels, and none is stored on disk."""
     whole = read_class_folders(drawn, ("Left", "Right"), SIZE)
     (drawn / "test" / "Left" / "02.png").write_text("no image")
     (drawn / "test" / "Left" / "03.png").unlink()
@@ -163,20 +163,20 @@ def test_an_evaluation_lists_what_is_no_film_and_leaves_nothing_behind(drawn, da
     assert not data_dir.exists()
 
 
-def test_an_evaluation_refuses_a_class_that_the_model_does_not_know(drawn):
-    """Leaving the films out would flatter."""
+def test_an_evaluation_rejects_a_class_that_the_model_does_not_have(drawn):
+    """A result without these films would be too good."""
     with pytest.raises(DatasetError, match="Right"):
         read_class_folders(drawn, ("Left", "Middle"), SIZE)
 
 
-def test_an_evaluation_refuses_a_folder_without_films(tmp_path):
-    """There is nothing to evaluate."""
+def test_an_evaluation_rejects_a_folder_without_films(tmp_path):
+    """There is no film to evaluate."""
     with pytest.raises(DatasetError, match="no readable film"):
         read_class_folders(tmp_path, ("Left", "Right"), SIZE)
 
 
-def test_a_data_set_is_a_value(drawn):
-    """It can be changed by copying only."""
+def test_a_data_set_cannot_be_changed(drawn):
+    """A change needs a copy."""
     data = read(drawn, SIZE)
 
     assert "phantoms" == replace(data, kind="phantoms").kind

@@ -1,4 +1,4 @@
-"""Films are decoded once, and what lies in the cache is whole or not used."""
+"""Films are decoded once, and damaged sets in the cache are not used."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ SIZE = (64, 64)
 
 @pytest.fixture
 def nothing_is_opened(monkeypatch):
-    """Makes the opening of any film an error, once it is called."""
+    """Return a function after whose call opening a film is an error."""
 
     def forbid():
         monkeypatch.setattr(films, "_read_one", lambda path, *_: pytest.fail(f"{path} was opened"))
@@ -31,7 +31,7 @@ def sets():
 
 
 def replace_in(path, old, new):
-    """Exchange a part of a text file."""
+    """Replace a part of a text file."""
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
@@ -42,23 +42,23 @@ def pixels_of(data):
     return np.concatenate([part.pixels for part in data.splits.values()])
 
 
-def test_the_second_reading_opens_no_film_and_gives_the_same(data_dir, drawn, nothing_is_opened):
-    """Pixels, names, contents, reasons and fingerprint come from the cache; the progress ends at the end."""
+def test_the_second_reading_opens_no_film_and_gives_the_same_data(data_dir, drawn, nothing_is_opened):
+    """Pixels, names, hashes, reasons and fingerprint come from the cache, and the progress ends at 100 %."""
     (drawn / "test" / "Left" / "note.png").write_text("no image")
-    first, told = read(drawn, SIZE), []
+    first, progress = read(drawn, SIZE), []
 
     nothing_is_opened()
-    second = read(drawn, SIZE, lambda done, total: told.append((done, total)))
+    second = read(drawn, SIZE, lambda done, total: progress.append((done, total)))
 
     assert np.array_equal(pixels_of(first), pixels_of(second))
     assert first.fingerprint == second.fingerprint
     assert first.left_out == second.left_out != ()
     assert [part.names for part in first.splits.values()] == [part.names for part in second.splits.values()]
-    assert [(41, 41)] == told
+    assert [(41, 41)] == progress
 
 
 def test_the_pixels_are_mapped_and_cannot_be_changed(data_dir, drawn):
-    """No copy in memory, and no epoch can spoil the next."""
+    """They are not copied into memory, and no epoch can change them for the next."""
     pixels = read(drawn, SIZE).splits["train"].pixels
 
     assert isinstance(pixels, np.memmap)
@@ -66,7 +66,7 @@ def test_the_pixels_are_mapped_and_cannot_be_changed(data_dir, drawn):
 
 
 def test_a_folder_that_moved_needs_no_decoding(data_dir, drawn, nothing_is_opened):
-    """What lies in it is the same."""
+    """Its content is the same."""
     before = read(drawn, SIZE).fingerprint
     moved = drawn.rename(drawn.parent / "moved")
 
@@ -75,8 +75,8 @@ def test_a_folder_that_moved_needs_no_decoding(data_dir, drawn, nothing_is_opene
     assert before == read(moved, SIZE).fingerprint
 
 
-def test_an_exchanged_film_is_noticed_even_under_its_old_size_and_time(data_dir, drawn):
-    """Two uncompressed films of one archive have both in common."""
+def test_a_replaced_film_is_noticed_even_with_the_same_size_and_time(data_dir, drawn):
+    """Two uncompressed films from one archive have equal sizes and times."""
     path = drawn / "train" / "Left" / "01.png"
     before, times = read(drawn, SIZE), path.stat()
     content = bytearray(path.read_bytes())
@@ -90,8 +90,8 @@ def test_an_exchanged_film_is_noticed_even_under_its_old_size_and_time(data_dir,
 
 
 @pytest.mark.parametrize("change", ["size", "preprocessing", "limits"])
-def test_what_the_pixels_follow_from_makes_another_set(data_dir, drawn, monkeypatch, change):
-    """A set is never taken for that of another decoder."""
+def test_everything_that_determines_the_pixels_makes_another_set(data_dir, drawn, monkeypatch, change):
+    """A set is never used for another decoder."""
     read(drawn, SIZE)
     if change == "preprocessing":
         monkeypatch.setattr(film_cache, "PREPROCESSING", "another")
@@ -117,7 +117,7 @@ def test_what_the_pixels_follow_from_makes_another_set(data_dir, drawn, monkeypa
     ids=["cut", "one byte", "no pixels", "no JSON", "no text", "another content", "no index"],
 )
 def test_a_damaged_set_is_decoded_again(data_dir, drawn, spoil, nothing_is_opened):
-    """And the next run finds it whole."""
+    """The next run finds an undamaged set."""
     before = read(drawn, SIZE)
     expected, fingerprint = pixels_of(before).copy(), before.fingerprint
     (folder,) = sets()
@@ -131,8 +131,8 @@ def test_a_damaged_set_is_decoded_again(data_dir, drawn, spoil, nothing_is_opene
     assert fingerprint == read(drawn, SIZE).fingerprint
 
 
-def test_a_set_of_another_name_is_not_taken_for_this_one(data_dir, drawn):
-    """A set that somebody renamed is whole, and still another."""
+def test_a_renamed_set_is_not_used(data_dir, drawn):
+    """It is undamaged, but it is another set."""
     before = read(drawn, SIZE).fingerprint
     (small,) = sets()
     read(drawn, (32, 32))
@@ -146,8 +146,8 @@ def test_a_set_of_another_name_is_not_taken_for_this_one(data_dir, drawn):
     assert (24, 64, 64) == data.splits["train"].pixels.shape
 
 
-def test_a_run_that_is_killed_leaves_nothing_that_is_taken_for_whole(data_dir, drawn):
-    """Its leftovers go when the next set is made."""
+def test_a_killed_run_leaves_no_set_that_is_used(data_dir, drawn):
+    """Its folder is removed when the next set is written."""
     code = (
         "import os, sys; from pathlib import Path; from model_training.data.dataset import read\n"
         "read(Path(sys.argv[1]), (64, 64), lambda done, total: done == 30 and os.kill(os.getpid(), 9))"
@@ -162,8 +162,8 @@ def test_a_run_that_is_killed_leaves_nothing_that_is_taken_for_whole(data_dir, d
     assert 1 == len(sets())
 
 
-def test_a_set_that_is_being_made_is_left_alone(data_dir, drawn):
-    """Two runs at once do not disturb each other: the lock of the builder tells that it lives."""
+def test_a_set_that_is_being_written_is_not_removed(data_dir, drawn):
+    """Two runs do not disturb each other: a lock shows that the other one is alive."""
     decoded_sets.directory().mkdir(parents=True)
     living = decoded_sets.directory() / ".building-other"
     living.mkdir()
@@ -176,8 +176,8 @@ def test_a_set_that_is_being_made_is_left_alone(data_dir, drawn):
     os.close(held)
 
 
-def test_a_set_that_another_run_made_meanwhile_is_no_trouble(data_dir, drawn):
-    """The later one takes its place, and both go on with what they have."""
+def test_a_set_that_another_run_wrote_meanwhile_is_replaced(data_dir, drawn):
+    """The later set replaces it, and both runs continue with their own pixels."""
     inner = []
 
     def read_in_between(done, _total):
@@ -191,27 +191,27 @@ def test_a_set_that_another_run_made_meanwhile_is_no_trouble(data_dir, drawn):
     assert 1 == len(sets())
 
 
-def test_the_sets_that_were_used_last_stay(data_dir, drawn, monkeypatch):
-    """The cache does not grow for ever; using a set is what counts, and a mapped one stays readable."""
+def test_the_least_recently_used_sets_are_removed(data_dir, drawn, monkeypatch):
+    """The last use counts, and a mapped set stays readable after its removal."""
     monkeypatch.setattr(decoded_sets, "KEPT_SETS", 2)
     first = read(drawn, SIZE)
-    (kept,) = sets()
+    (used,) = sets()
     read(drawn, (32, 32))
-    (old,) = set(sets()) - {kept}
-    os.utime(kept, ns=(1, 1))
+    (old,) = set(sets()) - {used}
+    os.utime(used, ns=(1, 1))
     os.utime(old, ns=(2, 2))
 
     read(drawn, SIZE)
     read(drawn, (40, 40))
 
-    assert kept in sets()
+    assert used in sets()
     assert old not in sets()
     assert 2 == len(sets())
     assert 0 < first.splits["train"].pixels.max()
 
 
-def test_a_set_with_a_file_that_could_not_be_opened_is_not_kept(data_dir, drawn, monkeypatch):
-    """The rights may change without a trace in the file: it is listed now and tried again next time."""
+def test_a_set_with_a_file_that_could_not_be_opened_is_not_stored(data_dir, drawn, monkeypatch):
+    """A change of rights leaves no trace in the file, so it is listed now and tried again next time."""
     closed, opened = drawn / "train" / "Left" / "01.png", films.Path.open
 
     def refuse(path, *arguments, **options):
@@ -229,8 +229,8 @@ def test_a_set_with_a_file_that_could_not_be_opened_is_not_kept(data_dir, drawn,
     assert () == read(drawn, SIZE).left_out
 
 
-def test_films_that_change_while_they_are_read_are_refused(data_dir, drawn):
-    """Nobody could say what was trained on; nothing is kept of it."""
+def test_films_that_change_while_they_are_read_are_an_error(data_dir, drawn):
+    """The films of the training would be unknown; no set is stored."""
 
     def meddle(done, _total):
         (drawn / "train" / "Right" / "00.png").write_text(f"changed {done}")
@@ -241,8 +241,8 @@ def test_films_that_change_while_they_are_read_are_refused(data_dir, drawn):
     assert [] == list(decoded_sets.directory().iterdir())
 
 
-def test_a_film_that_vanishes_while_it_is_read_is_one_line(data_dir, drawn, monkeypatch):
-    """No traceback."""
+def test_a_film_that_disappears_while_it_is_read_is_an_error(data_dir, drawn, monkeypatch):
+    """The message names it in one line."""
     monkeypatch.setattr(films, "FILES_PER_THREAD", 1)
 
     def remove(done, _total):
@@ -252,8 +252,8 @@ def test_a_film_that_vanishes_while_it_is_read_is_one_line(data_dir, drawn, monk
         read(drawn, SIZE, remove)
 
 
-def test_a_cache_that_cannot_be_written_is_one_line(data_dir, drawn):
-    """It names the place and the reason."""
+def test_a_cache_that_cannot_be_written_is_an_error(data_dir, drawn):
+    """The message names the folder and the reason."""
     data_dir.mkdir()
     (data_dir / "cache").write_text("somebody's file")
 
@@ -261,16 +261,16 @@ def test_a_cache_that_cannot_be_written_is_one_line(data_dir, drawn):
         read(drawn, SIZE)
 
 
-def test_parts_that_lie_together_are_views_and_others_a_set_of_their_own(data_dir, drawn, nothing_is_opened):
-    """In the order of their rows, and made once."""
+def test_contiguous_parts_are_views_and_others_are_a_set_of_their_own(data_dir, drawn, nothing_is_opened):
+    """The set has the order of the rows and is written once."""
     names = sorted((drawn / "train" / "Left").iterdir())
-    whole = film_cache.decoded([(path.name, path) for path in names], SIZE)
+    whole = film_cache.decode([(path.name, path) for path in names], SIZE)
     rows = [np.array([7, 2]), np.array([], np.int64), np.array([2])]
 
-    (view,) = film_cache.arranged(whole, [np.array([3, 4, 5])])
+    (view,) = film_cache.regroup(whole, [np.array([3, 4, 5])])
     before = len(sets())
-    parts = film_cache.arranged(whole, rows)
-    again = film_cache.arranged(whole, rows)
+    parts = film_cache.regroup(whole, rows)
+    again = film_cache.regroup(whole, rows)
 
     assert np.shares_memory(view, whole.pixels)
     assert (1, 2) == (before, len(sets()))

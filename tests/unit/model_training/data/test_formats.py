@@ -1,4 +1,4 @@
-"""The forms in which a training set may come, and what is said of those that are none."""
+"""The formats of a training set, and the messages about data in none of them."""
 
 import csv
 import os
@@ -44,8 +44,8 @@ def split_of(data):
     return {name: split for split, films in data.splits.items() for name in films.names}
 
 
-def test_class_folders_alone_are_shared_out(unsplit):
-    """Into 70, 15 and 15 of a hundred, each class alike; the data say so."""
+def test_class_folders_alone_are_split(unsplit):
+    """Each class is split 70 : 15 : 15, and the data set records it."""
     data = read(unsplit, SIZE)
 
     assert {"Left": 14, "Right": 14} == data.counts["train"]
@@ -56,8 +56,8 @@ def test_class_folders_alone_are_shared_out(unsplit):
     assert split_of(data) != split_of(read(unsplit, SIZE, split_seed=1))
 
 
-def test_pixels_names_and_labels_of_made_splits_belong_together(unsplit, drawn):
-    """The films lie elsewhere in the array than their files in the folder."""
+def test_pixels_names_and_labels_of_new_splits_match(unsplit, drawn):
+    """The films have another order in the array than their files in the folder."""
     whole, data = read(drawn, SIZE), read(unsplit, SIZE)
 
     expected = {
@@ -74,7 +74,7 @@ def test_pixels_names_and_labels_of_made_splits_belong_together(unsplit, drawn):
 
 
 def test_a_manifest_keeps_patients_and_groups_together(unsplit):
-    """Over both: a group of look-alikes may join two patients."""
+    """A group of look-alikes may join two patients."""
     names = names_of(unsplit)
     rows = [
         (name, name.split("/")[0], "", f"p{index // 4}", "yes", "g" if index in {0, 20} else "")
@@ -92,7 +92,7 @@ def test_a_manifest_keeps_patients_and_groups_together(unsplit):
 
 
 def test_a_manifest_alone_names_the_films_and_their_splits(drawn, tmp_path):
-    """The same set as that of the folders, to the fingerprint; the file's own name is free."""
+    """It gives the same fingerprint as the folders; the manifest may have any name."""
     folders = read(drawn, SIZE)
     rows = [(name, name.split("/")[1], name.split("/")[0]) for name in names_of(drawn)]
     path = write_table(drawn / "mine.csv", reversed(rows))
@@ -104,8 +104,8 @@ def test_a_manifest_alone_names_the_films_and_their_splits(drawn, tmp_path):
     assert data.splitting is None
 
 
-def test_made_splits_can_be_written_and_read_again(unsplit):
-    """The table repeats them, with all that the first one told."""
+def test_new_splits_can_be_written_and_read_again(unsplit):
+    """The written manifest has them and the columns of the first one."""
     rows = [(name, name.split("/")[0], "", f"p{index // 3}") for index, name in enumerate(names_of(unsplit))]
     write_table(unsplit / "manifest.csv", rows)
     made = read(unsplit, SIZE, split_seed=7)
@@ -120,8 +120,8 @@ def test_made_splits_can_be_written_and_read_again(unsplit):
     }
 
 
-def test_files_of_unsplit_data_that_are_no_films_are_listed(unsplit):
-    """They lie in no split, and are told all the same."""
+def test_files_of_unsplit_data_that_are_not_films_are_listed(unsplit):
+    """They are listed although they have no split."""
     (unsplit / "Left" / "note.png").write_text("no image")
     (unsplit / "Left" / "nothing.png").touch()
     shutil.copy(unsplit / "Left" / "train-01.png", unsplit / "Left" / "zwin.png")
@@ -134,8 +134,8 @@ def test_files_of_unsplit_data_that_are_no_films_are_listed(unsplit):
     assert 40 == sum(map(len, data.splits.values()))
 
 
-def test_what_ties_a_copy_ties_the_film_that_stands_for_it(unsplit):
-    """Two patients of one content: all their films stay together."""
+def test_the_patient_of_a_copy_counts_for_the_film_that_is_used(unsplit):
+    """Two patients have a file of the same content: all their films stay together."""
     shutil.copy(unsplit / "Left" / "train-01.png", unsplit / "Left" / "zwin.png")
     names = names_of(unsplit)
     patients = dict.fromkeys(names, "")
@@ -147,8 +147,8 @@ def test_what_ties_a_copy_ties_the_film_that_stands_for_it(unsplit):
     assert 1 == len({split[name] for name in ("Left/train-01.png", "Left/train-03.png", "Left/test-01.png")})
 
 
-def test_what_is_no_film_is_listed_with_its_reason(drawn):
-    """Folders, links into nothing and round in a circle, odd names, what lies beside the classes, copies."""
+def test_files_that_are_not_films_are_listed_with_their_reason(drawn):
+    """Folders, broken and circular links, names that are not UTF-8, files beside the classes, copies."""
     left = drawn / "train" / "Left"
     (left / "deeper").mkdir()
     (left / "circle.png").symlink_to("circle.png")
@@ -178,48 +178,48 @@ def test_what_is_no_film_is_listed_with_its_reason(drawn):
 
 
 def unlisted(folder):
-    """A class in test that nobody can list."""
+    """A class folder in test that cannot be listed."""
     shutil.rmtree(folder / "test" / "Left")
     (folder / "test" / "Left").symlink_to("Left")
 
 
 def file_for_class(folder):
-    """A file where a class folder is due."""
+    """A file in the place of a class folder."""
     shutil.rmtree(folder / "validation" / "Right")
     (folder / "validation" / "Right").write_text("films follow")
 
 
 def emptied(folder):
-    """A split that is there, without anything in it."""
+    """An empty split."""
     shutil.rmtree(folder / "test")
     (folder / "test").mkdir()
 
 
 def five_twins(folder):
-    """Five films of train in test, too."""
+    """Five films of train that are also in test."""
     for path in sorted((folder / "train" / "Left").iterdir())[:5]:
         shutil.copy(path, folder / "test" / "Left" / f"twin-{path.name}")
 
 
 def odd_class(folder):
-    """A class whose name is no text."""
+    """A class whose name is not UTF-8."""
     Path(os.fsdecode(os.fsencode(folder / "train") + b"/\xff")).mkdir()
 
 
 def no_films(folder):
-    """A class whose only files are none."""
+    """A class whose only files are not films."""
     for path in (folder / "test" / "Left").iterdir():
         path.write_text("no film")
 
 
 def one_class(folder):
-    """Nothing to tell apart."""
+    """Only one class."""
     for split in SPLITS:
         shutil.rmtree(folder / split / "Left")
 
 
 def tabled(*rows, columns=COLUMNS):
-    """Return what turns a folder into films with a manifest of these rows and no split folders."""
+    """Return a function that turns a folder into films with a manifest of these rows and no split folders."""
 
     def spoil(folder):
         (folder / "films").mkdir()
@@ -231,7 +231,7 @@ def tabled(*rows, columns=COLUMNS):
 
 
 def beside(*rows, columns=COLUMNS):
-    """Return what puts a manifest of these rows beside the split folders."""
+    """Return a function that writes a manifest of these rows beside the split folders."""
     return lambda folder: write_table(folder / "manifest.csv", rows, columns)
 
 
@@ -241,37 +241,37 @@ LEFT, RIGHT = "films/train/Left/01.png", "films/train/Right/00.png"
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (unlisted, "Left is no folder, though a class has that name"),
-        (file_for_class, "Right is no folder, though a class has that name"),
+        (unlisted, "Left is not a folder, but a class has that name"),
+        (file_for_class, "Right is not a folder, but a class has that name"),
         (emptied, "test has no readable film of Left"),
         (no_films, "test has no readable film of Left"),
         (one_class, "train needs at least two class folders"),
-        (five_twins, "the same film lies in two splits or classes: test/Left/twin-01.png = train/Left/01.png; "),
+        (five_twins, "the same film is in two splits or classes: test/Left/twin-01.png = train/Left/01.png; "),
         (five_twins, "; and 2 others"),
         (odd_class, r"a folder whose name is not UTF-8: \xff"),
         (lambda folder: shutil.rmtree(folder / "train"), "has no folder train"),
-        (beside(("train/Left/01.png", "Right")), "01.png lies in Left, but manifest.csv says Right"),
-        (beside(("train/Left/01.png", "Left", "test")), "01.png lies in train, but manifest.csv says test"),
-        (beside(("train/Left/01.png",), ("train/Left/01.png",)), "line 3: train/Left/01.png has a row already"),
+        (beside(("train/Left/01.png", "Right")), "01.png is in Left, but manifest.csv says Right"),
+        (beside(("train/Left/01.png", "Left", "test")), "01.png is in train, but manifest.csv says test"),
+        (beside(("train/Left/01.png",), ("train/Left/01.png",)), "line 3: train/Left/01.png already has a row"),
         (beside(("",)), "line 2 names no file"),
         (beside(("x",), columns=("name",)), "has no column file"),
-        (lambda folder: (folder / "manifest.csv").write_bytes(b"file\n\xff\n"), "is no CSV in UTF-8"),
-        (lambda folder: (folder / "manifest.csv").write_bytes(b"file\n" + b"x" * 200_000), "is no CSV in UTF-8"),
+        (lambda folder: (folder / "manifest.csv").write_bytes(b"file\n\xff\n"), "is not CSV in UTF-8"),
+        (lambda folder: (folder / "manifest.csv").write_bytes(b"file\n" + b"x" * 200_000), "is not CSV in UTF-8"),
         (lambda folder: (folder / "manifest.csv").touch(), "has no column file"),
         (tabled((LEFT, "Left"), (RIGHT, "Left")), "needs films of at least two classes"),
         (tabled((LEFT, "Left"), (RIGHT, "")), f"gives no class for {RIGHT}"),
-        (tabled((LEFT, "Left"), ("films/none.png", "Right")), "names files that are not there: films/none.png"),
-        (tabled(("films", "Left"), (RIGHT, "Right")), "names files that are not there: films"),
-        (tabled(("../drawn/x.png", "Left"), (RIGHT, "Right")), "does not lie below the manifest's folder"),
-        (tabled(("/etc/passwd", "Left"), (RIGHT, "Right")), "does not lie below the manifest's folder"),
-        (tabled((LEFT, "Left", "train"), (RIGHT, "Right", "dev")), "has the splits dev; there are train, validation"),
+        (tabled((LEFT, "Left"), ("films/none.png", "Right")), "names files that do not exist: films/none.png"),
+        (tabled(("films", "Left"), (RIGHT, "Right")), "names files that do not exist: films"),
+        (tabled(("../drawn/x.png", "Left"), (RIGHT, "Right")), "is not below the manifest's folder"),
+        (tabled(("/etc/passwd", "Left"), (RIGHT, "Right")), "is not below the manifest's folder"),
+        (tabled((LEFT, "Left", "train"), (RIGHT, "Right", "dev")), "has the splits dev; allowed are train, validation"),
         (tabled((LEFT, "Left", "train"), (RIGHT, "Right")), f"for some films and none for {RIGHT}"),
         (tabled((LEFT, "Left", "train"), (RIGHT, "Right", "train")), "validation has no readable film of Left"),
-        (tabled((LEFT, "Left"), (RIGHT, "Right")), "Left has films of 1 patients; three splits need three at least"),
+        (tabled((LEFT, "Left"), (RIGHT, "Right")), "Left has films of 1 patients; three splits need at least three"),
     ],
 )
-def test_what_cannot_be_trained_on_is_one_clear_line_of_the_command(database, drawn, tmp_path, spoil, complaint):
-    """Exit code 2, the sentence on stderr, no traceback, and nothing is left behind."""
+def test_the_command_rejects_unusable_data_in_one_line(database, drawn, tmp_path, spoil, complaint):
+    """It exits with 2, prints the message without a traceback, and leaves no files behind."""
     spoil(drawn)
 
     result = CliRunner().invoke(
@@ -285,16 +285,16 @@ def test_what_cannot_be_trained_on_is_one_clear_line_of_the_command(database, dr
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "folder"])
-def test_a_place_without_films_says_what_is_missing(tmp_path, name):
-    """A path that is not there, and a folder that is empty."""
+def test_the_command_says_what_a_place_without_films_lacks(tmp_path, name):
+    """For a path that does not exist, and for an empty folder."""
     (tmp_path / "folder").mkdir()
 
     with pytest.raises(DatasetError, match=r"neither a folder nor a manifest|no folder train, no class folders and no"):
         read(tmp_path / name, SIZE)
 
 
-def test_a_table_of_a_spreadsheet_is_read(drawn):
-    """With the mark that it puts at the beginning, blanks around values, and short rows."""
+def test_a_manifest_from_a_spreadsheet_is_read(drawn):
+    """It may have a byte order mark, blanks around values, and short rows."""
     (drawn / "manifest.csv").write_text("file,patient_id\n train/Left/01.png , p1 \ntrain/Left/03.png\n", "utf-8-sig")
 
     data = read(drawn, SIZE)
@@ -303,15 +303,17 @@ def test_a_table_of_a_spreadsheet_is_read(drawn):
     assert "" == data.manifest["train/Left/03.png"]["patient_id"]
 
 
-@pytest.mark.parametrize(("known", "refused"), [("yes", True), ("True", True), ("", True), ("No", False), ("0", False)])
-def test_a_patient_counts_as_known_unless_the_table_denies_it(drawn, known, refused):
-    """A word that we do not know must not hide a leak."""
+@pytest.mark.parametrize(
+    ("known", "rejected"), [("yes", True), ("True", True), ("", True), ("No", False), ("0", False)]
+)
+def test_a_patient_counts_as_known_unless_the_manifest_denies_it(drawn, known, rejected):
+    """An unexpected word must not hide a leak."""
     write_table(
         drawn / "manifest.csv",
         [(name, "", "", "p1", known) for name in ("train/Left/01.png", "test/Left/01.png")],
     )
 
-    if refused:
+    if rejected:
         with pytest.raises(DatasetError, match="one patient"):
             read(drawn, SIZE)
     else:
@@ -319,7 +321,7 @@ def test_a_patient_counts_as_known_unless_the_table_denies_it(drawn, known, refu
 
 
 def test_the_films_of_the_six_classes_are_read_as_before(real_films):
-    """The counts of the README beside them, and the fingerprint that results were recorded under."""
+    """They have the counts of their README and the fingerprint of the recorded results."""
     data = read(real_films, SIZE)
 
     assert [3378, 621, 810] == [len(data.splits[split]) for split in SPLITS]

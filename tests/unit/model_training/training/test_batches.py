@@ -157,7 +157,7 @@ def test_each_epoch_has_its_own_order_whatever_is_fetched_at_once(films, monkeyp
         assert [expected[number][0][:, 0, 0, 0].tolist() for number in range(len(expected))] == drawn
 
 
-def test_keras_goes_uninterrupted_every_epoch(films):
+def test_keras_goes_through_every_epoch(films):
     """Keras does not warn that the data ran out; warnings are errors here."""
     history = batches_module.fit(linear_model(), Batches(films, WEIGHTS, 4, seed=1), epochs=5, initial_epoch=2)
 
