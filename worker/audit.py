@@ -1,7 +1,8 @@
 """The audit log: who did or saw what, when and from where. Rows are added, never changed, and chained by hash.
 
-Each row's hash covers its content and the hash before it, so that a row that was changed, taken out or put in between
-shows. The database itself refuses UPDATE and DELETE. No row carries an identifier of a patient or a study of others.
+The hash of each row covers its content and the hash of the row before it, so that a row that was changed, removed or
+inserted shows. The database itself refuses UPDATE and DELETE. No row holds an identifier of a patient, or a sender's
+identifier of a study.
 """
 
 import hashlib
@@ -15,9 +16,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from worker.database import Base, UtcDateTime, now
 
-#: The hash before the first row.
+#: Stands for the hash before the first row.
 NOTHING_BEFORE = "0" * 64
-#: Taken while a row is added, so that two at once do not follow the same one.
+#: Advisory lock taken while a row is added, so that two new rows do not follow the same row.
 POSTGRES_LOCK = 0x7468_6F72_6171
 PAGE = 1000
 
@@ -29,20 +30,20 @@ class AuditEntry(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    #: The account's name; what was typed at a failed log-in is not kept.
+    #: The account's name; null at a failed log-in, whose input is not stored.
     who: Mapped[str | None] = mapped_column(String(64), index=True)
-    #: The network address that asked.
+    #: The network address of the request.
     where: Mapped[str | None] = mapped_column("address", String(64))
     action: Mapped[str] = mapped_column(String(64))
     #: Row ids and version names only.
     target: Mapped[str] = mapped_column(String(256))
-    #: `allowed` or `refused`; of a log-in `opened` or `failed`.
+    #: `allowed` or `refused`; for a log-in `opened` or `failed`.
     outcome: Mapped[str] = mapped_column(String(16))
     previous_sha256: Mapped[str] = mapped_column(String(64), unique=True)
     sha256: Mapped[str] = mapped_column(String(64))
 
 
-#: Refuses to change what was written; for each database, in its order of creation.
+#: Statements that make the table append-only, for each database, in the order in which they are executed.
 APPEND_ONLY = {
     "sqlite": (
         "CREATE TRIGGER audit_log_update BEFORE UPDATE ON audit_log BEGIN SELECT RAISE(ABORT, 'append only'); END",
@@ -62,7 +63,7 @@ for _dialect, _statements in APPEND_ONLY.items():
 
 @dataclass(frozen=True)
 class Event:
-    """What is written down; the fields are those of `AuditEntry`."""
+    """What an entry is to say; the fields are those of `AuditEntry`."""
 
     who: str | None
     where: str | None
@@ -72,7 +73,7 @@ class Event:
 
 
 def append(session: Session, what: Event) -> AuditEntry:
-    """Add one entry; it commits with the caller's transaction, or fails it."""
+    """Add one entry in the caller's transaction; if it cannot be added, the transaction fails."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(POSTGRES_LOCK)))
     before = session.scalar(select(AuditEntry.sha256).order_by(AuditEntry.id.desc()).limit(1)) or NOTHING_BEFORE
@@ -106,15 +107,15 @@ def digest(entry: AuditEntry) -> str:
 
 
 def newest(session: Session, *, before: int | None = None, limit: int = 100) -> Sequence[AuditEntry]:
-    """Return entries, newest first, from before the row `before`."""
+    """Return at most `limit` entries with an id below `before`, newest first."""
     query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     return session.scalars(query if before is None else query.where(AuditEntry.id < before)).all()
 
 
 def first_broken(session: Session) -> int | None:
-    """Return the id of the first row that does not follow from the one before it; None when the chain is whole.
+    """Return the id of the first row that does not follow from the row before it; None if the chain is whole.
 
-    Rows cut off at the end leave a whole chain: keep the last hash elsewhere to see those.
+    Rows removed at the end do not break the chain: to detect that, store the last hash elsewhere.
     """
     before, last = NOTHING_BEFORE, 0
     while rows := session.scalars(

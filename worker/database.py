@@ -1,4 +1,4 @@
-"""One engine a process, and sessions from it; knows no table."""
+"""One engine for each process, and sessions from it. Does not import any table."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponenti
 
 from worker.settings import settings
 
-#: Longer than any statement of ours; a lock that is held longer belongs to a process in trouble.
+#: Longer than any of our statements takes; a lock that is held longer belongs to a process in trouble.
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
 SILENT_NETWORK_MS = 10_000
@@ -28,9 +28,9 @@ MAX_ROW_ID = 2**31 - 1
 
 
 class Base(DeclarativeBase):
-    """The root of every table."""
+    """The base class of every table."""
 
-    #: Every constraint has a name by which a migration can find it, on every database.
+    #: Names every constraint, so that a migration can find it on any database.
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(column_0_label)s",
@@ -42,27 +42,31 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC, aware on both sides; SQLite, which forgets the zone, gets it back."""
+    """A moment in UTC with its time zone; SQLite does not store the zone, so it is added when a value is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Refuse naive moments and store UTC."""
+        """Return the moment in UTC.
+
+        Raises:
+            ValueError: it has no time zone.
+        """
         if value is not None and value.tzinfo is None:
             message = "a naive datetime cannot be stored"
             raise ValueError(message)
         return value.astimezone(UTC) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return UTC."""
+        """Return the moment in UTC."""
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def now() -> datetime:
-    """Return this moment in UTC."""
+    """Return the current moment in UTC."""
     return datetime.now(UTC)
 
 
@@ -73,14 +77,14 @@ def connect(url: str) -> Engine:
     options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
     return create_engine(
         url,
-        # Parameters may be identifiers; an error's text ends in a log.
+        # Parameters may be identifiers, and the text of an error is logged.
         hide_parameters=True,
         pool_pre_ping=True,
         pool_size=5,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "options": options,
-            # The server's timeouts cannot end a wait for a server that is cut off; the kernel's can.
+            # The server's timeouts cannot end a wait for a server that is unreachable; those of the kernel can.
             "tcp_user_timeout": SILENT_NETWORK_MS,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -122,34 +126,34 @@ def engine() -> Engine:
 
 
 def forget_parent_connections() -> None:
-    """Drop the connections inherited through a fork without closing the parent's."""
+    """Drop the connections inherited through a fork without closing them for the parent."""
     engine().dispose(close=False)
 
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """Yield a session whose work commits as a whole on leaving, or not at all."""
+    """Yield a session that commits at the end of the block, or rolls back if the block raises."""
     with Session(engine(), expire_on_commit=False) as session, session.begin():
         yield session
 
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """Yield a session that only reads, and so never waits for a writer."""
+    """Yield a session that only reads, so that it never waits for a writer."""
     with Session(engine().execution_options(sqlite_begin="DEFERRED"), expire_on_commit=False) as session:
         yield session
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether a database error is trouble outside (connection, lock, timeout), worth a retry."""
+    """Return whether an error is trouble with the database (connection, lock, timeout) that a retry may overcome."""
     if not isinstance(error, DBAPIError):
         return False
-    if isinstance(error.orig, sqlite3.OperationalError):  # SQLite calls a missing table operational, too.
+    if isinstance(error.orig, sqlite3.OperationalError):  # SQLite also raises this for a missing table.
         return "locked" in str(error.orig)
     return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
 
 
-#: Tries a transaction again while the database is out: 0.5 s to 5 s apart, for half of what a task may last.
+#: Decorator: retries a transaction while the database is out, 0.5 s to 5 s apart, for half of a task's time limit.
 through_outages = retry(
     retry=retry_if_exception(is_outage),
     wait=wait_exponential(multiplier=0.5, max=5),

@@ -17,43 +17,46 @@ from worker.studies import claim_order, ledger
 
 logger = logging.getLogger(__name__)
 
-#: A sweep that is later than this was kept from its work. As long as a task waits for the database: a shorter outage
-#: ends no task.
+#: A sweep that is later than this counts as held up by an outage. As long as a task retries its transactions: a shorter
+#: outage ends no task.
 OUTAGE_SECONDS = 60
 
 
 @through_outages
 def sweep() -> None:
-    """Return abandoned images, wake processes for what waits, check retraining runs, look for drift in past days."""
+    """Return abandoned images, wake processes for waiting work, check retraining runs, look for drift in past days."""
     with transaction() as session:
         _refund_outages(session)
-        ended = ledger.expire_leases(session)
-        waiting = claim_order.any_waiting(session)
-        asked = heat_map_requests.any_requested(session)
+        expired = ledger.expire_leases(session)
+        films_wait = claim_order.any_waiting(session)
+        heat_maps_wait = heat_map_requests.any_requested(session)
         heartbeats.delete_silent(session)
-    if ended:
-        logger.warning("%d leases had ended; their films wait again", ended)
-    if waiting:
+    if expired:
+        logger.warning("%d leases expired; their films wait again", expired)
+    if films_wait:
         wakeups.wake_scorers(settings().batch_size, settings().batch_size)
-    if asked:
+    if heat_maps_wait:
         wakeups.wake_for_heat_maps()
     retraining_runs.sweep()
     drift_by_day.check_past_days(datetime.now(ZoneInfo(settings().timezone)).date())
 
 
 def _refund_outages(session: Session) -> None:
-    """Charge no film for a time in which nobody could reach the database: no sweep could either, which tells."""
+    """After an outage of the database, give films under a lease their attempt back.
+
+    The outage shows in the time of the last sweep, since no sweep could be done either.
+    """
     last = heartbeats.last_sweep(session)
     if last is None or now() - last < timedelta(seconds=settings().sweep_seconds + OUTAGE_SECONDS):
         return
     if refunded := ledger.refund_attempts(session):
-        logger.warning("no sweep since %s; %d films under a lease are not charged", last.isoformat(), refunded)
+        logger.warning("no sweep since %s; %d films under a lease get their attempt back", last.isoformat(), refunded)
 
 
 def return_uncharged(owner: str) -> None:
-    """Give the films of a task back that could not record them, as soon as the database answers.
+    """Return the films of a task that could not record them, uncharged, as soon as the database answers.
 
-    It is tried until their leases would have ended anyway.
+    This is tried until their leases would have expired anyway.
     """
     again = retry(
         retry=retry_if_exception(is_outage),
@@ -63,7 +66,7 @@ def return_uncharged(owner: str) -> None:
     try:
         returned = again(_return_uncharged)(owner)
     except RetryError:
-        logger.warning("the database is still out; the sweeper takes care of the films of a task")
+        logger.warning("the database is still out; the films of a task wait for their leases to expire")
     else:
         logger.warning("an outage ended a task; its %d films wait again, uncharged", returned)
 

@@ -5,7 +5,7 @@
     this thread               predict A | predict B | predict C |
     record thread                         record A  | record B  | record C
 
-What each step does is in `worker.scoring.batch_steps`. Does not import a database.
+What each step does is in `worker.scoring.batch_steps`. Does not touch the database itself.
 """
 
 import time
