@@ -13,9 +13,9 @@ from celery import signals
 from sqlalchemy.exc import DBAPIError
 
 from worker import logs, metrics, wakeups
-from worker.beat import StoppableBeat
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
+from worker.commands.stoppable_beat import StoppableBeat
 from worker.database import forget_parent_connections, now, reading
 from worker.errors import RefusedSubmission
 from worker.monitoring import heartbeats, stuck_consumer
