@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 EFFICIENTNET_LITE0 = Path(__file__).parent / "weights" / "efficientnet_lite0.npz"
-EFFICIENTNET_LITE0_SHA256 = "dbad182f28ce66bfe1acd9005664c6fd80ed5a8adabe28aa404019e6b47e4d5d"
+EFFICIENTNET_LITE0_SHA256 = "5a8dd49a947c55e64018b53b0bffe338ee453146ec6363dc99e9339c80f19743"
 
 
 class UnreadableWeights(Exception):

