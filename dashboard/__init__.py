@@ -1,1 +1,1 @@
-"""The web pages and the HTTP door; stands on worker and never loads a network."""
+"""The web pages and the HTTP API. Imports `worker`, but no network and no decoder."""

@@ -1,4 +1,4 @@
-"""Builds the web application: settings, security, blueprints. The one place where they are put together."""
+"""Builds the web application from its settings, extensions and blueprints."""
 
 from importlib.metadata import version
 
@@ -17,7 +17,7 @@ from dashboard.row_ids import RowIdConverter
 from dashboard.settings import DashboardSettings, dashboard_settings
 from dashboard.studies import heat_maps, pictures, review_forms, study_page, upload_page, worklist_page
 
-#: A form of ours is a few hundred bytes; endpoints that take files raise this for whoever may use them.
+#: Forms have a few hundred bytes. Endpoints that take files raise this limit once the caller is known.
 MAX_FORM_BYTES = 256 * 1024
 MODULES = (
     login_pages,
@@ -57,10 +57,10 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
         MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=STATIC_MAX_AGE_SECONDS,
         BOOTSTRAP_SERVE_LOCAL=True,
-        # Style sheets and scripts only: a compressed page that holds a token could be guessed at by its length.
+        # Style sheets and scripts only: the length of a compressed page would reveal its token (BREACH).
         COMPRESS_MIMETYPES=["text/css", "text/javascript"],
         COMPRESS_ALGORITHM=["gzip"],
-        # The token lives as long as its session, whose limits are below an hour of silence.
+        # A CSRF token is valid as long as its session, which has limits of its own.
         WTF_CSRF_TIME_LIMIT=None,
     )
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}

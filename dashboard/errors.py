@@ -1,4 +1,4 @@
-"""Errors as answers: pages for people, RFC 9457 problem details for systems. Says what to do, never what was inside."""
+"""Error responses: pages for people, problem details (RFC 9457) for systems. They reveal nothing internal."""
 
 import json
 import logging
@@ -16,22 +16,22 @@ from worker.errors import RefusedSubmission
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which a client may try again when the database is out.
+#: A client may try again after this time when the database does not answer.
 RETRY_AFTER_SECONDS = 5
 
-#: Status -> what happened, and what to do about it.
+#: Status -> (what happened, what to do about it).
 EXPLANATIONS: dict[int, tuple[str, str]] = {
-    400: ("This request cannot be read", "Go back, reload the page and try again."),
-    401: ("Log in first", "Your session is over, or there was none."),
-    403: ("Your role may not do this", "Ask an administrator if you need to."),
-    404: ("There is no such page", "It may have been a mistyped address, or something that was never there."),
-    405: ("This address does not answer that kind of request", "Go back and use the buttons of the page."),
-    409: ("This does not fit how things stand now", "Somebody may have changed it in between. Go back and look again."),
-    413: ("That is too large", "Hand fewer or smaller files over at once, or use `thoraq submit`."),
-    415: ("This kind of content is not accepted", "Send JSON or files."),
-    429: ("Too many failed log-ins", "Wait a quarter of an hour, then try again."),
-    500: ("Something went wrong here", "It has been logged. Try again; if it stays, tell your operator."),
-    503: ("The database does not answer", "Accepted studies are safe. This page tries again when you reload it."),
+    400: ("The request is not valid", "Go back, reload the page and try again."),
+    401: ("Please log in", "Your session has expired, or you have not logged in."),
+    403: ("Your role does not allow this", "Ask an administrator if you need it."),
+    404: ("Page not found", "The address may be mistyped, or the page no longer exists."),
+    405: ("This request is not allowed here", "Go back and use the buttons of the page."),
+    409: ("This is no longer possible", "Somebody may have changed it in the meantime. Go back and reload the page."),
+    413: ("The upload is too large", "Upload fewer or smaller files at once, or use `thoraq submit`."),
+    415: ("This type of content is not accepted", "Send JSON or files."),
+    429: ("Too many failed log-ins", "Wait 15 minutes, then try again."),
+    500: ("Something went wrong", "The error was logged. Try again; if it happens again, tell your operator."),
+    503: ("The database does not answer", "Accepted studies are safe. Reload the page to try again."),
 }
 
 #: `RefusedSubmission.code` -> status of the answer.
@@ -39,16 +39,16 @@ REFUSALS = {"invalid": 400, "unsupported_schema": 422, "unknown_callback": 422, 
 
 
 def install(app: Flask) -> None:
-    """Answer every error in the house's style."""
+    """Register the handlers that turn errors into pages or problem details."""
     app.register_error_handler(HTTPException, _answer)
-    app.register_error_handler(CSRFError, _expired_form)
-    app.register_error_handler(SecurityError, _foreign_host)
-    app.register_error_handler(DBAPIError, _database_trouble)
+    app.register_error_handler(CSRFError, _invalid_form)
+    app.register_error_handler(SecurityError, _unknown_host)
+    app.register_error_handler(DBAPIError, _database_error)
     app.register_error_handler(RefusedSubmission, _refused)
 
 
 def problem(status: int, title: str, detail: str | None = None, code: str | None = None) -> Response:
-    """Return problem details (RFC 9457); `code` is stable and meant for programs."""
+    """Return problem details (RFC 9457); `code` is stable: programs may compare it."""
     body = {
         "type": f"urn:thoraq:problem:{code}" if code else "about:blank",
         "title": title,
@@ -61,13 +61,13 @@ def problem(status: int, title: str, detail: str | None = None, code: str | None
 
 
 def wants_problem() -> bool:
-    """Tell whether the caller is a program: the HTTP door, or a page that refreshes itself."""
+    """Return whether the caller is a program: a client of the API, or a page that refreshes itself."""
     declared = access.declared(current_app, request.endpoint)
     return request.path.startswith(("/api/", "/health/", "/metrics", "/schemas/")) or bool(declared and declared.polled)
 
 
 def _answer(error: HTTPException) -> Response:
-    """Return an HTTP error with its own headers (Allow, Retry-After, WWW-Authenticate) and our body."""
+    """Return the response to an HTTP error, with the error's headers (Allow, Retry-After, WWW-Authenticate)."""
     original = error.get_response()
     status = original.status_code
     if status < HTTPStatus.BAD_REQUEST:  # A redirect, raised by the routing.
@@ -84,21 +84,21 @@ def _answer(error: HTTPException) -> Response:
     return answer
 
 
-def _expired_form(error: CSRFError) -> Response:
-    """Answer a form whose token is missing, foreign or of an earlier session."""
+def _invalid_form(error: CSRFError) -> Response:
+    """Answer 400 to a form whose token is missing, or from another session."""
     error.description = "The form's token is missing or belongs to another session."
     return _answer(error)
 
 
-def _foreign_host(_error: SecurityError) -> Response:
-    """Answer a request for a host name that is not ours, without a page: under that name, no page has an address."""
+def _unknown_host(_error: SecurityError) -> Response:
+    """Answer 400 to a request with an unknown host name; in plain text, since a page would have links to that host."""
     if request.path.startswith("/api/"):
         return problem(HTTPStatus.BAD_REQUEST, "Bad Request", "This host name is not served here.")
     return Response("This host name is not served here.\n", HTTPStatus.BAD_REQUEST, content_type="text/plain")
 
 
 def _refused(error: RefusedSubmission) -> Response:
-    """Answer a submission that cannot be accepted as it is."""
+    """Answer a submission that was refused."""
     status = REFUSALS.get(error.code, 400)
     if wants_problem():
         return problem(status, error.code.replace("_", " ").capitalize(), error.detail, error.code)
@@ -106,13 +106,13 @@ def _refused(error: RefusedSubmission) -> Response:
     return Response(page, status)
 
 
-def _database_trouble(error: DBAPIError) -> Response:
-    """Answer 503 when the database is out, 500 for a fault of ours; parameters may identify somebody: not logged."""
-    if isinstance(error, DataError):  # A character or a number that the database cannot hold: it came from outside.
+def _database_error(error: DBAPIError) -> Response:
+    """Answer 503 if the database is down, else 500. Parameters are not logged: they may identify a patient."""
+    if isinstance(error, DataError):  # The request has a character or a number that the database cannot store.
         return _answer(BadRequest("The request holds a value that cannot be stored."))
     where = "".join(traceback.format_tb(error.__traceback__)[-3:])
     if is_outage(error):
-        logger.warning("the database is out: %s", type(error.orig).__name__)
+        logger.warning("the database does not answer: %s", type(error.orig).__name__)
         return _answer(ServiceUnavailable("The database does not answer.", retry_after=RETRY_AFTER_SECONDS))
     logger.error("%s in %s\n%s", type(error.orig).__name__, error.statement, where)
     return _answer(InternalServerError())

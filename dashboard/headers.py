@@ -1,4 +1,4 @@
-"""The headers that every answer carries: what a page may load, who may frame it, what may be stored."""
+"""The headers of every response: what a page may load, who may embed it, what may be cached."""
 
 from http import HTTPStatus
 
@@ -6,14 +6,14 @@ from flask import Flask, Response, request
 
 from dashboard.accounts.access import STATIC_ENDPOINTS
 
-#: Bootstrap's style sheet draws arrows and ticks with `data:` pictures; nothing else is loaded from elsewhere.
+#: Everything comes from our own host, except the `data:` images in Bootstrap's style sheet (arrows and ticks).
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-#: A figure that a training run drew: its own styles, no script, no parent's origin.
+#: For a figure of a training run (SVG): its own styles, no script, no access to our origin.
 FIGURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
-#: The page that a training run wrote: our styles and its figures, no script, no form, nobody's frame.
+#: For the report page of a training run: our styles and its figures; no script, no form, no embedding.
 REPORT_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
     "sandbox allow-same-origin; frame-ancestors 'none'"
@@ -23,7 +23,7 @@ HEADERS = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Not "no-referrer": over HTTPS, the CSRF check wants to see that a form came from our own page.
+    # "no-referrer" would not do: over HTTPS, the CSRF check requires a referrer from our own host.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -33,7 +33,7 @@ ONE_YEAR_SECONDS = 365 * 24 * 3600
 
 
 def install(app: Flask, *, https: bool) -> None:
-    """Add the headers to every answer; browsers keep nothing but style sheets, scripts and the logo."""
+    """Add the headers to every response; browsers may cache only style sheets, scripts and the logo."""
 
     @app.after_request
     def _add_headers(response: Response) -> Response:

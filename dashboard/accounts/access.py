@@ -1,4 +1,4 @@
-"""Who may use which endpoint: each declares it, and one that declares nothing is refused. Deny by default."""
+"""Who may use which endpoint. Each endpoint declares it; one that declares nothing is refused."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ READERS = frozenset({Role.VIEWER, Role.CLINICIAN, Role.SCIENTIST, Role.ADMIN})
 SENDERS = frozenset({Role.CLINICIAN, Role.SCIENTIST, Role.ADMIN})
 TRAINERS = frozenset({Role.SCIENTIST, Role.ADMIN})
 SYSTEMS = SENDERS | {Role.UPSTREAM}
-#: Say what they see on a film, and hand rejected films back.
+#: May review studies and retry rejected films.
 REVIEWERS = SENDERS
 ADMINS = frozenset({Role.ADMIN})
 
-#: Endpoints of the libraries: style sheets and scripts, which the log-in page needs too.
+#: Style sheets and scripts, which the log-in page needs too.
 STATIC_ENDPOINTS = frozenset({"static", "bootstrap.static"})
 _ATTRIBUTE = "thoraq_access"
 
@@ -32,19 +32,19 @@ View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 @dataclass(frozen=True)
 class Access:
-    """What an endpoint demands of who calls it."""
+    """What an endpoint requires of its callers."""
 
-    #: None: everybody, without an account.
+    #: The roles that may call it; None: everybody, without an account.
     roles: frozenset[Role] | None
-    #: By token, or name and password, in every request (systems), not by session cookie (people).
+    #: Whether each request carries a token, or a name and a password (systems); otherwise a session cookie (people).
     basic: bool = False
-    #: What a token must open; a password opens all that its role may.
+    #: The scope that a token needs; a password allows everything that its role may do.
     scope: Scope | None = None
-    #: Its name in the audit log, for what changes something or shows a patient's study; None: not written down.
+    #: The action in the audit log, if it changes something or shows the study of a patient; None: not logged.
     audited: str | None = None
-    #: Called by a page on its own: answers with JSON and keeps no session alive.
+    #: Whether a page calls it by itself: its errors are JSON, and it keeps no session alive.
     polled: bool = False
-    #: Takes files, so its requests may be large.
+    #: Whether it takes files, so that its requests may be large.
     uploads: bool = False
 
 
@@ -63,7 +63,7 @@ def requires(  # noqa: PLR0913 - what an endpoint declares
     polled: bool = False,
     uploads: bool = False,
 ) -> Callable[[View], View]:
-    """Declare the roles that may call an endpoint, and what comes with it (see `Access`)."""
+    """Declare who may call an endpoint (see `Access`)."""
 
     def declare(view: View) -> View:
         vars(view)[_ATTRIBUTE] = Access(roles, basic, scope, audited, polled, uploads)
@@ -73,7 +73,7 @@ def requires(  # noqa: PLR0913 - what an endpoint declares
 
 
 def declared(app: Flask, endpoint: str | None) -> Access | None:
-    """Return what an endpoint has declared."""
+    """Return what an endpoint has declared; None if it has declared nothing."""
     if endpoint in STATIC_ENDPOINTS:
         return Access(roles=None)
     view = app.view_functions.get(endpoint or "")
@@ -82,25 +82,25 @@ def declared(app: Flask, endpoint: str | None) -> Access | None:
 
 
 def install(app: Flask) -> None:
-    """Ask for access before each request. Comes before CSRF protection, which reads the body."""
+    """Check access before each request, and before the CSRF protection, which reads the body."""
     app.before_request(_enforce)
     app.context_processor(lambda: {"account": g.get("account"), "Role": Role})
 
 
 def check_declarations(app: Flask) -> None:
-    """Refuse to start with an endpoint that has not declared who may call it.
+    """Check that every endpoint has declared who may call it.
 
     Raises:
-        RuntimeError: naming the endpoints.
+        RuntimeError: some have not; the message names them.
     """
-    silent = sorted(endpoint for endpoint in app.view_functions if declared(app, endpoint) is None)
-    if silent:
-        message = f"no access is declared for {', '.join(silent)}"
+    undeclared = sorted(endpoint for endpoint in app.view_functions if declared(app, endpoint) is None)
+    if undeclared:
+        message = f"no access is declared for {', '.join(undeclared)}"
         raise RuntimeError(message)
 
 
 def signed_in() -> User:
-    """Return the account of this request; only endpoints that require roles may ask."""
+    """Return the account of this request; only for endpoints that require a role."""
     user: User = g.account
     return user
 
@@ -111,7 +111,7 @@ def _enforce() -> ResponseReturnValue | None:
         return None
     access = declared(current_app, request.endpoint)
     if request.endpoint is None or (access and access.roles is None):
-        # An error page and the log-in page look different to somebody who is logged in.
+        # Error pages and the log-in page look different to a user who is logged in.
         g.account = None if _is_machine_path() else sessions.resume(keep_alive=False)
         return None
     if access is None or access.roles is None:
@@ -120,50 +120,52 @@ def _enforce() -> ResponseReturnValue | None:
     if g.account is None:
         return _ask_to_log_in(access)
     if Role(g.account.role) not in access.roles:
-        _write_down(access.audited or str(request.endpoint), "refused")
+        _audit(access.audited or str(request.endpoint), "refused")
         abort(403)
-    if access.audited and _does_it():
-        # Before it is done: what cannot be written down does not happen.
-        _write_down(access.audited, "allowed")
+    if access.audited and _is_the_action():
+        # Before the action: an action that cannot be logged must not happen.
+        _audit(access.audited, "allowed")
     if access.uploads:
         request.max_content_length = sessions.settings().max_upload_bytes
     return None
 
 
-def _does_it() -> bool:
-    """Tell whether this request does what its endpoint is for, rather than fetch the form for it."""
+def _is_the_action() -> bool:
+    """Return whether this request does the action of its endpoint, rather than fetch the form for it."""
     methods = request.url_rule.methods if request.url_rule else None
     return request.method not in {"GET", "HEAD"} or "POST" not in (methods or ())
 
 
-def _write_down(action: str, outcome: str) -> None:
-    """Add an entry to the audit log; the target is what the address names: row ids and versions of ours."""
+def _audit(action: str, outcome: str) -> None:
+    """Add an entry to the audit log; its target is what the URL names: row ids and model versions."""
     target = ", ".join(f"{name} {value}" for name, value in (request.view_args or {}).items())
     with transaction() as session:
         audit.append(session, audit.Event(g.account.name, request.remote_addr, action, target, outcome))
 
 
 def _is_machine_path() -> bool:
-    """Tell whether a request without roles is one of a system, which has no session."""
+    """Return whether the path is one for systems, which have no session."""
     return request.path.startswith(("/api/", "/health/", "/metrics"))
 
 
 def _by_credentials(access: Access) -> User | None:
-    """Return the account whose token, or name and password, the request carries.
+    """Return the account whose token, or name and password, the request carries; None if they are wrong.
 
-    A browser that has stored a password would attach it to a foreign page's form; such requests are refused.
+    Requests from other sites are refused: a browser would attach a stored password to them.
     """
     if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
         abort(403)
-    given = request.authorization
-    if given is None:
+    credentials = request.authorization
+    if credentials is None:
         return None
-    if given.type == "bearer":
-        found = sessions.check_token(given.token or "")
-        if found is not None and access.scope not in found[1]:
-            abort(403, f"This token does not open {access.scope}.")
-        return found[0] if found else None
-    return sessions.check_password(given.username or "", given.password or "") if given.type == "basic" else None
+    if credentials.type == "bearer":
+        account, scopes = sessions.check_token(credentials.token or "") or (None, frozenset())
+        if account is not None and access.scope not in scopes:
+            abort(403, f"This token lacks the scope {access.scope}.")
+        return account
+    if credentials.type == "basic":
+        return sessions.check_password(credentials.username or "", credentials.password or "")
+    return None
 
 
 def _ask_to_log_in(access: Access) -> ResponseReturnValue:

@@ -1,4 +1,4 @@
-"""Who may use the dashboard: the accounts, their roles and their passwords' hashes. Knows no request."""
+"""The accounts of the dashboard, their roles and the hashes of their passwords. Does not use the request."""
 
 import re
 import secrets
@@ -16,35 +16,35 @@ from worker.database import Base, UtcDateTime, now, reading, transaction
 from worker.errors import ScoringError
 from worker.settings import Mode
 
-#: The shortest password that opens an account outside the demonstration (NIST SP 800-63B asks for 8, 15 alone).
+#: The shortest password outside the demonstration. NIST SP 800-63B requires 8, or 15 without a second factor.
 MIN_PASSWORD_CHARACTERS = 12
-#: Longer input is refused before it is hashed.
+#: Longer passwords are refused before they are hashed.
 MAX_PASSWORD_CHARACTERS = 1024
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-#: argon2id with the memory and time that OWASP's password storage cheat sheet names: 19 MiB, 2 passes, 1 lane.
+#: argon2id with the parameters of OWASP's password storage cheat sheet: 19 MiB, 2 passes, 1 lane.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 class Role(StrEnum):
-    """What an account may do; every page and every door names the roles that may use it."""
+    """What an account may do; every endpoint declares the roles that may use it."""
 
-    VIEWER = "viewer"  #: Reads results, queues and reports.
-    CLINICIAN = "clinician"  #: Also hands films over.
-    SCIENTIST = "scientist"  #: Also asks for retraining.
-    ADMIN = "admin"  #: Everything.
-    UPSTREAM = "upstream"  #: A system: uses the HTTP door and no page.
+    VIEWER = "viewer"  #: Reads results, the queue and reports.
+    CLINICIAN = "clinician"  #: Also uploads films and reviews studies.
+    SCIENTIST = "scientist"  #: Also retrains models and promotes versions.
+    ADMIN = "admin"  #: Also manages accounts and reads the audit log.
+    UPSTREAM = "upstream"  #: Another system: uses the API, and no page.
 
 
 class AccountError(ScoringError):
-    """An account cannot be made or changed as asked."""
+    """An account cannot be added or changed."""
 
 
 class UnfitAccount(AccountError):
-    """A name or a password is not one that an account may have."""
+    """A name or a password is not allowed."""
 
 
 class User(Base):
-    """One account. The four `is_*` and `get_id` members are what Flask-Login asks of it."""
+    """One account. Flask-Login requires `is_authenticated`, `is_anonymous`, `is_active` and `get_id`."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -56,7 +56,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(256))
     role: Mapped[str] = mapped_column(String(16))
     active: Mapped[bool] = mapped_column(default=True)
-    #: Part of every session's identity: counting up ends all sessions of the account.
+    #: Part of the identity of every session: incrementing it ends all sessions of the account.
     session_epoch: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
@@ -65,20 +65,20 @@ class User(Base):
 
     @property
     def is_active(self) -> bool:
-        """Tell whether the account is open."""
+        """Return whether the account is open."""
         return self.active
 
     def get_id(self) -> str:
-        """Return what a session remembers: the row and the epoch in which the session began."""
+        """Return the identity that a session stores: the row id, and the epoch in which the session began."""
         return f"{self.id}.{self.session_epoch}"
 
 
 def add(name: str, password: str, role: Role, mode: Mode) -> None:
-    """Make an account.
+    """Add an account.
 
     Raises:
         AccountError: the name is taken.
-        UnfitAccount: the name is none, or the password is too short for `mode`.
+        UnfitAccount: the name is not allowed, or the password is too short for `mode`.
     """
     if not NAME.fullmatch(name):
         raise UnfitAccount("a name is 1 to 64 letters, digits and . _ @ -, and begins with a letter or digit")
@@ -91,7 +91,7 @@ def add(name: str, password: str, role: Role, mode: Mode) -> None:
 
 
 def change_password(name: str, password: str, mode: Mode) -> None:
-    """Give an account another password and end its sessions.
+    """Change the password of an account and end its sessions.
 
     Raises:
         AccountError: there is no such account.
@@ -105,7 +105,7 @@ def change_password(name: str, password: str, mode: Mode) -> None:
 
 
 def change_role(name: str, role: Role) -> None:
-    """Give an account another role and end its sessions.
+    """Change the role of an account and end its sessions.
 
     Raises:
         AccountError: there is no such account.
@@ -117,7 +117,7 @@ def change_role(name: str, role: Role) -> None:
 
 
 def set_active(name: str, *, active: bool) -> None:
-    """Open an account, or close it and end its sessions.
+    """Open or close an account, and end its sessions.
 
     Raises:
         AccountError: there is no such account.
@@ -129,7 +129,7 @@ def set_active(name: str, *, active: bool) -> None:
 
 
 def end_sessions(user_id: int) -> None:
-    """End every session of an account, wherever its cookies are."""
+    """End every session of an account, on every device."""
     with transaction() as session:
         user = session.get(User, user_id)
         if user is not None:
@@ -143,7 +143,7 @@ def find(name: str) -> User | None:
 
 
 def find_by_session(identity: str) -> User | None:
-    """Return the open account behind a session's identity; None when the account or the epoch has gone on."""
+    """Return the open account of a session; None if the account is closed or the session was ended."""
     user_id, _, epoch = identity.partition(".")
     if not (user_id.isdecimal() and epoch.isdecimal()):
         return None
@@ -153,27 +153,27 @@ def find_by_session(identity: str) -> User | None:
 
 
 def authenticate(name: str, password: str, mode: Mode) -> User | None:
-    """Return the account that name and password open, after the same work whether or not the name is known."""
+    """Return the open account with this name and password; takes the same time for an unknown name."""
     user = find(name) if NAME.fullmatch(name) else None
-    fits = _verify(user.password_hash if user else dummy_hash(), password[:MAX_PASSWORD_CHARACTERS])
-    long_enough = shortest_password(mode) <= len(password) <= MAX_PASSWORD_CHARACTERS
-    return user if user and fits and user.active and long_enough else None
+    matches = _verify(user.password_hash if user else dummy_hash(), password[:MAX_PASSWORD_CHARACTERS])
+    long_enough = min_password_characters(mode) <= len(password) <= MAX_PASSWORD_CHARACTERS
+    return user if user and matches and user.active and long_enough else None
 
 
-def shortest_password(mode: Mode) -> int:
-    """Return how many characters a password needs; the account of the demonstration opens nothing elsewhere."""
+def min_password_characters(mode: Mode) -> int:
+    """Return the minimum length of a password; the short one of the demonstration is not valid elsewhere."""
     return 1 if mode == "demo" else MIN_PASSWORD_CHARACTERS
 
 
 @cache
 def dummy_hash() -> str:
-    """Return the hash of a password that nobody knows, to be verified for names that nobody has."""
+    """Return the hash of a random password, which is verified for unknown names."""
     return HASHER.hash(secrets.token_hex(32))
 
 
 def _hash(password: str, mode: Mode) -> str:
-    if not shortest_password(mode) <= len(password) <= MAX_PASSWORD_CHARACTERS:
-        raise UnfitAccount(f"a password has {shortest_password(mode)} to {MAX_PASSWORD_CHARACTERS} characters")
+    if not min_password_characters(mode) <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        raise UnfitAccount(f"a password has {min_password_characters(mode)} to {MAX_PASSWORD_CHARACTERS} characters")
     return HASHER.hash(password)
 
 

@@ -1,4 +1,4 @@
-"""The log-in page and log-out."""
+"""Logging in and out."""
 
 from urllib.parse import urlsplit
 
@@ -14,8 +14,8 @@ from dashboard.accounts.accounts import MAX_PASSWORD_CHARACTERS, Role
 
 blueprint = Blueprint("login", __name__)
 
-#: One text for an unknown name and for a wrong password: it tells nobody which names exist.
-REFUSAL = "This name and password do not open an account."
+#: The same text for an unknown name and for a wrong password, so that it does not reveal which names exist.
+REFUSAL = "The name or the password is wrong."
 
 
 class LogInForm(FlaskForm):  # type: ignore[misc]
@@ -38,14 +38,14 @@ class LogInForm(FlaskForm):  # type: ignore[misc]
 @blueprint.get("/")
 @public
 def index() -> ResponseReturnValue:
-    """Lead to the worklist, or to the log-in page."""
+    """Redirect to the worklist, or to the log-in page."""
     return redirect(url_for("worklist.index" if g.account else "login.log_in"))
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
 @public
 def log_in() -> ResponseReturnValue:
-    """Show the log-in page and open a session."""
+    """Show the log-in page, and begin a session."""
     form = LogInForm(next=request.args.get("next", ""))
     if not form.validate_on_submit():
         if g.account:
@@ -56,7 +56,7 @@ def log_in() -> ResponseReturnValue:
         flash(REFUSAL, "error")
         return render_template("accounts/log_in.html", form=form, mode=sessions.settings().mode), 401
     if user.role == Role.UPSTREAM:
-        flash("This account belongs to a system. It uses the HTTP door at /api/v1 and has no pages.", "error")
+        flash("This account belongs to another system. It uses the API at /api/v1 and has no pages.", "error")
         return render_template("accounts/log_in.html", form=form, mode=sessions.settings().mode), 403
     sessions.audit_log_in("opened", user)
     sessions.begin(user)

@@ -1,6 +1,6 @@
-"""Tokens by which systems use the HTTP door: made by an administrator, shown once, stored as a hash. Knows no request.
+"""API tokens of other systems: created by an administrator, shown once, stored as a hash. Does not use the request.
 
-A token is 256 random bits, so that one SHA-256 protects it; slow hashing is for what people choose.
+A token has 256 random bits, so that one SHA-256 protects it; only passwords that people choose need slow hashing.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from worker.database import Base, UtcDateTime, now, reading, transaction
 
 PREFIX = "thq_"
 RANDOM_BYTES = 32
-#: How stale `used_at` may be: one write in this time, not one a request.
+#: `used_at` is at most this old: it is written once in this time, not with every request.
 USED_AT_STEP = timedelta(minutes=5)
 
 
 class Scope(StrEnum):
-    """What a token opens; an account's password opens all of it."""
+    """What a token allows; the password of an account allows everything."""
 
     SUBMIT = "submissions:write"
     RESULTS = "results:read"
@@ -30,13 +30,13 @@ class Scope(StrEnum):
 
 
 class ApiToken(Base):
-    """One token of one system's account."""
+    """One token of the account of a system."""
 
     __tablename__ = "api_tokens"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    #: What it is for, in an administrator's words.
+    #: What it is for, as the administrator wrote it.
     purpose: Mapped[str] = mapped_column(String(64))
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[list[str]] = mapped_column(JSON)
@@ -50,30 +50,30 @@ class ApiToken(Base):
 
     @property
     def open(self) -> bool:
-        """Tell whether it still opens the door."""
+        """Return whether the token is valid: neither revoked nor expired."""
         return self.revoked_at is None and self.expires_at > now()
 
 
 def make(system: str, purpose: str, scopes: Iterable[Scope], days: int, by: str) -> str:
-    """Make a token for the account of a system and return it: nobody can read it again.
+    """Create a token for the account of a system and return it; it cannot be read again.
 
     Raises:
-        AccountError: there is no such account, or it is a person's; or the token would open nothing.
+        AccountError: there is no such account, or it is not a system's; or no scope was given.
     """
-    wanted = sorted(set(scopes))
+    distinct_scopes = sorted(set(scopes))
     token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     with transaction() as session:
         user = session.scalar(select(User).where(User.name == system, User.role == Role.UPSTREAM))
         if user is None:
-            raise AccountError(f"there is no system's account {system}")
-        if not wanted:
+            raise AccountError(f"there is no system {system}")
+        if not distinct_scopes:
             raise AccountError("a token needs at least one scope")
         session.add(
             ApiToken(
                 user_id=user.id,
                 purpose=purpose[:64],
                 sha256=_hash(token),
-                scopes=wanted,
+                scopes=distinct_scopes,
                 made_by=by,
                 expires_at=now() + timedelta(days=days),
             )
@@ -82,21 +82,19 @@ def make(system: str, purpose: str, scopes: Iterable[Scope], days: int, by: str)
 
 
 def authenticate(token: str) -> tuple[User, frozenset[str]] | None:
-    """Return the open account behind an open token, and its scopes."""
+    """Return the open account of a valid token, and the token's scopes."""
     with reading() as session:
-        found = session.scalar(
-            select(ApiToken).where(ApiToken.sha256 == _hash(token)).options(joinedload(ApiToken.user))
-        )
-    if found is None or not found.open or not found.user.active:
+        row = session.scalar(select(ApiToken).where(ApiToken.sha256 == _hash(token)).options(joinedload(ApiToken.user)))
+    if row is None or not row.open or not row.user.active:
         return None
-    if found.used_at is None or now() - found.used_at > USED_AT_STEP:
+    if row.used_at is None or now() - row.used_at > USED_AT_STEP:
         with transaction() as session:
-            session.execute(update(ApiToken).where(ApiToken.id == found.id).values(used_at=now()))
-    return found.user, frozenset(found.scopes)
+            session.execute(update(ApiToken).where(ApiToken.id == row.id).values(used_at=now()))
+    return row.user, frozenset(row.scopes)
 
 
 def revoke(token_id: int) -> None:
-    """Close a token for good."""
+    """Revoke a token for good."""
     with transaction() as session:
         session.execute(
             update(ApiToken).where(ApiToken.id == token_id, ApiToken.revoked_at.is_(None)).values(revoked_at=now())

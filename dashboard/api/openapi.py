@@ -1,8 +1,8 @@
-"""The OpenAPI document of the HTTP door, made from its endpoints: addresses, roles' answers, scopes, models."""
+"""The OpenAPI document of the API, generated from its endpoints: addresses, scopes, bodies and answers."""
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import current_app
 from pydantic import BaseModel
@@ -18,7 +18,7 @@ from worker.submissions.intake import Acceptance
 PREFIX = "/api/v1/"
 _ATTRIBUTE = "thoraq_openapi"
 _REFERENCE = "#/components/schemas/{model}"
-View = TypeVar("View", bound=Callable[..., Any])
+View = TypeVar("View", bound=Callable[..., object])
 
 #: Problem details (RFC 9457), as `dashboard.errors` writes them.
 PROBLEM = {
@@ -28,19 +28,23 @@ PROBLEM = {
     | {"status": {"type": "integer"}},
 }
 REFUSALS = {
-    "400": "not readable",
-    "401": "no or wrong credentials",
-    "403": "not this account's to do",
-    "404": "nothing there",
+    "400": "the request is malformed",
+    "401": "credentials are missing or wrong",
+    "403": "this account or token may not do this",
+    "404": "not found",
     "429": "too many failed log-ins",
     "503": "the database does not answer",
 }
-SUBMIT_REFUSALS = {"409": "used before with other content", "413": "too large", "415": "neither JSON nor a form",
-                   "422": "of another major version"}  # fmt: skip
+SUBMIT_REFUSALS = {
+    "409": "this request id was used before with other content",
+    "413": "the request is too large",
+    "415": "the body is neither JSON nor a form",
+    "422": "the envelope has another major version, or its callback is unknown",
+}
 
 
 def answers(model: type[BaseModel] | None, *, query: Sequence[str] = ()) -> Callable[[View], View]:
-    """Declare what an endpoint answers with (None: any object), and its optional query parameters."""
+    """Declare the model of an endpoint's answer (None: any object), and its optional query parameters."""
 
     def declare(view: View) -> View:
         vars(view)[_ATTRIBUTE] = (model, tuple(query))
@@ -49,14 +53,14 @@ def answers(model: type[BaseModel] | None, *, query: Sequence[str] = ()) -> Call
     return declare
 
 
-def document() -> dict[str, Any]:
-    """Return the document of the running application."""
+def document() -> dict[str, object]:
+    """Return the OpenAPI document of the running application."""
     rules = [rule for rule in current_app.url_map.iter_rules() if rule.rule.startswith(PREFIX)]
     used: list[type[BaseModel]] = [model for rule in rules if (model := _declared(rule)[0])]
     used.append(Acceptance)
     shown: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in dict.fromkeys(used)]
     _, schemas = models_json_schema(shown, ref_template=_REFERENCE)
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, dict[str, object]] = {}
     for rule in sorted(rules, key=lambda rule: rule.rule):
         address = re.sub(r"<(?:[^<>:]*(?:\([^)]*\))?:)?(\w+)>", r"{\1}", rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -80,17 +84,17 @@ def document() -> dict[str, Any]:
 
 
 def _declared(rule: Rule) -> tuple[type[BaseModel] | None, tuple[str, ...]]:
-    found: tuple[type[BaseModel] | None, tuple[str, ...]] = getattr(
+    declared: tuple[type[BaseModel] | None, tuple[str, ...]] = getattr(
         current_app.view_functions[rule.endpoint], _ATTRIBUTE, (None, ())
     )
-    return found
+    return declared
 
 
-def _operation(rule: Rule) -> dict[str, Any]:
+def _operation(rule: Rule) -> dict[str, object]:
     view, declared = current_app.view_functions[rule.endpoint], access.declared(current_app, rule.endpoint)
     model, query = _declared(rule)
     submits = rule.endpoint == "submissions.submit"
-    operation: dict[str, Any] = {
+    operation: dict[str, object] = {
         "operationId": rule.endpoint,
         "summary": (view.__doc__ or "").strip().splitlines()[0],
         "parameters": [_parameter(rule, name) for name in sorted(rule.arguments)]
@@ -106,23 +110,23 @@ def _operation(rule: Rule) -> dict[str, Any]:
     return operation
 
 
-def _parameter(rule: Rule, name: str) -> dict[str, Any]:
+def _parameter(rule: Rule, name: str) -> dict[str, object]:
     number = f":{name}>" in rule.rule
     schema = {"type": "integer", "minimum": 0, "maximum": MAX_ROW_ID} if number else {"type": "string", "minLength": 1}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _answer(model: type[BaseModel] | None) -> dict[str, Any]:
+def _answer(model: type[BaseModel] | None) -> dict[str, object]:
     schema = {"$ref": _REFERENCE.format(model=model.__name__)} if model else {"type": "object"}
-    return {"description": "done", "content": {"application/json": {"schema": schema}}}
+    return {"description": "success", "content": {"application/json": {"schema": schema}}}
 
 
-def _problem(text: str) -> dict[str, Any]:
+def _problem(text: str) -> dict[str, object]:
     reference = {"$ref": _REFERENCE.format(model="Problem")}
     return {"description": text, "content": {"application/problem+json": {"schema": reference}}}
 
 
-def _bodies() -> dict[str, Any]:
+def _bodies() -> dict[str, object]:
     films = {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
     form = {
         "type": "object",

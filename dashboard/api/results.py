@@ -13,7 +13,7 @@ from dashboard.accounts.accounts import Role
 from dashboard.accounts.tokens import Scope
 from dashboard.api import openapi
 from dashboard.row_ids import parse_row_id
-from dashboard.studies.exports import study_record
+from dashboard.studies.exports import StudyAnswer, study_record
 from dashboard.studies.filters import PAGE_SIZE, Filters, View, parse_cursor, select_page
 from dashboard.studies.rows import rows
 from worker import NOTICE
@@ -25,28 +25,6 @@ from worker.studies.records import Study, StudyState
 blueprint = Blueprint("results", __name__, url_prefix="/api/v1")
 
 MAX_LIMIT = 200
-
-
-class StudyAnswer(BaseModel):
-    """One study."""
-
-    study: int
-    accession_number: str | None
-    study_instance_uid: str | None
-    reference: str | None
-    source: str
-    priority: str
-    received_at: str
-    due_at: str
-    read_at: str | None
-    state: StudyState
-    films: int
-    rejection_reasons: str
-    model_versions: str
-    phantoms: bool
-    top_finding: str | None
-    probability: float | None
-    probabilities: dict[str, float] | None
 
 
 class StudyList(BaseModel):
@@ -130,7 +108,7 @@ def document() -> ResponseReturnValue:
 def _answers(session: Session, ids: Sequence[int]) -> list[StudyAnswer]:
     columns = select(Study.id, Study.accession_number, Study.study_instance_uid).where(Study.id.in_(ids))
     identifiers = {study_id: (number, uid) for study_id, number, uid in session.execute(columns)}
-    return [StudyAnswer.model_validate(study_record(row, *identifiers[row.study_id])) for row in rows(session, ids)]
+    return [study_record(row, *identifiers[row.study_id]) for row in rows(session, ids)]
 
 
 def _model(model: ModelVersion, *, active: bool) -> ModelAnswer:

@@ -1,4 +1,4 @@
-"""The published JSON Schemas, for everybody: what a sender may say is no secret."""
+"""The JSON Schemas of messages; public."""
 
 import json
 
@@ -13,5 +13,5 @@ blueprint = Blueprint("schemas", __name__)
 @blueprint.get(envelope.SCHEMA_PATH)
 @public
 def score_request() -> Response:
-    """Return the schema of `cxr.score.request` 1.x."""
+    """Return the JSON Schema of `cxr.score.request` 1.x."""
     return Response(json.dumps(envelope.json_schema(), indent=1) + "\n", content_type="application/schema+json")

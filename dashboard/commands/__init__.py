@@ -1,4 +1,4 @@
-"""The dashboard's subcommands of `thoraq`: where each is, one line of help, and the extra that it needs."""
+"""The dashboard's subcommands of `thoraq`: where each is defined, its help, and the extra that it needs."""
 
 from worker.cli import Subcommand
 

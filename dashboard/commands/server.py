@@ -2,9 +2,9 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import click
+from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
@@ -23,7 +23,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a private file in it
 class Log(Logger):  # type: ignore[misc]
     """Writes gunicorn's own lines in the format of all others; requests are not logged."""
 
-    def setup(self, cfg: Any) -> None:  # noqa: ANN401, ARG002 - gunicorn's signature
+    def setup(self, cfg: object) -> None:  # noqa: ARG002 - gunicorn's signature
         """Pass the lines on to the log handler of this process."""
         self.error_log.setLevel(logging.INFO)
         self.error_log.propagate = True
@@ -32,7 +32,7 @@ class Log(Logger):  # type: ignore[misc]
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn with our options only: it reads no configuration file and no environment variable."""
 
-    def __init__(self, settings: DashboardSettings, options: dict[str, Any]) -> None:
+    def __init__(self, settings: DashboardSettings, options: dict[str, object]) -> None:
         """Store the arguments for `load` and `load_config`, which the base class calls."""
         self._settings, self._options = settings, options
         super().__init__()
@@ -42,7 +42,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Any:  # noqa: ANN401
+    def load(self) -> Flask:
         """Build the application, in each serving process."""
         return create_app(self._settings)
 
@@ -63,7 +63,7 @@ def dashboard(host: str | None, port: int | None, threads: int | None) -> None:
 
 def options(
     settings: DashboardSettings, *, host: str | None = None, port: int | None = None, threads: int | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return gunicorn's options; the arguments override the settings."""
     address = host or settings.host
     return {

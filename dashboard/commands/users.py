@@ -1,7 +1,6 @@
-"""`thoraq user`: accounts from the command line, the only place where they are made."""
+"""`thoraq user`: accounts on the command line."""
 
 import sys
-from typing import Any
 
 import click
 
@@ -17,9 +16,9 @@ _password_stdin = click.option(
 
 
 class _Accounts(click.Group):
-    """A group whose commands say in one line what is wrong: with the database, or with what was typed."""
+    """A group whose commands report errors of the database or of their arguments in one line."""
 
-    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401
+    def invoke(self, context: click.Context) -> object:
         """Run the command."""
         try:
             with database_errors():
@@ -37,9 +36,11 @@ def user() -> None:
 @click.argument("name")
 @click.option("--role", type=_role, default=Role.VIEWER.value, show_default=True, help="What the account may do.")
 @_password_stdin
-@click.option("--or-update", is_flag=True, help="Give an existing account this password and role instead of failing.")
+@click.option(
+    "--or-update", is_flag=True, help="Change the password and role of an existing account instead of failing."
+)
 def add(name: str, role: str, *, password_stdin: bool, or_update: bool) -> None:
-    """Make the account NAME."""
+    """Add the account NAME."""
     password = _read_password(stdin=password_stdin)
     mode = settings().mode
     if or_update and accounts.find(name):
@@ -55,8 +56,8 @@ def add(name: str, role: str, *, password_stdin: bool, or_update: bool) -> None:
 @click.argument("name")
 @_password_stdin
 def passwd(name: str, *, password_stdin: bool) -> None:
-    """Give the account NAME another password; its sessions end."""
-    _demand(name)
+    """Change the password of the account NAME and end its sessions."""
+    _require_account(name)
     accounts.change_password(name, _read_password(stdin=password_stdin), settings().mode)
     click.echo(f"Changed the password of {name}.")
 
@@ -65,13 +66,13 @@ def passwd(name: str, *, password_stdin: bool) -> None:
 @click.argument("name")
 @click.argument("role", type=_role)
 def role(name: str, role: str) -> None:
-    """Give the account NAME the role ROLE; its sessions end."""
+    """Change the role of the account NAME to ROLE and end its sessions."""
     accounts.change_role(name, Role(role))
     click.echo(f"{name} is now {role}.")
 
 
-def _demand(name: str) -> None:
-    """Fail before a password is typed for nobody."""
+def _require_account(name: str) -> None:
+    """Fail before a password is typed for an account that does not exist."""
     if accounts.find(name) is None:
         raise AccountError(f"there is no account {name}")
 

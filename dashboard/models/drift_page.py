@@ -27,10 +27,10 @@ DAYS = 30
 class Line:
     """The films of one day, or of the reference, as the page shows them."""
 
-    #: None: the reference.
+    #: The day; None: the reference.
     day: date | None
     figures: Day
-    #: What drifted, and why it counts as drift.
+    #: What drifted, with the reason for the alarm.
     alarms: Mapping[str, str]
 
     @property
@@ -40,16 +40,16 @@ class Line:
 
     @property
     def rejected_share(self) -> float | None:
-        """Return the share that was rejected; None without films."""
+        """Return the share of the films that was rejected; None without films."""
         return self.figures.rejected / self.films if self.films else None
 
     def mean(self, kind: Kind) -> float | None:
-        """Return the mean of a figure; None where no film has it."""
+        """Return the mean of a figure over the films; None if no film has it."""
         moments = self.figures.moments.get(kind)
         return moments.mean if moments and moments.n else None
 
     def share(self, finding: str) -> float | None:
-        """Return the share of the scored films of which a finding was the most probable; None without films."""
+        """Return the share of the scored films whose top finding is `finding`; None without films."""
         return self.figures.labels.get(finding, 0) / self.figures.scored if self.figures.scored else None
 
 
@@ -58,7 +58,7 @@ class Line:
 @blueprint.get("/drift")
 @requires(READERS)
 def index() -> ResponseReturnValue:
-    """Show the last days of one source, or of all together."""
+    """Show the last days of one source, or of all sources together."""
     source = request.args.get("source", drift_by_day.EVERY_SOURCE)
     today = datetime.now(ZoneInfo(settings().timezone)).date()
     with reading() as session:
@@ -67,7 +67,7 @@ def index() -> ResponseReturnValue:
             "models/drift.html",
             source=source,
             sources=filters.sources(session),
-            versions=[(session.get_one(ModelVersion, version), found) for version, found in lines.items()],
+            versions=[(session.get_one(ModelVersion, version), days) for version, days in lines.items()],
             kinds=list(MOMENTS),
             days=DAYS,
             needed=drift_by_day.REFERENCE_FILMS,
@@ -75,16 +75,16 @@ def index() -> ResponseReturnValue:
 
 
 def _lines(session: Session, source: str, today: date) -> dict[int, list[Line]]:
-    """Return version -> its reference, where there is one, then its days, newest first."""
+    """Return the lines of each version: its reference, if there is one, then its days, newest first."""
     since = today - timedelta(days=DAYS)
-    why: dict[tuple[date, int], dict[str, str]] = defaultdict(dict)
+    reasons: dict[tuple[date, int], dict[str, str]] = defaultdict(dict)
     for alarm in drift_by_day.recent_alarms(session, since):
         if alarm.source == source:
-            why[alarm.day, alarm.model_version_id][alarm.kind] = alarm.reason
-    found: dict[int, list[Line]] = defaultdict(list)
+            reasons[alarm.day, alarm.model_version_id][alarm.kind] = alarm.reason
+    lines: dict[int, list[Line]] = defaultdict(list)
     for row in reversed(drift_by_day.days(session, source, since)):
         version = row.model_version_id
-        if version not in found and (reference := drift_by_day.reference_of(session, source, version, before=today)):
-            found[version].append(Line(None, reference, {}))
-        found[version].append(Line(row.day, Day.model_validate(row.figures), why[row.day, version]))
-    return found
+        if version not in lines and (reference := drift_by_day.reference_of(session, source, version, before=today)):
+            lines[version].append(Line(None, reference, {}))
+        lines[version].append(Line(row.day, Day.model_validate(row.figures), reasons[row.day, version]))
+    return lines

@@ -1,4 +1,4 @@
-"""The pages of the model registry: all versions, and one version's card, curves and evaluation report."""
+"""The pages of model versions: all of them, two compared, and the card, curves and report of one."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from worker.settings import settings
 
 blueprint = Blueprint("models", __name__, url_prefix="/models")
 
-#: What a version's directory may show of itself.
+#: The figures in the directory of a version that may be served, with their titles.
 FIGURES = {
     "curves.svg": "Training curves",
     "confusion.svg": "Confusion matrix",
@@ -29,7 +29,7 @@ FIGURES = {
     "coverage.svg": "Error against coverage",
     "groups.svg": "Accuracy by group",
 }
-#: The whole report as a page, and what it asks for by names beside its own.
+#: The page of the whole report, and the files that it loads from its own directory.
 REPORT_PAGE = "report.html"
 REPORT_FILES = {REPORT_PAGE: "text/html", "report.css": "text/css", **dict.fromkeys(FIGURES, "image/svg+xml")}
 MAX_ACTIVATIONS = 20
@@ -40,38 +40,38 @@ ALARM_DAYS, MAX_ALARMS = 14, 20
 @blueprint.get("/")
 @requires(READERS)
 def index() -> ResponseReturnValue:
-    """Show every registered version, the newest first."""
+    """Show every registered version, newest first."""
     with reading() as session:
-        found = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
+        versions = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
         active = registry.active(session)
         activations = _activations(session)
         alarms = drift_by_day.recent_alarms(session, now().date() - timedelta(days=ALARM_DAYS))[:MAX_ALARMS]
         return render_template(
             "models/versions.html",
-            models=[(model, *headline(model.report, model.card)) for model in found],
+            models=[(model, *headline(model.report, model.card)) for model in versions],
             active_id=active.id if active else None,
             activations=activations,
             alarms=alarms,
             alarm_days=ALARM_DAYS,
             trainers=TRAINERS,
             paper=list(ROWS.values()),
-            ours=found,
+            ours=versions,
         )
 
 
 @blueprint.get("/compare")
 @requires(READERS)
 def compare() -> ResponseReturnValue:
-    """Show two versions side by side: by default the active one and the newest other."""
+    """Show two versions side by side: by default the active one and the newest of the others."""
     with reading() as session:
-        found = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
+        versions = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
         active_id = registry.active_id(session)
-    if not found:
+    if not versions:
         return redirect(url_for("models.index"))
-    by_name = {model.version: model for model in found}
-    active = next((model for model in found if model.id == active_id), found[0])
+    by_name = {model.version: model for model in versions}
+    active = next((model for model in versions if model.id == active_id), versions[0])
     one = by_name.get(request.args.get("one", ""), active)
-    other = by_name.get(request.args.get("other", ""), next((m for m in found if m.id != one.id), one))
+    other = by_name.get(request.args.get("other", ""), next((m for m in versions if m.id != one.id), one))
     return render_template(
         "models/compare.html",
         versions=list(by_name),
@@ -90,7 +90,7 @@ def compare() -> ResponseReturnValue:
 @blueprint.get("/<version>")
 @requires(READERS)
 def show(version: str) -> ResponseReturnValue:
-    """Show one version: its card, its limits, its curves and its report."""
+    """Show the card, the limits, the curves and the report of one version."""
     with reading() as session:
         model = registry.find(session, version)
         if model is None:
@@ -115,7 +115,7 @@ def show(version: str) -> ResponseReturnValue:
 @blueprint.get("/<version>/figures/<name>")
 @requires(READERS)
 def figure(version: str, name: str) -> ResponseReturnValue:
-    """Return a figure that the training run of a registered version drew."""
+    """Return a figure from the training run of a registered version."""
     with reading() as session:
         model = registry.find(session, version)
     if model is None or name not in FIGURES:
@@ -128,7 +128,7 @@ def figure(version: str, name: str) -> ResponseReturnValue:
 @blueprint.get("/<version>/report/<name>")
 @requires(READERS)
 def report(version: str, name: str) -> ResponseReturnValue:
-    """Return the page that the training run of a registered version wrote, or what that page asks for."""
+    """Return the report page of a registered version, or a file that this page loads."""
     with reading() as session:
         model = registry.find(session, version)
     if model is None or name not in REPORT_FILES:
@@ -139,12 +139,12 @@ def report(version: str, name: str) -> ResponseReturnValue:
 
 
 def _figures(version: str) -> dict[str, str]:
-    """Return the figures that a version has: file and title."""
+    """Return the figures of a version: file name -> title."""
     return {name: title for name, title in FIGURES.items() if (settings().models_dir / version / name).is_file()}
 
 
 def _activations(session: Session) -> list[Activation]:
-    found = list(session.scalars(select(Activation).order_by(Activation.id.desc()).limit(MAX_ACTIVATIONS)))
-    for activation in found:
-        activation.model_version  # noqa: B018 - loaded while the session is open
-    return found
+    activations = list(session.scalars(select(Activation).order_by(Activation.id.desc()).limit(MAX_ACTIVATIONS)))
+    for activation in activations:
+        activation.model_version  # noqa: B018 - loads it while the session is open
+    return activations

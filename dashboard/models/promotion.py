@@ -1,4 +1,4 @@
-"""Changing the active version from the pages: a question first that shows the gate's verdict, then the change."""
+"""Promotion and rollback: first a page that asks and shows the gate's verdict, then the change."""
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,8 +14,8 @@ blueprint = Blueprint("promotion", __name__, url_prefix="/models")
 
 @blueprint.get("/<version>/promote")
 @requires(TRAINERS)
-def ask(version: str) -> ResponseReturnValue:
-    """Show what the gate says of a version, before it is promoted."""
+def confirm_promotion(version: str) -> ResponseReturnValue:
+    """Show the gate's verdict on a version and ask whether to promote it."""
     with reading() as session:
         model = registry.find(session, version) or abort(404)
         return render_template(
@@ -30,7 +30,7 @@ def ask(version: str) -> ResponseReturnValue:
 @blueprint.post("/<version>/promote")
 @requires(TRAINERS, audited="promote")
 def promote(version: str) -> ResponseReturnValue:
-    """Make a version the active one; against the gate only if its reasons were read and it is forced."""
+    """Promote a version; against the gate only with `force`."""
     try:
         with transaction() as session:
             promotion.promote(session, version, signed_in().name, force="force" in request.form)
@@ -38,15 +38,15 @@ def promote(version: str) -> ResponseReturnValue:
         abort(404)
     except NotPassed as error:
         flash(f"Nothing was changed. {error}", "error")
-        return redirect(url_for("promotion.ask", version=version), 303)
+        return redirect(url_for("promotion.confirm_promotion", version=version), 303)
     flash(f"{version} is active. Workers take it up before their next batch.", "success")
     return redirect(url_for("models.index"), 303)
 
 
 @blueprint.get("/rollback")
 @requires(TRAINERS)
-def ask_back() -> ResponseReturnValue:
-    """Show which version a rollback leads to."""
+def confirm_rollback() -> ResponseReturnValue:
+    """Show which version a rollback would activate, and ask."""
     with reading() as session:
         active = registry.active(session)
         target = registry.rollback_target(session)
@@ -56,16 +56,16 @@ def ask_back() -> ResponseReturnValue:
 @blueprint.post("/rollback")
 @requires(TRAINERS, audited="roll back")
 def roll_back() -> ResponseReturnValue:
-    """Return to the version that the active one replaced, if it is still the one that was shown."""
+    """Activate the version that the active one replaced, if the active one is still the one that was shown."""
     with transaction() as session:
         active = registry.active(session)
         if active is None or active.version != request.form.get("active"):
-            flash("Nothing was changed: another version has become active in between. Look again.", "error")
-            return redirect(url_for("promotion.ask_back"), 303)
+            flash("Nothing was changed: another version has become active in the meantime. Check again.", "error")
+            return redirect(url_for("promotion.confirm_rollback"), 303)
         try:
-            row = registry.rollback(session, signed_in().name)
+            activated = registry.rollback(session, signed_in().name)
         except ModelUnavailable as error:
             flash(f"Nothing was changed: {error}.", "error")
             return redirect(url_for("models.index"), 303)
-    flash(f"{row.version} is active again. Workers take it up before their next batch.", "success")
+    flash(f"{activated.version} is active again. Workers take it up before their next batch.", "success")
     return redirect(url_for("models.index"), 303)

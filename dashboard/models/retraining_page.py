@@ -1,4 +1,4 @@
-"""The training page: ask for a run, see its progress, stop it; the nightly schedule and what came of its runs."""
+"""The training page: request a run, see its progress, cancel it; the nightly schedule and its results."""
 
 from typing import Any
 
@@ -24,18 +24,18 @@ MAX_EPOCHS = 1000
 
 
 class RunForm(FlaskForm):  # type: ignore[misc]
-    """What to train; what is left empty is as the trainer's settings say."""
+    """The options of a run; an empty field takes the value from the trainer's settings."""
 
     data = StringField(
         "Data",
-        [Optional(), Length(max=1024), Regexp(r"^/[^\x00-\x1f\x7f]*$", message="An absolute path.")],
+        [Optional(), Length(max=1024), Regexp(r"^/[^\x00-\x1f\x7f]*$", message="Enter an absolute path.")],
         description="A folder on the trainer's host with train, validation and test. Empty: as configured.",
         render_kw={"placeholder": "as configured", "autocomplete": "off", "spellcheck": "false"},
     )
     network = StringField(
         "Network",
-        [Optional(), Regexp(r"^[a-z0-9][a-z0-9.-]{0,31}$", message="A name that `thoraq networks` lists.")],
-        description="As `thoraq networks` lists them. Empty: as configured.",
+        [Optional(), Regexp(r"^[a-z0-9][a-z0-9.-]{0,31}$", message="Enter a name that `thoraq networks` lists.")],
+        description="One that `thoraq networks` lists. Empty: as configured.",
         render_kw={"placeholder": "as configured", "autocomplete": "off", "spellcheck": "false"},
     )
     epochs = IntegerField(
@@ -50,7 +50,7 @@ class RunForm(FlaskForm):  # type: ignore[misc]
 @blueprint.get("/")
 @requires(READERS)
 def index() -> ResponseReturnValue:
-    """Show the runs and the form that asks for one."""
+    """Show the runs, and the form that requests one."""
     return _page(RunForm())
 
 
@@ -62,7 +62,7 @@ def current() -> ResponseReturnValue:
     newest = context["runs"][0] if context["runs"] else None
     unfinished = bool(context["unfinished"])
     return {
-        # The form above the runs was drawn for another state of affairs.
+        # The form of the page is enabled only while no run is unfinished.
         "reload": ("unfinished" in request.args) != unfinished,
         "newest": {"id": newest.id, "state": newest.state, "epochs_done": newest.epochs_done} if newest else None,
         "parts": {"runs": render_template("models/_runs.html", **context)},
@@ -72,20 +72,20 @@ def current() -> ResponseReturnValue:
 @blueprint.post("/")
 @requires(TRAINERS, audited="ask for a retraining")
 def retrain() -> ResponseReturnValue:
-    """Ask for a retraining run; an unfinished one is not doubled."""
+    """Request a run; if one is unfinished, no second one is started."""
     form = RunForm()
     if not form.validate_on_submit():
         return _page(form, 400)
     wish = Wish(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
     run_id = retraining_runs.ask(by=signed_in().name, wish=wish)
-    flash(f"Run {run_id} was asked for. The trainer takes it up as soon as it is free.", "success")
+    flash(f"Run {run_id} was requested. The trainer starts it as soon as it is free.", "success")
     return redirect(url_for("retraining.index"), 303)
 
 
 @blueprint.get("/<row_id:run_id>")
 @requires(READERS)
 def show(run_id: int) -> ResponseReturnValue:
-    """Show one run: what it learned from, its log, the gate's verdict on its candidate."""
+    """Show one run: its options, its log, and the gate's verdict on its candidate."""
     with reading() as session:
         run = session.get(RetrainingRun, run_id, options=[joinedload(RetrainingRun.candidate)]) or abort(404)
         verdict = promotion.latest(session, run.candidate_id) if run.candidate_id else None
@@ -99,7 +99,7 @@ def cancel(run_id: int) -> ResponseReturnValue:
     if retraining_runs.cancel(run_id, signed_in().name):
         flash(f"Run {run_id} stops before its next batch.", "info")
     else:
-        flash(f"Run {run_id} is over already.", "info")
+        flash(f"Run {run_id} has already ended.", "info")
     return redirect(url_for("retraining.index"), 303)
 
 
@@ -112,7 +112,7 @@ def _context() -> dict[str, Any]:
     with reading() as session:
         runs = retraining_runs.recent(session)
         for run in runs:
-            run.candidate  # noqa: B018 - loaded while the session is open
+            run.candidate  # noqa: B018 - loads it while the session is open
         nights = list(session.scalars(nightly.options(joinedload(RetrainingRun.candidate)).limit(7)))
     return {
         "runs": runs,

@@ -1,4 +1,4 @@
-"""Two public answers for load balancers and monitors: this process lives; and which of its dependencies do."""
+"""Health checks for load balancers and monitors: whether this process runs, and whether its dependencies do."""
 
 from dataclasses import dataclass
 
@@ -21,87 +21,91 @@ from worker.settings import settings
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 
-#: A monitor waits a few seconds at most; a broker that needs longer is no help anyway.
+#: Monitors wait a few seconds at most.
 BROKER_TIMEOUT_SECONDS = 2
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """One thing that the product needs, whether it is there, and in words for whoever reads it."""
+    """The status of one dependency, with an explanation."""
 
     status: Status
     detail: str
 
     @property
     def ok(self) -> bool:
-        """Tell whether nobody need look at it."""
+        """Return whether the dependency is up."""
         return self.status == Status.UP
 
 
 @blueprint.get("/live")
 @public
 def live() -> ResponseReturnValue:
-    """Answer as long as this process answers at all."""
+    """Answer 200 as long as this process runs."""
     return {"status": "alive"}
 
 
 @blueprint.get("/ready")
 @public
 def ready() -> ResponseReturnValue:
-    """Tell dependency by dependency what is there; 503 when no study could be accepted."""
-    found = {**_database(), "broker": _broker()}
-    if not (found["database"].ok and found["schema"].ok):
+    """Return the status of each dependency; 503 if no study could be accepted."""
+    dependencies = {**_database(), "broker": _broker()}
+    if not (dependencies["database"].ok and dependencies["schema"].ok):
         status, code = "unavailable", 503
     else:
-        status, code = ("ready" if all(entry.ok for entry in found.values()) else "degraded"), 200
-    lines = {name: {"ok": entry.ok, "state": entry.status, "detail": entry.detail} for name, entry in found.items()}
-    return {"status": status, "dependencies": lines}, code
+        status, code = ("ready" if all(entry.ok for entry in dependencies.values()) else "degraded"), 200
+    answer = {
+        name: {"ok": entry.ok, "state": entry.status, "detail": entry.detail} for name, entry in dependencies.items()
+    }
+    return {"status": status, "dependencies": answer}, code
 
 
 def _database() -> dict[str, Dependency]:
-    """Return whether the database answers, has our tables, and what they tell of the others."""
+    """Return the status of the database and its schema, and that of the dependencies whose state it holds."""
     try:
         with reading() as session:
             session.execute(select(1))
             schema = _schema(session)
-            told = _told_by_rows(session) if schema.ok else _unknown("unknown without a schema")
+            others = _from_rows(session) if schema.ok else _unknown("unknown: the schema is not up to date")
     except SQLAlchemyError as error:
         current_app.logger.warning("not ready: %s", type(error).__name__)
-        silent = "unknown while the database is out"
-        out = Dependency(Status.DOWN, "does not answer")
-        return {"database": out, "schema": Dependency(Status.UNKNOWN, silent), **_unknown(silent)}
-    return {"database": Dependency(Status.UP, "answers"), "schema": schema, **told}
+        why = "unknown: the database does not answer"
+        database = Dependency(Status.DOWN, "does not answer")
+        return {"database": database, "schema": Dependency(Status.UNKNOWN, why), **_unknown(why)}
+    return {"database": Dependency(Status.UP, "answers"), "schema": schema, **others}
 
 
 def _unknown(detail: str) -> dict[str, Dependency]:
     return {name: Dependency(Status.UNKNOWN, detail) for name in ("worker", "sweeper", "queue")}
 
 
-def _told_by_rows(session: Session) -> dict[str, Dependency]:
+def _from_rows(session: Session) -> dict[str, Dependency]:
     return {"worker": _worker(session), "sweeper": _sweeper(session), "queue": _queue(session)}
 
 
 def _schema(session: Session) -> Dependency:
-    found = inspect(session.connection())
-    present = set(found.get_table_names())
+    inspector = inspect(session.connection())
+    present = set(inspector.get_table_names())
     for name, table in Base.metadata.tables.items():
-        if name not in present or {column["name"] for column in found.get_columns(name)} < set(table.columns.keys()):
+        if name not in present or {column["name"] for column in inspector.get_columns(name)} < set(
+            table.columns.keys()
+        ):
             return Dependency(Status.DOWN, "not up to date: run `thoraq db upgrade`")
     return Dependency(Status.UP, "up to date")
 
 
 def _worker(session: Session) -> Dependency:
-    found = process_status.workers(session)
-    stalled = f", {found.stalled} finishing nothing though films wait" if found.stalled else ""
-    silent = f", {found.unknown} silent" if found.unknown else ""
-    none = "no scoring worker is up; what is accepted waits"
-    return Dependency(found.status, (f"{found.up} up" if found.up else none) + stalled + silent)
+    workers = process_status.workers(session)
+    stalled = f", {workers.stalled} finishing nothing though films wait" if workers.stalled else ""
+    silent = f", {workers.unknown} silent" if workers.unknown else ""
+    none = "no scoring worker is up; accepted films wait"
+    return Dependency(workers.status, (f"{workers.up} up" if workers.up else none) + stalled + silent)
 
 
 def _sweeper(session: Session) -> Dependency:
     age = process_status.sweep_age_seconds(session)
     if age is None:
-        return Dependency(Status.UNKNOWN, "no sweep was ever done; are `thoraq beat` and `thoraq intake` running?")
+        return Dependency(Status.UNKNOWN, "there was no sweep yet; are `thoraq beat` and `thoraq intake` running?")
     if heartbeats.sweeping(session):
         return Dependency(Status.UP, f"swept {duration(age)} ago")
     return Dependency(Status.DOWN, f"the last sweep was {duration(age)} ago; lost wake-ups are not sent again")
@@ -124,5 +128,5 @@ def _broker() -> Dependency:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT_SECONDS)
             connection.default_channel  # noqa: B018 - a new channel asks the server
     except (OperationalError, OSError):
-        return Dependency(Status.DOWN, "does not answer; what is accepted waits for it")
+        return Dependency(Status.DOWN, "does not answer; accepted films wait for it")
     return Dependency(Status.UP, "answers")

@@ -1,4 +1,4 @@
-"""The queue pages: how many films wait, for how long, who works, whether work stands still; what was rejected."""
+"""The pages of the queue: waiting films, processes, throughput, and rejected films."""
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -22,23 +22,23 @@ from worker.studies.rejected_films import CHUNK, Selection
 
 blueprint = Blueprint("queue", __name__, url_prefix="/queue")
 
-#: How often the page asks again.
+#: The time between two polls of the page.
 POLL_SECONDS = 5
-#: Transactions of one request; what is left is asked for again.
+#: One request makes at most this many transactions.
 MAX_CHUNKS = 20
 
 
 @blueprint.get("/")
 @requires(READERS)
 def index() -> ResponseReturnValue:
-    """Show how the queue stands."""
+    """Show the state of the queue."""
     return render_template("operations/queue.html", poll_seconds=POLL_SECONDS, **_context())
 
 
 @blueprint.get("/now")
 @requires(READERS, polled=True)
 def current() -> ResponseReturnValue:
-    """Return how the queue stands: figures for programs, and the parts of the page that they change."""
+    """Return the state of the queue as numbers, and the parts of the page that show it."""
     context = _context()
     state: Backlog = context["backlog"]  # type: ignore[assignment]
     return {
@@ -52,7 +52,7 @@ def current() -> ResponseReturnValue:
 @blueprint.get("/chart.svg")
 @requires(READERS, polled=True)
 def chart() -> ResponseReturnValue:
-    """Return the picture of the last hours."""
+    """Return the chart of the throughput of the last hours, as SVG."""
     return Response(
         throughput.chart(), content_type="image/svg+xml", headers={"Content-Security-Policy": FIGURE_POLICY}
     )
@@ -61,14 +61,14 @@ def chart() -> ResponseReturnValue:
 @blueprint.get("/rejected")
 @requires(READERS)
 def rejected() -> ResponseReturnValue:
-    """Show the films whose rejection stands, newest first."""
+    """Show the rejected films that nobody has retried, newest first."""
     reason = _reason(request.args.get("reason"))
     with reading() as session:
-        found = _rejected(session, reason, parse_row_id(request.args.get("before")))
+        rejections = _rejected(session, reason, parse_row_id(request.args.get("before")))
     return render_template(
         "operations/rejected.html",
-        rejections=found[:PAGE_SIZE],
-        more=found[PAGE_SIZE - 1].id if len(found) > PAGE_SIZE else None,
+        rejections=rejections[:PAGE_SIZE],
+        more=rejections[PAGE_SIZE - 1].id if len(rejections) > PAGE_SIZE else None,
         reason=reason,
         reasons=list(Reason),
         reviewers=REVIEWERS,
@@ -79,7 +79,7 @@ def rejected() -> ResponseReturnValue:
 @blueprint.post("/rejected/<row_id:image_id>/replay")
 @requires(REVIEWERS, audited="replay rejected film")
 def replay(image_id: int) -> ResponseReturnValue:
-    """Have one rejected film tried again."""
+    """Retry one rejected film."""
     with transaction() as session:
         count = rejected_films.replay(session, signed_in().name, Selection(image_id=image_id))
     return _replayed(count)
@@ -88,12 +88,12 @@ def replay(image_id: int) -> ResponseReturnValue:
 @blueprint.post("/rejected/replay")
 @requires(TRAINERS, audited="replay all rejected films")
 def replay_all() -> ResponseReturnValue:
-    """Have every rejected film tried again, or all of one reason."""
-    chosen = Selection(reason=_reason(request.form.get("reason")), until=now())
+    """Retry every rejected film, or all that have one reason."""
+    selection = Selection(reason=_reason(request.form.get("reason")), until=now())
     count = 0
     for _ in range(MAX_CHUNKS):
         with transaction() as session:
-            done = rejected_films.replay(session, signed_in().name, chosen)
+            done = rejected_films.replay(session, signed_in().name, selection)
         count += done
         if done < CHUNK:
             break
@@ -103,7 +103,7 @@ def replay_all() -> ResponseReturnValue:
 def _replayed(count: int) -> ResponseReturnValue:
     if count:
         wakeups.wake_scorers(count, settings().batch_size)
-    flash(f"{plural(count, 'film')} will be tried again." if count else "There was nothing to try again.", "info")
+    flash(f"{plural(count, 'film')} will be retried." if count else "There was no film to retry.", "info")
     return redirect(url_for("queue.rejected"), 303)
 
 

@@ -13,25 +13,25 @@ from worker.studies.records import Image, ImageState
 
 HOURS = 12
 BAR = timedelta(minutes=30)
-#: Many readers, and a page that asks every few seconds, cost one question in this time.
-KEPT_SECONDS = 30
+#: The database is asked once in this time, however many pages poll the chart.
+CACHED_SECONDS = 30
 OUTCOMES = (ImageState.SCORED, ImageState.REJECTED)
 #: Lines across the chart, at most; one more stands at 0.
 MAX_TICKS = 5
 
 
 def chart() -> bytes:
-    """Return the chart as SVG, at most `KEPT_SECONDS` old."""
-    kept: tuple[float, bytes] = current_app.extensions.get("thoraq_chart", (-float(KEPT_SECONDS), b""))
-    if time.monotonic() - kept[0] >= KEPT_SECONDS:
+    """Return the chart as SVG, at most `CACHED_SECONDS` old."""
+    cached: tuple[float, bytes] = current_app.extensions.get("thoraq_chart", (-float(CACHED_SECONDS), b""))
+    if time.monotonic() - cached[0] >= CACHED_SECONDS:
         with reading() as session:
-            kept = time.monotonic(), _draw(*finished(session))
-        current_app.extensions["thoraq_chart"] = kept
-    return kept[1]
+            cached = time.monotonic(), _draw(*finished(session))
+        current_app.extensions["thoraq_chart"] = cached
+    return cached[1]
 
 
 def finished(session: Session) -> tuple[list[datetime], dict[str, list[int]]]:
-    """Return the beginnings of the bars, oldest first, and for each outcome the films finished in each."""
+    """Return when each bar begins, oldest first, and for each outcome the number of films finished in each bar."""
     seconds = int(BAR.total_seconds())
     last = int(now().timestamp()) // seconds
     first = last - HOURS * 3600 // seconds + 1

@@ -4,12 +4,12 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard.studies.filters import EPOCH, Filters, parse_cursor, select_page
+from dashboard.studies.filters import Filters, parse_cursor, select_page
 from dashboard.studies.rows import Row, classes, rows
 from worker import NOTICE
 from worker.database import reading
@@ -22,18 +22,40 @@ PAGE_SIZE = 500
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+class StudyAnswer(BaseModel):
+    """One study: times in ISO 8601, probabilities in [0, 1]."""
+
+    study: int
+    accession_number: str | None
+    study_instance_uid: str | None
+    reference: str | None
+    source: str
+    priority: str
+    received_at: str
+    due_at: str
+    read_at: str | None
+    state: StudyState
+    films: int
+    rejection_reasons: str
+    model_versions: str
+    phantoms: bool
+    top_finding: str | None
+    probability: float | None
+    probabilities: dict[str, float] | None
+
+
 def as_csv(filters: Filters) -> Iterator[str]:
     """Yield the list as CSV, with a column for each finding."""
     with reading() as session:
         findings = classes(session)
         buffer = io.StringIO()
         writer = csv.writer(buffer)
-        columns = [name for name in study_record(_empty_row(), None, None) if name != "probabilities"]
+        columns = [name for name in StudyAnswer.model_fields if name != "probabilities"]
         writer.writerow(columns + findings)
-        for record in _records(session, filters):
-            probabilities = record.pop("probabilities") or {}
+        for study in _studies(session, filters):
+            values, probabilities = study.model_dump(mode="json"), study.probabilities or {}
             writer.writerow(
-                [_cell(record[name]) for name in columns] + [probabilities.get(finding, "") for finding in findings]
+                [_cell(values[name]) for name in columns] + [probabilities.get(finding, "") for finding in findings]
             )
             yield _take_text(buffer)
         yield _take_text(buffer)
@@ -43,15 +65,15 @@ def as_json(filters: Filters) -> Iterator[str]:
     """Yield the list as one JSON document."""
     with reading() as session:
         yield f'{{"notice": {json.dumps(NOTICE)}, "studies": [\n'
-        for index, record in enumerate(_records(session, filters)):
-            yield (",\n" if index else "") + json.dumps(record)
+        for index, study in enumerate(_studies(session, filters)):
+            yield (",\n" if index else "") + json.dumps(study.model_dump(mode="json"))
         yield "\n]}\n"
 
 
 FORMATS: dict[str, Callable[[Filters], Iterator[str]]] = {"csv": as_csv, "json": as_json}
 
 
-def _records(session: Session, filters: Filters) -> Iterator[dict[str, Any]]:
+def _studies(session: Session, filters: Filters) -> Iterator[StudyAnswer]:
     place, count = None, 0
     while count < MAX_STUDIES:
         page = select_page(session, filters, parse_cursor(place), PAGE_SIZE)
@@ -68,32 +90,27 @@ def _records(session: Session, filters: Filters) -> Iterator[dict[str, Any]]:
             return
 
 
-def study_record(row: Row, accession_number: str | None, study_instance_uid: str | None) -> dict[str, Any]:
-    """Return a study as the API and the exports give it: times in ISO 8601, probabilities in [0, 1] by finding."""
-    return {
-        "study": row.study_id,
-        "accession_number": accession_number,
-        "study_instance_uid": study_instance_uid,
-        "reference": row.reference,
-        "source": row.source,
-        "priority": Priority(row.priority).name.lower(),
-        "received_at": row.received_at.isoformat(),
-        "due_at": row.due_at.isoformat(),
-        "read_at": row.read_at.isoformat() if row.read_at else None,
-        "state": str(row.state),
-        "films": row.film_count,
-        "rejection_reasons": "; ".join(row.reasons),
-        "model_versions": "; ".join(entry.version for entry in row.versions),
-        "phantoms": any(entry.phantoms for entry in row.versions),
-        "top_finding": row.findings[0][0] if row.findings else None,
-        "probability": row.findings[0][1] if row.findings else None,
-        "probabilities": dict(row.findings) or None,
-    }
-
-
-def _empty_row() -> Row:
-    """Return a row of no study; only the names of its columns are used."""
-    return Row(0, EPOCH, Priority.ROUTINE, StudyState.WAITING, {}, [], [], [], None, "", EPOCH, None)
+def study_record(row: Row, accession_number: str | None, study_instance_uid: str | None) -> StudyAnswer:
+    """Return a study as the API and the exports give it."""
+    return StudyAnswer(
+        study=row.study_id,
+        accession_number=accession_number,
+        study_instance_uid=study_instance_uid,
+        reference=row.reference,
+        source=row.source,
+        priority=Priority(row.priority).name.lower(),
+        received_at=row.received_at.isoformat(),
+        due_at=row.due_at.isoformat(),
+        read_at=row.read_at.isoformat() if row.read_at else None,
+        state=row.state,
+        films=row.film_count,
+        rejection_reasons="; ".join(row.reasons),
+        model_versions="; ".join(entry.version for entry in row.versions),
+        phantoms=any(entry.phantoms for entry in row.versions),
+        top_finding=row.findings[0][0] if row.findings else None,
+        probability=row.findings[0][1] if row.findings else None,
+        probabilities=dict(row.findings) or None,
+    )
 
 
 def _cell(value: object) -> object:

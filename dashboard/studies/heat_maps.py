@@ -1,7 +1,6 @@
 """Heat maps of films: requested here, drawn by a worker, served here once they are drawn."""
 
 from http import HTTPStatus
-from typing import Any
 
 from flask import Blueprint, abort, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -70,7 +69,7 @@ def _is_drawn(row: HeatMap) -> bool:
     return row.state == HeatMapState.DONE
 
 
-def _answer(row: HeatMap, study_id: int, image_id: int) -> dict[str, Any]:
+def _answer(row: HeatMap, study_id: int, image_id: int) -> dict[str, object]:
     address = url_for("heat_maps.picture", study_id=study_id, image_id=image_id, finding=row.finding)
     return {
         "finding": row.finding,

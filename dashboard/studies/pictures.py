@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from flask import Blueprint, abort, send_file, url_for
 from flask.typing import ResponseReturnValue
@@ -60,7 +59,7 @@ def _film(image_id: int) -> Image:
         return session.get(Image, image_id) or abort(404)
 
 
-def _answer(image: Image) -> dict[str, Any]:
+def _answer(image: Image) -> dict[str, object]:
     exists = detail_path(settings().previews_dir, image.sha256 or "").is_file()
     return {
         "state": "done" if exists else "asked",

@@ -32,10 +32,10 @@ def review(study_id: int) -> ResponseReturnValue:
             _add(session, study)
         except UnfitReview as error:
             session.rollback()
-            flash(f"Nothing was stored: {error}.", "error")
+            flash(f"Nothing was saved: {error}.", "error")
             return redirect(url_for("study.show", study_id=study_id, _anchor="review"), 303)
         study.read_at = study.read_at or now()
-    flash("Your review is stored, and the study has left the worklist.", "success")
+    flash("Your review was saved, and the study has left the worklist.", "success")
     return redirect(url_for("study.show", study_id=study_id), 303)
 
 
@@ -64,7 +64,7 @@ def replay(study_id: int) -> ResponseReturnValue:
         count = sum(rejected_films.replay(session, by, Selection(image_id=image_id)) for image_id in rejected)
     if count:
         wakeups.wake_scorers(count, settings().batch_size)
-    flash(f"{plural(count, 'film')} will be tried again." if count else "No film of this study is rejected.", "info")
+    flash(f"{plural(count, 'film')} will be retried." if count else "No film of this study is rejected.", "info")
     return redirect(url_for("study.show", study_id=study_id), 303)
 
 

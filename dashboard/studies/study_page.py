@@ -1,7 +1,5 @@
 """The page of one study: its films, its probabilities at the operating points, and its reviews."""
 
-from typing import Any
-
 from flask import Blueprint, abort, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
@@ -41,7 +39,7 @@ def current(study_id: int) -> ResponseReturnValue:
     return {"parts": {}, "reload": study_rows[0].finished_count != parse_row_id(request.args.get("finished"))}
 
 
-def _context(session: Session, detail: StudyWithFilms) -> dict[str, Any]:
+def _context(session: Session, detail: StudyWithFilms) -> dict[str, object]:
     """Return the variables of the template."""
     study, films = detail.study, detail.films
     by_finding = decisions(detail.row.findings, operating_points(session, study.model_version_id))

@@ -1,10 +1,11 @@
-"""One submission: its progress and its results. Only reads."""
+"""One submission: its uploaded files, its progress and its results. Only reads."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import FileStorage
 
 from dashboard.studies.rows import rows
 from worker import NOTICE
@@ -51,7 +52,7 @@ def progress(session: Session, submission_id: str) -> Progress | None:
     return Progress(submission, {state.value: 0 for state in ImageState} | dict(counted.all()))
 
 
-def refused(session: Session, source: str, request_id: str) -> dict[str, Any] | None:
+def refused(session: Session, source: str, request_id: str) -> dict[str, object] | None:
     """Return why every message with this source and request id was refused; None if there was no such message."""
     refusals = [refusal.model_dump(mode="json") for refusal in outcomes.refusals(session, source, request_id)]
     if not refusals:
@@ -59,7 +60,7 @@ def refused(session: Session, source: str, request_id: str) -> dict[str, Any] | 
     return {"state": "refused", "source": source, "request_id": request_id, "refusals": refusals}
 
 
-def answer(session: Session, current: Progress) -> dict[str, Any]:
+def answer(session: Session, current: Progress) -> dict[str, object]:
     """Return a submission as the API gives it: counts, refused items, and every study with its films."""
     submission = current.submission
     ids = list(session.scalars(select(Study.id).where(Study.submission_id == submission.id).order_by(Study.id)))
@@ -68,7 +69,7 @@ def answer(session: Session, current: Progress) -> dict[str, Any]:
         study_id: {finding: result["image_id"] for finding, result in findings.items()}
         for study_id, findings in session.execute(select(Study.id, Study.findings).where(Study.id.in_(ids)))
     }
-    films: dict[int, list[dict[str, Any]]] = {}
+    films: dict[int, list[dict[str, object]]] = {}
     for outcome in outcomes.outcomes(session, submission.id):
         films.setdefault(outcome.study_id, []).append(outcome.model_dump(mode="json"))
     return {
@@ -98,3 +99,9 @@ def answer(session: Session, current: Progress) -> dict[str, Any]:
         ],
         "notice": NOTICE,
     }
+
+
+def uploaded_files(storages: Iterable[FileStorage]) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each uploaded file; only one file at a time is in memory."""
+    for storage in storages:
+        yield storage.filename or "", storage.read()

@@ -1,13 +1,11 @@
 """The upload page, and the page that shows the progress of a submission."""
 
 import uuid
-from collections.abc import Iterator
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileRequired, MultipleFileField
-from werkzeug.datastructures import FileStorage
 from wtforms import HiddenField, SelectField, SubmitField
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Regexp
@@ -17,7 +15,7 @@ from dashboard.accounts.access import READERS, SENDERS, requires
 from dashboard.formatting import plural
 from dashboard.studies.filters import Filters, parse_cursor, select_page
 from dashboard.studies.rows import rows
-from dashboard.studies.submissions import progress
+from dashboard.studies.submissions import progress, uploaded_files
 from worker.database import reading
 from worker.studies.records import Priority
 from worker.submissions import intake
@@ -61,7 +59,7 @@ def upload() -> ResponseReturnValue:
         limit = sessions.settings().max_upload_bytes
         return render_template("studies/upload.html", form=form, limit=limit), status
     acceptance = intake.submit_files(
-        files_of(form.films.data),
+        uploaded_files(form.films.data),
         source=SOURCE,
         request_id=form.request_id.data,
         priority=Priority[form.priority.data.upper()],
@@ -102,9 +100,3 @@ def submission_now(submission_id: str) -> ResponseReturnValue:
         "parts": {"progress": render_template("studies/_progress.html", progress=current)},
         "reload": current.state == "finished",
     }
-
-
-def files_of(storages: list[FileStorage]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the bytes of each file; only one file at a time is in memory."""
-    for storage in storages:
-        yield storage.filename or "", storage.read()

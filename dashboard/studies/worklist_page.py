@@ -2,7 +2,6 @@
 
 import hashlib
 from datetime import date
-from typing import Any
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, stream_with_context, url_for
 from flask.typing import ResponseReturnValue
@@ -114,7 +113,7 @@ def _page(session: Session, filters: Filters) -> tuple[Page, list[Row]]:
     return page, rows(session, page.ids)
 
 
-def _choices(session: Session) -> dict[str, Any]:
+def _choices(session: Session) -> dict[str, object]:
     """Return the values that the filters offer."""
     versions = session.scalars(select(ModelVersion.version).order_by(ModelVersion.id.desc()).limit(50))
     return {

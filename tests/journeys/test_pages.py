@@ -93,7 +93,7 @@ def test_a_retraining_is_asked_for_watched_and_its_candidate_waits_for_a_person(
     assert not candidate["active"]
     site.open(f"/models/{candidate['version']}")
     site.page.get_by_role("link", name="Promote…").click()
-    site.page.get_by_text("What the gate says").wait_for()
+    site.page.get_by_text("The gate's verdict").wait_for()
     site.picture("promote")
     if site.page.locator("[name=force]").count():
         site.page.check("[name=force]")
@@ -116,8 +116,8 @@ def test_the_most_urgent_study_is_opened_looked_at_and_corrected(product, site):
     assert "scale(1.25)" in site.page.evaluate("document.querySelector('[data-stage]').style.transform")
     site.page.get_by_role("checkbox", name="Effusions").check()
     assert site.page.locator("[name=verdict][value=correct]").is_checked()
-    site.page.get_by_role("button", name="Store the review").click()
-    site.page.get_by_text("Your review is stored").wait_for()
+    site.page.get_by_role("button", name="Save review").click()
+    site.page.get_by_text("Your review was saved").wait_for()
     site.picture("reviewed")
 
     site.open("/studies")

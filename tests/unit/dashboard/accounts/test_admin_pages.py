@@ -32,7 +32,8 @@ def entries() -> list[audit.AuditEntry]:
 def test_an_administrator_makes_changes_and_closes_accounts(admin, client):
     """What the command line can, the page can."""
     assert (
-        "The account is made" in send(admin, "accounts", name="bob", password="long enough indeed", role="viewer").text
+        "The account was added"
+        in send(admin, "accounts", name="bob", password="long enough indeed", role="viewer").text
     )
     assert (
         "already an account" in send(admin, "accounts", name="bob", password="long enough indeed", role="viewer").text
@@ -40,8 +41,8 @@ def test_an_administrator_makes_changes_and_closes_accounts(admin, client):
     assert "no such role" in send(admin, "accounts", name="eve", password="long enough indeed", role="king").text
     number = re.search(r"/admin/accounts/(\d+)/role\D+", client.get("/admin/accounts").text)[1]
 
-    assert "sessions are over" in send(admin, f"accounts/{number}/role", role="clinician").text
-    assert "sessions have ended" in send(admin, f"accounts/{number}/password", password="another long one").text
+    assert "account have ended" in send(admin, f"accounts/{number}/role", role="clinician").text
+    assert "account have ended" in send(admin, f"accounts/{number}/password", password="another long one").text
     assert "The account is closed" in send(admin, f"accounts/{number}/open", open="no").text
     with admin.client.application.test_client() as bob:
         admin.client = bob
@@ -144,7 +145,7 @@ def test_a_changed_or_missing_entry_breaks_the_chain(admin, client):
     for _ in range(4):
         with transaction() as session:
             audit.append(session, audit.Event("admin", "127.0.0.1", "view study", "study_id 1"))
-    assert "The chain is whole" in client.get("/admin/audit?check=1").text
+    assert "The chain is intact" in client.get("/admin/audit?check=1").text
 
     with reading() as session:
         entry = session.get(audit.AuditEntry, 3)

@@ -26,7 +26,7 @@ def test_days_stand_beside_the_reference_and_what_drifted_is_marked_with_its_sen
 @pytest.mark.parametrize("source", ["", "pacs-south", "%00"])
 def test_a_source_without_figures_is_said_in_words(reader, monitored_day, source):
     """An empty table says nothing."""
-    assert "There are no figures" in reader.get(f"/drift?source={source}").text
+    assert "No data for the last" in reader.get(f"/drift?source={source}").text
 
 
 def test_before_there_is_a_reference_the_page_says_what_it_takes(reader, monitored_day):
@@ -39,7 +39,7 @@ def test_before_there_is_a_reference_the_page_says_what_it_takes(reader, monitor
     with transaction() as session:
         session.execute(delete(DriftDay).where(DriftDay.day < monitored_day))
 
-    assert "no reference yet: it takes 200 films" in reader.get("/drift?source=pacs-north").text
+    assert "no reference yet: this version must score 200 films" in reader.get("/drift?source=pacs-north").text
 
 
 def test_the_former_address_leads_to_the_page(reader):

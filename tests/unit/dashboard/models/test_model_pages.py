@@ -137,7 +137,7 @@ def test_a_version_without_any_report_says_so(client, rows):
     text = client.get("/models/v3-aaaaaaaaaaaa").text
 
     assert "No evaluation report" in text
-    assert "without training curves" in text
+    assert "has no training curves" in text
 
 
 def test_figures_are_served_by_name_only(client, rows):

@@ -26,7 +26,7 @@ def test_retrain_now_asks_in_the_name_of_the_account(client, auth, wakeups_sent)
     with reading() as session:
         assert [("scientist", "asked")] == [(run.asked_by, run.state) for run in retraining_runs.recent(session)]
     assert [1] == wakeups_sent
-    assert "Run 1 was asked for" in answer.text
+    assert "Run 1 was requested" in answer.text
 
 
 def test_a_second_click_makes_no_second_run(client, auth):

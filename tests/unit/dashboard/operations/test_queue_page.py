@@ -103,4 +103,4 @@ def test_an_idle_system_is_no_standstill_but_a_missing_worker_is_said(client):
     """Nothing waits; what is handed over now will."""
     assert standstill() is None
     assert "No scoring worker is up" in client.get("/queue/").text
-    assert "No process has reported yet" in client.get("/queue/").text
+    assert "No process has sent a heartbeat yet" in client.get("/queue/").text

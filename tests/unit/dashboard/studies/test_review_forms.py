@@ -63,7 +63,7 @@ def test_an_agreement_is_stored_as_a_label_and_the_study_leaves_the_worklist(cli
     """Retraining learns from it; a second opinion is added to it."""
     study = rows.study(scores(Pneumonia=0.9), model=rows.model())
 
-    assert "Your review is stored" in send(clinician, study, verdict="agree", note="clear").text
+    assert "Your review was saved" in send(clinician, study, verdict="agree", note="clear").text
 
     assert f'/studies/{study}"' not in client.get("/studies").text
     send(clinician, study, verdict="correct", findings=["Effusions", "Covid-19"])
@@ -92,7 +92,7 @@ def test_an_unfit_review_changes_nothing_and_says_why(clinician, rows, scores, f
 
     text = send(clinician, study, **form).text
 
-    assert "Nothing was stored" in text
+    assert "Nothing was saved" in text
     assert why in text
     with reading() as session:
         assert [] == reviews.of_study(session, study)
@@ -141,7 +141,7 @@ def test_all_rejected_films_of_a_reason_are_tried_again_at_once(client, auth, ro
         "/queue/rejected/replay", data={"csrf_token": token, "reason": "corrupt"}, follow_redirects=True
     ).text
 
-    assert "3 films will be tried again" in text
+    assert "3 films will be retried" in text
     assert "Blank" in text
     with reading() as session:
         assert 3 == session.query(Image).filter_by(state="waiting").count()

@@ -128,7 +128,7 @@ def test_an_accession_number_is_found_by_post_and_stands_in_no_address(client, a
     answer = client.post("/studies/find", data={"csrf_token": token, "accession": " A-4711 "})
 
     assert [found] == ids(answer.text)
-    assert "None found" in client.post("/studies/find", data={"csrf_token": token, "accession": "A-4713"}).text
+    assert "No study found" in client.post("/studies/find", data={"csrf_token": token, "accession": "A-4713"}).text
     assert 405 == client.get("/studies/find").status_code or 404 == client.get("/studies/find").status_code
     assert 303 == client.post("/studies/find", data={"csrf_token": token, "accession": "\0"}).status_code
 

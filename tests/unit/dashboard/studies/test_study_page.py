@@ -116,7 +116,7 @@ def test_a_result_of_which_films_are_missing_is_called_preliminary(client, rows,
     study = rows.study(scores(Effusions=0.6), None, model=rows.model())
 
     assert "so far" in client.get("/studies").text
-    assert "Preliminary: 1 of 2 films scored so far" in client.get(f"/studies/{study}").text
+    assert "Preliminary: 1 of 2 films scored." in client.get(f"/studies/{study}").text
 
 
 def test_identifiers_are_on_the_page_and_in_no_address(client, rows, scores):
@@ -166,7 +166,7 @@ def test_an_unknown_study_is_not_found(client, number):
     answer = client.get(f"/studies/{number}")
 
     assert 404 == answer.status_code
-    assert "There is no such page" in answer.text
+    assert "Page not found" in answer.text
 
 
 def test_the_page_of_an_unfinished_study_is_told_when_a_film_is_finished(client, rows, scores):

@@ -80,7 +80,7 @@ def test_more_than_the_limit_is_413(app, client, auth):
     answer = upload(client, auth, ("a.png", too_much))
 
     assert 413 == answer.status_code
-    assert "That is too large" in answer.text
+    assert "The upload is too large" in answer.text
 
 
 def test_the_progress_is_told_until_the_submission_is_finished(client, auth, rows, scores):
