@@ -14,6 +14,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
+
 #: The root of uploaded files; messages cannot refer to it.
 ARCHIVE = "archive"
 
@@ -91,9 +93,9 @@ class Settings(BaseSettings):
     #: The number of processes that decode; 0 means one for each core.
     decoders: int = Field(default=0, ge=0)
     #: A full-size CR in lossless DICOM is about 30 MB.
-    max_file_bytes: int = Field(default=64 * 2**20, ge=1)
+    max_file_bytes: int = Field(default=MAX_FILE_BYTES, ge=1)
     #: 8000 x 8000: larger than any radiography detector sold.
-    max_pixels: int = Field(default=64_000_000, ge=1)
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1)
 
     #: One task scores batches for `task_budget_seconds`, then sends a wake-up for the rest; a time limit kills it.
     task_budget_seconds: int = Field(default=30, ge=1)

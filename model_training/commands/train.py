@@ -10,6 +10,7 @@ from model_training.commands.progress import TrainingBars
 from model_training.commands.tables import print_evaluation
 from model_training.data.class_folders import DatasetError
 from model_training.networks.catalogue import NETWORKS
+from worker import atomic_files
 from worker.commands.console import json_option, print_json
 from worker.models.directory import ModelCard, read_report
 from worker.settings import settings
@@ -90,5 +91,5 @@ def _train(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
             raise click.ClickException(str(error)) from error
         target = out or candidates / card.version
         # An empty directory of that name gives way; one with files was refused before.
-        unfinished.rename(target)
+        atomic_files.rename_directory(unfinished, target)
     return target, card

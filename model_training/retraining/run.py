@@ -19,6 +19,7 @@ from model_training.retraining.gate_films import GATE
 from model_training.retraining.heartbeat import RunHeartbeat, RunLost, RunStopped
 from model_training.retraining.training_set import TrainingSet
 from model_training.settings import TrainingSettings, settings
+from worker import atomic_files
 from worker.database import through_outages, transaction
 from worker.errors import ModelUnavailable
 from worker.models import directory, promotion, registry, retraining_runs
@@ -122,7 +123,7 @@ def _train(run: _Run, training: TrainingSet, heartbeat: RunHeartbeat) -> Path:
     scratch.mkdir(parents=True)
     notes = {GATE: training.gate.fingerprint, "corrected_films": len(training.learned_from["corrections"]["films"])}
     candidate.build(run.recipe, scratch, heartbeat, training.data, notes)
-    scratch.rename(target)
+    atomic_files.rename_directory(scratch, target)
     return target
 
 

@@ -7,7 +7,6 @@ best weights.
 import hashlib
 import io
 import json
-import os
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from model_training.networks.keras_types import Array
+from worker import atomic_files
 
 #: Older checkpoints are removed; their runs start again.
 KEPT_SECONDS = 14 * 24 * 60 * 60
@@ -47,17 +47,11 @@ def name_of(choices: Mapping[str, object]) -> str:
 
 def write(path: Path, state: State) -> None:
     """Replace the checkpoint atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     progress = {"history": state.history, "seconds": state.seconds, "kept_epoch": state.kept_epoch}
     arrays = {PROGRESS: np.array(json.dumps(progress)), **_numbered(BEST_WEIGHTS, state.best_weights)}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays, **_numbered(VARIABLES, state.variables))
-    scratch = path.with_suffix(".writing")
-    with scratch.open("wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    atomic_files.write(path, buffer.getbuffer())
 
 
 def read(path: Path) -> State | None:
@@ -73,7 +67,7 @@ def read(path: Path) -> State | None:
 
 def remove_old(folder: Path) -> None:
     """Remove the checkpoints of runs that nobody continued."""
-    for path in folder.glob("*.npz"):
+    for path in (*folder.glob("*.npz"), *folder.glob(f"{atomic_files.STAGING}*")):
         if time.time() - path.stat().st_mtime > KEPT_SECONDS:
             path.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_windowing
 
-from worker.decoding.dicom_grey_scale import GreyScale, LookupTable, Rescale, Window
+from worker.decoding.dicom_grey_scale import EIGHT_BITS, GreyScale, LookupTable, Rescale, Window
 from worker.decoding.dicom_header import FilmHeader
 from worker.decoding.dicom_pixels import Stored
 from worker.decoding.limits import Grey
@@ -19,7 +19,6 @@ Values = npt.NDArray[np.float64]
 Present = npt.NDArray[np.bool_]
 
 BLACK, WHITE = 0, 255
-EIGHT_BITS = 8
 HALVES_DECIMALS = 6
 
 

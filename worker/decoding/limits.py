@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import Reason, RejectedImage
+from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
 
 Grey = npt.NDArray[np.uint8]
 
@@ -23,8 +24,8 @@ class Limits:
     that is ended with its decoder, and tried alone.
     """
 
-    max_bytes: int = 64 * 2**20
-    max_pixels: int = 64_000_000
+    max_bytes: int = MAX_FILE_BYTES
+    max_pixels: int = MAX_PIXELS
     #: Of the decoded picture while a decoder holds it, in bytes; a progressive JPEG keeps its coefficients, too.
     max_memory: int = 384 * 2**20
     #: A JPEG is decoded at the smallest scale of its cosine transform that leaves the shorter side this long: what no

@@ -3,16 +3,14 @@
 Callers name a root and a path below it; no reference, however written, reaches a file outside its root.
 """
 
-import contextlib
 import errno
 import hashlib
-import os
 import stat
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from worker import atomic_files
 from worker.errors import Reason, RejectedImage, TryAgainLater
 from worker.films.timed_reads import timed_reader
 
@@ -43,7 +41,7 @@ def put(data: bytes, archive_dir: Path) -> tuple[str, str]:
     path = f"{digest[:2]}/{digest}"
     target = archive_dir / path
     if not target.is_file():
-        _write_atomically(target, data)
+        atomic_files.write(target, data)
     return path, digest
 
 
@@ -132,30 +130,3 @@ def preview_path(previews_dir: Path, sha256: str) -> Path:
 def detail_path(previews_dir: Path, sha256: str) -> Path:
     """Return where the picture in full of an image content lies, once somebody has asked for it."""
     return previews_dir / sha256[:2] / f"{sha256}-detail.jpg"
-
-
-def _write_atomically(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_beside(target) as staging:
-        with staging.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # Without it a power cut may forget the name that a committed row refers to.
-    finally:
-        os.close(folder)
-
-
-@contextlib.contextmanager
-def temporary_beside(target: Path) -> Iterator[Path]:
-    """Yield a new file's path in the target's folder; it is gone afterwards unless it was renamed to the target."""
-    descriptor, name = tempfile.mkstemp(prefix=".staging-", dir=target.parent)
-    os.close(descriptor)
-    staging = Path(name)
-    try:
-        yield staging
-    finally:
-        staging.unlink(missing_ok=True)

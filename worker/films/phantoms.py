@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, PngImagePlugin
 from scipy.ndimage import gaussian_filter
 
+from worker import atomic_files
 from worker.decoding import Grey
 
 Field = npt.NDArray[np.float64]
@@ -233,4 +234,4 @@ def write_dataset(directory: Path, per_finding: int, seed: int) -> None:
         for index, split in enumerate(("train", "validation", "test")):
             write_films(whole / split, per_finding if split == "train" else max(1, per_finding // 5), seed * 3 + index)
         (whole / KIND_FILE).write_text(KIND + "\n")
-        whole.rename(directory)
+        atomic_files.rename_directory(whole, directory)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from worker import atomic_files
 from worker.decoding.limits import Grey
 from worker.errors import TryAgainLater
-from worker.films.archive import detail_path, preview_path, temporary_beside
+from worker.films.archive import detail_path, preview_path
 
 #: Longest side of a preview: enough to recognise a film by, little enough to keep for every film.
 PREVIEW_SIDE_PIXELS = 512
@@ -40,9 +41,7 @@ def _put(film: Grey, target: Path, side: int, quality: int) -> None:
     image = Image.fromarray(film)
     image.thumbnail((side, side))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_beside(target) as staging:
+        with atomic_files.replacing(target, durable=False) as staging:
             image.save(staging, "JPEG", quality=quality)
-            staging.replace(target)
     except OSError as error:
         raise TryAgainLater("the picture cannot be stored") from error

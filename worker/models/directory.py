@@ -6,7 +6,6 @@ Knows no rows; never loads a network.
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -17,13 +16,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from worker import atomic_files
 from worker.errors import ModelUnavailable
 
 MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"
 REPORT_FILE = "report.json"
-#: How directories begin that are being written, and when one belongs to a process that was killed.
-STAGING = ".staging-"
+#: An unfinished directory of this age belongs to a process that was killed.
 ABANDONED_SECONDS = 3600
 #: The models that a new installation starts with: our best on real films, the paper's network on the same films, and
 #: one for drawn phantoms.
@@ -152,26 +151,15 @@ def publish(directory: Path, models_dir: Path) -> Path:
         verified(target, card.sha256)
         return target
     models_dir.mkdir(parents=True, exist_ok=True)
-    for left in models_dir.glob(f"{STAGING}*"):
+    for left in models_dir.glob(f"{atomic_files.STAGING}*"):
         with contextlib.suppress(FileNotFoundError):  # Another that publishes has finished, or cleared it away.
             if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=models_dir))
+    staging = Path(tempfile.mkdtemp(prefix=atomic_files.STAGING, dir=models_dir))
     try:
         copy = staging / card.version
         shutil.copytree(directory, copy)
-        for path in [*copy.rglob("*"), copy]:
-            _flush_to_disk(path)
-        os.rename(copy, target)  # noqa: PTH104 - os.rename never replaces a directory that holds files
-        _flush_to_disk(models_dir)
+        atomic_files.rename_directory(copy, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
-
-
-def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,6 +9,7 @@ import time
 import numpy as np
 from PIL import Image
 
+from worker import atomic_files
 from worker.decoding import Limits, decode
 from worker.errors import ModelUnavailable, RejectedImage, TryAgainLater
 from worker.films import archive
@@ -76,10 +77,8 @@ class HeatMapDrawer:
         target = heat_map_path(self._settings.heat_maps_dir, request.image_sha256, version, finding)
         grey = picture(heat, shape)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.temporary_beside(target) as staging:
+            with atomic_files.replacing(target, durable=False) as staging:
                 Image.merge("LA", (grey, grey)).save(staging, "PNG", optimize=True)
-                staging.replace(target)
         except OSError as error:
             raise TryAgainLater("the heat map cannot be stored") from error
 

@@ -1,0 +1,4 @@
+"""How large one film may be, unless the settings say otherwise: the defaults of the settings and of the decoder."""
+
+MAX_FILE_BYTES = 64 * 2**20
+MAX_PIXELS = 64_000_000
