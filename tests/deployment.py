@@ -1,4 +1,4 @@
-"""The product as processes: starts `thoraq` processes with an environment of their own, hurts them, stops them."""
+"""Starts, kills and stops `thoraq` processes with an environment of their own."""
 
 import json
 import os
@@ -37,11 +37,11 @@ class Deployment:
         )
         self.processes: dict[str, subprocess.Popen] = {}
 
-    def thoraq(self, *arguments: str, given: str = "") -> str:
+    def thoraq(self, *arguments: str, stdin: str = "") -> str:
         """Run a command to its end and return its stdout."""
         done = subprocess.run(
             [sys.executable, "-m", "worker", *arguments],
-            env=self.environment, cwd=CHECKOUT, input=given, capture_output=True, text=True, timeout=600,
+            env=self.environment, cwd=CHECKOUT, input=stdin, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
         assert done.returncode == 0, f"thoraq {arguments} exited with {done.returncode}: {done.stderr}"
         return done.stdout
@@ -77,7 +77,7 @@ class Deployment:
 
     @contextmanager
     def database(self) -> Iterator[Connection]:
-        """Connect to the deployment's database, to judge what it holds."""
+        """Connect to the deployment's database."""
         engine = create_engine(self.environment["THORAQ_DATABASE_URL"])
         try:
             with engine.connect() as connection:

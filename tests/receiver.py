@@ -1,4 +1,4 @@
-"""An endpoint for callbacks on this machine: keeps what it is told and answers as a test wants."""
+"""An endpoint for callbacks on this machine: records requests and answers with a status that a test sets."""
 
 import base64
 import threading
@@ -11,7 +11,7 @@ SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
 class Endpoint(HTTPServer):
-    """A receiver on this machine: what it was told, and the status with which it answers."""
+    """The server: the headers and bodies that it received, and the status of its answers."""
 
     def __init__(self):
         self.status, self.headers_seen, self.bodies = 204, [], []
@@ -19,7 +19,7 @@ class Endpoint(HTTPServer):
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Keeps what comes."""
+    """Records each request."""
 
     def do_POST(self):
         self.server.headers_seen.append(dict(self.headers))
@@ -29,7 +29,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments):
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

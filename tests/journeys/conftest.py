@@ -1,4 +1,4 @@
-"""A browser, and the product to look at: phantoms only, SQLite, real Redis, real processes."""
+"""A browser, and a deployment to look at: phantoms, SQLite, a real Redis, real processes."""
 
 import os
 import shutil
@@ -12,44 +12,44 @@ from playwright.sync_api import Page, sync_playwright
 from worker.demo.embedded_redis import free_port
 from worker.films.phantoms import write_dataset, write_films
 
-#: Chromium's own calls home would fail on a closed network and fill the console.
+#: Switches off Chromium's own requests, which would fail without a network and fill the console.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 class Site:
-    """The dashboard in a browser: collects what must not happen, and takes pictures."""
+    """The dashboard in a browser: collects errors of the browser, and takes screenshots."""
 
     def __init__(self, page: Page, address: str, pictures: Path) -> None:
         self.page = page
         self.address = address
         self.pictures = pictures
         self.complaints: list[str] = []
-        page.on("console", self._said)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("requestfailed", self._failed)
-        page.on("request", self._asked)
+        page.on("requestfailed", self._on_failure)
+        page.on("request", self._on_request)
 
-    def _said(self, message) -> None:
+    def _on_console(self, message) -> None:
         if message.type in {"error", "warning"}:
             self.complaints.append(message.text)
 
-    def _asked(self, request) -> None:
+    def _on_request(self, request) -> None:
         if not request.url.startswith(self.address):
-            self.complaints.append(f"a request left our host: {request.url}")
+            self.complaints.append(f"a request to another host: {request.url}")
 
-    def _failed(self, request) -> None:
-        # A poll that is cut short because the page was left is no failure.
+    def _on_failure(self, request) -> None:
+        # Leaving a page aborts its polling, which is not a failure.
         if request.failure != "net::ERR_ABORTED":
             self.complaints.append(f"{request.url}: {request.failure}")
 
     def open(self, path: str, status: int = 200) -> None:
-        """Go to a page; one that says that it is none is not a failure where that is expected."""
+        """Go to a page and check its status; the browser's complaint about an expected error status is dropped."""
         answer = self.page.goto(self.address + path, wait_until="networkidle")
         assert answer is not None
         assert status == answer.status, f"{path}: {answer.status}"
         if status >= HTTPStatus.BAD_REQUEST:
-            self.complaints = [said for said in self.complaints if f"status of {status}" not in said]
+            self.complaints = [text for text in self.complaints if f"status of {status}" not in text]
 
     def log_in(self) -> None:
         self.open("/login")
@@ -58,7 +58,7 @@ class Site:
         self.page.get_by_role("button", name="Log in").click()
 
     def picture(self, name: str) -> None:
-        """Take the page as a desktop and as a phone shows it."""
+        """Take screenshots at the widths of a desktop and of a phone."""
         for width, height in ((1440, 900), (390, 844)):
             self.page.set_viewport_size({"width": width, "height": height})
             if self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
@@ -69,7 +69,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory) -> Path:
-    """Where screenshots go: THORAQ_TEST_PICTURES, or a temporary folder."""
+    """The folder of screenshots: THORAQ_TEST_PICTURES, or a temporary folder."""
     folder = Path(os.environ.get("THORAQ_TEST_PICTURES") or tmp_path_factory.mktemp("pictures"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -77,7 +77,7 @@ def pictures(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def product(tmp_path, broker_url):
-    """A deployment with 24 scored phantoms and a small phantom set to train on; its trainer is not started."""
+    """A deployment with 24 scored phantoms and a small training set; its trainer is not started."""
     port = free_port()
     (tmp_path / "thoraq").mkdir()
     deployment = Deployment(
@@ -92,7 +92,7 @@ def product(tmp_path, broker_url):
     deployment.thoraq("models", "import")
     phantom = next(row["version"] for row in deployment.json("models", "list") if row["trained_on"] == "phantoms")
     deployment.thoraq("models", "promote", phantom)
-    deployment.thoraq("user", "add", "demo", "--role", "admin", "--password-stdin", given="demo")
+    deployment.thoraq("user", "add", "demo", "--role", "admin", "--password-stdin", stdin="demo")
     write_films(tmp_path / "films", per_finding=6, seed=2024)
     write_dataset(tmp_path / "dataset", per_finding=10, seed=5)
     deployment.start("intake")
@@ -105,7 +105,7 @@ def product(tmp_path, broker_url):
 
 @pytest.fixture
 def site(product, pictures):
-    """A fresh browser on the product's dashboard."""
+    """A new browser on the dashboard."""
     chromium = shutil.which("chromium")
     if not chromium:
         if os.environ.get("CI"):

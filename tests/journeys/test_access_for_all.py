@@ -1,20 +1,20 @@
-"""Every page can be used by everybody: axe-core finds nothing, light and dark; and the first page is small."""
+"""Accessibility: axe-core finds nothing on any page, light or dark; and the first page is small."""
 
 from axe_playwright_python.sync_playwright import Axe
 
-#: The first page, without the film.
+#: The limit for the first page, as transferred.
 MAX_BYTES = 300_000
 
 
 def violations(site, path: str, status: int = 200) -> list[str]:
-    """Return what axe-core finds on a page, by rule and place."""
+    """Return the violations that axe-core finds on a page."""
     site.open(path, status)
-    found = Axe().run(site.page).response["violations"]
-    return [f"{path}: {rule['id']} at {node['target']}" for rule in found for node in rule["nodes"]]
+    rules = Axe().run(site.page).response["violations"]
+    return [f"{path}: {rule['id']} at {node['target']}" for rule in rules for node in rule["nodes"]]
 
 
 def test_axe_finds_nothing_on_any_page_in_light_and_in_dark(product, site, tmp_path):
-    """Contrast, names, roles, order of heads: what a machine can see."""
+    """It checks contrast, names, roles and the order of headings."""
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "film.png").write_bytes(b"no film")
@@ -45,7 +45,7 @@ def test_axe_finds_nothing_on_any_page_in_light_and_in_dark(product, site, tmp_p
 
 
 def test_the_first_page_weighs_less_than_300_kilobytes(site):
-    """As it travels, with style sheets and scripts, before anything is cached."""
+    """This includes style sheets and scripts, compressed, with an empty cache."""
     sizes = []
     site.page.on("response", lambda answer: sizes.append(answer.request.sizes()["responseBodySize"]))
 

@@ -1,4 +1,4 @@
-"""`make demo` as a newcomer types it, with an empty home."""
+"""`make demo` as a newcomer types it, with an empty home directory."""
 
 import csv
 import json
@@ -18,15 +18,15 @@ CHECKOUT = Path(__file__).parent.parent.parent
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Return an environment with nothing of the caller's in it, and an empty home."""
+    """Return an environment without the caller's variables, and with an empty home directory."""
     (tmp_path / "home").mkdir(exist_ok=True)
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "THORAQ_DATA_DIR": str(tmp_path / "data")}
 
 
 @contextmanager
 def started(tmp_path: Path) -> Iterator[subprocess.Popen]:
-    """Start a demo that goes on until it is stopped; should a test fail, it is killed instead of waited for."""
-    # What a script starts in the background ignores Ctrl-C, and so would whatever that starts.
+    """Start a demo; kill it at the end, so that a failed test does not wait for it."""
+    # A process that a script starts in the background ignores Ctrl-C, and its children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [CHECKOUT / ".venv/bin/thoraq", "demo"]
     options = {"env": environment(tmp_path), "cwd": CHECKOUT, "stdout": subprocess.PIPE, "text": True}
@@ -44,25 +44,25 @@ def run(command: list[str], tmp_path: Path) -> str:
     return done.stdout
 
 
-def test_the_demo_scores_its_phantoms_and_leaves_its_results_to_other_commands(tmp_path):
-    """24 phantoms, one prediction each; afterwards `thoraq results` finds them by itself."""
-    told = run(["make", "demo", "ARGS=--once"], tmp_path)
+def test_the_demo_scores_its_phantoms_and_other_commands_find_the_results(tmp_path):
+    """There are 24 phantoms with one prediction each, which `thoraq results` finds afterwards."""
+    output = run(["make", "demo", "ARGS=--once"], tmp_path)
 
-    assert "24 scored, 0 rejected" in told
-    assert "(phantoms)" in told
+    assert "24 scored, 0 rejected" in output
+    assert "(phantoms)" in output
     results = json.loads(run([".venv/bin/thoraq", "results", "--json"], tmp_path))
     assert 24 == len(results) == sum(row["outcome"] == "scored" for row in results)
     assert {"phantoms"} == {row["trained_on"] for row in results}
-    # Nothing of the demo goes on.
+    # No process of the demo is left.
     lines = [str(process.info["cmdline"]) for process in psutil.process_iter(["cmdline"])]
     assert [] == [line for line in lines if str(tmp_path) in line]
 
 
 def test_the_demo_on_real_films_agrees_with_evaluate(tmp_path, real_films):
-    """810 films, one prediction or rejection each; the table's accuracy is that of `thoraq evaluate`."""
-    told = run(["make", "demo", f"ARGS=--once --images {real_films / 'test'}"], tmp_path)
+    """Each of 810 films has a prediction or a rejection; the accuracy is that of `thoraq evaluate`."""
+    output = run(["make", "demo", f"ARGS=--once --images {real_films / 'test'}"], tmp_path)
 
-    right, judged = map(int, re.search(r"accuracy [\d.]+ \((\d+) of (\d+) films", told).groups())
+    right, judged = map(int, re.search(r"accuracy [\d.]+ \((\d+) of (\d+) films", output).groups())
     run([".venv/bin/thoraq", "evaluate", "--data", str(real_films), "--model", "active", "--json",
          str(tmp_path / "report.json")], tmp_path)  # fmt: skip
     report = json.loads((tmp_path / "report.json").read_text())
@@ -78,10 +78,10 @@ def test_the_demo_on_real_films_agrees_with_evaluate(tmp_path, real_films):
 
 
 def test_a_demo_that_is_killed_leaves_nothing_behind_and_can_be_started_again(tmp_path):
-    """SIGKILL of the demo takes its Redis and its workers along; the next one finds the data as they were."""
+    """SIGKILL of the demo also ends its Redis and its workers; the next demo finds its data."""
     with started(tmp_path) as demo:
-        told = next(line for line in demo.stdout if "dashboard: http" in line)
-        address = re.search(r"http://\S+", told)[0]
+        line = next(line for line in demo.stdout if "dashboard: http" in line)
+        address = re.search(r"http://\S+", line)[0]
         assert 200 == urllib.request.urlopen(address + "/login", timeout=10).status
         family = psutil.Process(demo.pid).children(recursive=True)
         demo.kill()
@@ -94,7 +94,7 @@ def test_a_demo_that_is_killed_leaves_nothing_behind_and_can_be_started_again(tm
 
 
 def test_ctrl_c_stops_the_demo_in_order(tmp_path):
-    """Exit code 0, and no process left."""
+    """The exit code is 0, and no process is left."""
     with started(tmp_path) as demo:
         next(line for line in demo.stdout if "dashboard: http" in line)
         family = psutil.Process(demo.pid).children(recursive=True)

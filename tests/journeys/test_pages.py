@@ -1,12 +1,12 @@
-"""The product as a person meets it, in a browser."""
+"""The pages in a browser, as a person uses them."""
 
 import re
 
 from worker.films.phantoms import draw, save
 
 
-def test_every_page_is_whole(product, site):
-    """Each page loads from our host alone, without a complaint of the browser, and shows what it is for."""
+def test_every_page_loads_completely(product, site):
+    """Each page loads from this host alone, without errors in the browser, and shows its content."""
     site.open("/login")
     site.picture("login")
     site.log_in()
@@ -50,7 +50,7 @@ def test_every_page_is_whole(product, site):
 
 
 def test_results_are_filtered_by_finding(product, site):
-    """The filter's answer is what the ledger holds."""
+    """The list has the same studies as the results."""
     site.log_in()
     expected = sum(row["label"] == "Pneumothorax" for row in product.json("results"))
 
@@ -61,7 +61,7 @@ def test_results_are_filtered_by_finding(product, site):
 
 
 def test_a_film_is_uploaded_and_its_result_read(product, site, tmp_path):
-    """Upload, wait on the page that follows without reloading it, read the result; a broken film has its reason."""
+    """The page of the submission shows the result without a reload; a broken film has its reason."""
     save(draw("Pneumothorax", 77), tmp_path / "upload" / "film.png")
     (tmp_path / "upload" / "broken.png").write_bytes(b"no film")
     site.log_in()
@@ -77,8 +77,8 @@ def test_a_film_is_uploaded_and_its_result_read(product, site, tmp_path):
     assert [] == site.complaints
 
 
-def test_a_retraining_is_asked_for_watched_and_its_candidate_waits_for_a_person(product, site):
-    """The button asks for one run; the trainer registers a candidate with its report; nothing promotes itself."""
+def test_a_retraining_is_started_and_its_candidate_waits_for_a_person(product, site):
+    """The button starts one run; the trainer registers a candidate with its report, which a person promotes."""
     before = {row["version"] for row in product.json("models", "list")}
     product.start("trainer")
     site.log_in()
@@ -103,8 +103,8 @@ def test_a_retraining_is_asked_for_watched_and_its_candidate_waits_for_a_person(
     assert [] == site.complaints
 
 
-def test_the_most_urgent_study_is_opened_looked_at_and_corrected(product, site):
-    """By keyboard and mouse; then it has left the worklist, and the next one is the most urgent."""
+def test_the_most_urgent_study_is_opened_and_corrected(product, site):
+    """It is reviewed by keyboard and mouse, and then leaves the worklist."""
     site.log_in()
     site.page.wait_for_url("**/studies*")
     first = site.page.locator("tbody th a").first.get_attribute("href")
@@ -126,8 +126,8 @@ def test_the_most_urgent_study_is_opened_looked_at_and_corrected(product, site):
     assert [] == site.complaints
 
 
-def test_a_queue_that_stands_still_is_said_in_words(product, site, tmp_path):
-    """Without a worker, waiting films are not merely a number."""
+def test_a_queue_that_stands_still_is_described_in_words(product, site, tmp_path):
+    """The page says that no worker runs while films wait."""
     worker = product.processes.pop("worker")
     worker.terminate()
     worker.wait(30)

@@ -1,4 +1,4 @@
-"""What Celery is told."""
+"""The configuration of Celery, and settings from files."""
 
 import logging
 from pathlib import Path
@@ -12,8 +12,8 @@ from worker.errors import NotConfigured
 from worker.settings import Settings
 
 
-def test_messages_are_json_acknowledged_late_and_given_back_when_a_child_dies():
-    """The settings on which "nothing is lost" rests."""
+def test_messages_are_json_acknowledged_late_and_redelivered_when_a_child_dies():
+    """No message is lost because of these settings."""
     conf = configuration(Settings(mode="test"))
 
     assert (["json"], "json") == (conf["accept_content"], conf["task_serializer"])
@@ -24,7 +24,7 @@ def test_messages_are_json_acknowledged_late_and_given_back_when_a_child_dies():
 
 
 def test_time_limit_lease_and_visibility_are_in_their_order():
-    """A live batch is never doubled: it is killed first, then its lease ends, then Redis delivers again."""
+    """A running batch is never repeated: it is killed first, then its lease ends, then Redis delivers it again."""
     settings = Settings()
 
     assert settings.task_time_limit_seconds < settings.lease_seconds < settings.visibility_timeout_seconds
@@ -32,26 +32,26 @@ def test_time_limit_lease_and_visibility_are_in_their_order():
 
 
 def test_without_a_broker_production_refuses():
-    """Celery's own default would be another broker on this machine."""
+    """Celery's default could be another broker on this machine."""
     with pytest.raises(NotConfigured, match="THORAQ_BROKER_URL"):
         configuration(Settings(mode="production"))
 
 
 def test_the_nightly_entry_can_be_switched_off():
-    """Retraining every night is a choice."""
+    """An empty time means no nightly retraining."""
     assert {"sweep", "retrain nightly"} == set(beat_schedule(Settings()))
     assert {"sweep"} == set(beat_schedule(Settings(nightly_at="")))
 
 
-def test_secrets_are_stars_wherever_settings_are_printed():
-    """A log that shows settings shows no password."""
+def test_settings_print_secrets_as_stars():
+    """Settings in a log do not reveal passwords."""
     settings = Settings(broker_url="redis://:hunter2@host/0", THORAQ_DATABASE_URL="postgresql://u:hunter2@host/x")
 
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings.model_dump())
 
 
-def test_a_broker_that_is_out_is_told_and_not_raised(monkeypatch, database):
+def test_an_unreachable_broker_is_returned_and_not_raised(monkeypatch, database):
     """The rows are committed; the sweeper sends another wake-up."""
 
     def out(*_arguments, **_options):
@@ -75,7 +75,7 @@ def test_a_submission_sends_a_wakeup_a_batch_up_to_a_limit(monkeypatch):
 
 
 def test_settings_come_from_the_environment_then_from_the_data_directory(monkeypatch, tmp_path):
-    """Other commands find the demo by the file that it writes."""
+    """The demo writes this file for other commands."""
     from worker.settings import settings
 
     (tmp_path / "thoraq.env").write_text("THORAQ_BATCH_SIZE=7\nTHORAQ_SWEEP_SECONDS=3\n")
@@ -87,8 +87,8 @@ def test_settings_come_from_the_environment_then_from_the_data_directory(monkeyp
     settings.cache_clear()
 
 
-def test_a_discarded_message_leaves_no_word_of_itself_in_the_log(caplog):
-    """Celery would print the body, and with it what identifies a patient."""
+def test_the_log_has_no_content_of_a_discarded_message(caplog):
+    """Celery would print the body, which may identify a patient."""
     from celery.worker.consumer.consumer import UNKNOWN_TASK_ERROR
 
     from worker.logs import _without_bodies

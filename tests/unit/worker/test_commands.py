@@ -1,4 +1,4 @@
-"""The `thoraq` command as scripts use it."""
+"""The `thoraq` command as a script uses it."""
 
 import csv
 import io
@@ -28,8 +28,8 @@ def films(tmp_path):
     return tmp_path / "films"
 
 
-def test_submit_status_and_results_tell_one_story(thoraq, films):
-    """What was submitted is counted and answered; stdout carries JSON and nothing else."""
+def test_submit_status_and_results_agree(thoraq, films):
+    """Each submitted film is counted and has a result; stdout has JSON and nothing else."""
     (films / "broken.png").write_bytes(b"broken")
     (films / "notes.txt").write_text("not a film")
 
@@ -54,7 +54,7 @@ def test_results_as_csv_have_one_row_a_film_and_one_column_a_finding(thoraq, fil
 
 
 def test_a_request_id_is_accepted_once(thoraq, films):
-    """A script that is run again submits nothing twice."""
+    """A script that runs again does not submit its films again."""
     first = json.loads(thoraq("submit", str(films), "--request-id", "night-1", "--json").stdout)
     second = json.loads(thoraq("submit", str(films), "--request-id", "night-1", "--json").stdout)
 
@@ -73,7 +73,7 @@ def test_score_needs_no_queue_and_answers_for_every_file(thoraq, films):
 
 
 def test_models_are_listed_and_shown(thoraq, phantom_model):
-    """The registry tells which version is active."""
+    """The list marks the active version."""
     rows = json.loads(thoraq("models", "list", "--json").stdout)
     shown = json.loads(thoraq("models", "show", "active", "--json").stdout)
 
@@ -82,7 +82,7 @@ def test_models_are_listed_and_shown(thoraq, phantom_model):
 
 
 @pytest.mark.parametrize(
-    ("code", "arguments", "said"),
+    ("code", "arguments", "message"),
     [
         (2, ["status", "f" * 32], "there is no submission"),
         (2, ["submit", "/no/such/file"], "does not exist"),
@@ -93,22 +93,22 @@ def test_models_are_listed_and_shown(thoraq, phantom_model):
         (1, ["models", "rollback"], "no earlier version"),
     ],
 )
-def test_an_error_is_one_line_with_its_exit_code(eager, phantom_model, capsys, monkeypatch, code, arguments, said):
-    """2 for bad input, 1 for a failure, and never a traceback."""
+def test_an_error_is_one_line_with_its_exit_code(eager, phantom_model, capsys, monkeypatch, code, arguments, message):
+    """The exit code is 2 for bad input and 1 for a failure; there is no traceback."""
     monkeypatch.setattr("sys.argv", ["thoraq", *arguments])
 
     with pytest.raises(SystemExit) as ended:
         cli.main()
 
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     assert code == ended.value.code
-    assert said in told.err
-    assert 1 == len(told.err.strip().splitlines())
-    assert told.out == ""
+    assert message in output.err
+    assert 1 == len(output.err.strip().splitlines())
+    assert output.out == ""
 
 
-def test_a_database_without_a_schema_is_told_in_one_line(data_dir, capsys, monkeypatch):
-    """The first mistake of a new installation has its remedy in the message."""
+def test_a_database_without_a_schema_is_an_error_in_one_line(data_dir, capsys, monkeypatch):
+    """The message says what a new installation needs."""
     monkeypatch.setattr("sys.argv", ["thoraq", "status"])
 
     with pytest.raises(SystemExit) as ended:
@@ -119,7 +119,7 @@ def test_a_database_without_a_schema_is_told_in_one_line(data_dir, capsys, monke
 
 
 def test_a_submission_carries_identifiers_and_is_found_by_its_own_key(thoraq, films):
-    """Films of one study are answered together; the sender's key leads to them."""
+    """Results of a study have its identifiers; the sender's key finds the submission."""
     key = ("--source", "pacs", "--request-id", "r-1")
 
     accepted = json.loads(
@@ -136,7 +136,7 @@ def test_a_submission_carries_identifiers_and_is_found_by_its_own_key(thoraq, fi
 
 
 def test_why_a_message_was_refused_can_be_asked_for_by_its_key(thoraq):
-    """Nobody waited for the answer when it came."""
+    """The sender of a message gets no answer."""
     from worker.submissions import intake
 
     intake.receive({"source": "pacs", "request_id": "r-1"})
@@ -149,7 +149,7 @@ def test_why_a_message_was_refused_can_be_asked_for_by_its_key(thoraq):
 
 
 def test_the_age_of_the_oldest_film_is_in_words(thoraq, films, monkeypatch):
-    """Hours are easier to read than ten thousand seconds."""
+    """Hours and minutes are easier to read than thousands of seconds."""
     from datetime import timedelta
 
     from sqlalchemy import update

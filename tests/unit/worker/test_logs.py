@@ -1,4 +1,4 @@
-"""What a line of the log holds, and what it never holds."""
+"""The content of log lines, and what never appears in them."""
 
 import io
 import json
@@ -13,8 +13,8 @@ from worker.settings import Settings
 
 @pytest.fixture
 def lines():
-    """A logger whose lines are collected in the form that is set, with the process's correlation."""
-    made = []
+    """A function that returns a logger with a format, and a function that returns its lines."""
+    loggers = []
 
     def collect(form: str):
         written = io.StringIO()
@@ -23,16 +23,16 @@ def lines():
         handler.addFilter(logs.Correlation())
         logger = logging.getLogger(f"test.{form}")
         logger.addHandler(handler)
-        made.append((logger, handler))
+        loggers.append((logger, handler))
         return logger, lambda: written.getvalue().splitlines()
 
     yield collect
-    for logger, handler in made:
+    for logger, handler in loggers:
         logger.removeHandler(handler)
 
 
 def test_a_line_for_a_collector_is_one_json_object(lines):
-    """With the moment, the level, who says it and what."""
+    """It has time, level, logger, process and message."""
     logger, written = lines("json")
 
     logger.warning("a batch\nof %d", 3)
@@ -42,8 +42,8 @@ def test_a_line_for_a_collector_is_one_json_object(lines):
     assert ("WARNING", "test.json", "a batch\nof 3") == (line["level"], line["logger"], line["message"])
 
 
-def test_a_line_names_the_task_that_this_process_carries_out(lines):
-    """And none between two tasks."""
+def test_a_line_has_the_id_of_the_current_task(lines):
+    """Between two tasks there is none."""
     for form in ("json", "text"):
         logger, written = lines(form)
         signals.task_prerun.send(sender=None, task_id="0f-1")
@@ -54,8 +54,8 @@ def test_a_line_names_the_task_that_this_process_carries_out(lines):
         assert ["0f-1" in line for line in written()] == [True, False]
 
 
-def test_what_libraries_attach_to_a_record_stays_outside(lines):
-    """Celery attaches a task's arguments and results."""
+def test_fields_that_libraries_add_to_a_record_are_left_out(lines):
+    """Celery adds the arguments and results of a task."""
     logger, written = lines("json")
 
     logger.warning("done", extra={"data": {"kwargs": "DOE^JOHN"}, "submission_id": "5e"})

@@ -1,4 +1,4 @@
-"""What a process measures is there for whoever scrapes it."""
+"""A process serves its measurements to Prometheus."""
 
 import urllib.request
 
@@ -10,7 +10,7 @@ from worker.demo.embedded_redis import free_port
 
 
 def test_a_scrape_answers_with_what_was_measured():
-    """One port, in the process that works."""
+    """The process that does the work serves them."""
     port = free_port()
     metrics.serve("127.0.0.1", port)
 
@@ -36,8 +36,8 @@ def test_a_scrape_answers_with_what_was_measured():
     assert 'version="v3-1"' not in text
 
 
-def test_a_port_that_is_taken_costs_the_metrics_and_not_the_work(caplog):
-    """A second worker on one host works on."""
+def test_a_port_in_use_is_a_warning(caplog):
+    """A second worker on the same host works without metrics."""
     port = free_port()
     metrics.serve("127.0.0.1", port)
 

@@ -1,10 +1,10 @@
-"""When a process counts as one that consumes nothing."""
+"""When a process counts as one that has stopped taking messages."""
 
 from worker.monitoring.stuck_consumer import StallDetector
 
 
 class Clock:
-    """A clock that a test turns."""
+    """A clock that a test sets."""
 
     now = 0.0
 
@@ -12,8 +12,8 @@ class Clock:
         return self.now
 
 
-def test_only_who_takes_nothing_while_messages_wait_for_long_is_stalled():
-    """Neither an idle process nor one at work on a long task is."""
+def test_a_process_is_stalled_when_messages_wait_for_long_and_it_takes_none():
+    """An idle process is not, and neither is one that runs a long task."""
     clock = Clock()
     detector = StallDetector(150, clock)
 
@@ -26,7 +26,7 @@ def test_only_who_takes_nothing_while_messages_wait_for_long_is_stalled():
 
 
 def test_who_takes_a_message_is_not_stalled():
-    """However many wait behind it."""
+    """Even when many more wait."""
     clock = Clock()
     detector = StallDetector(150, clock)
 

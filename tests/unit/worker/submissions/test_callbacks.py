@@ -1,4 +1,4 @@
-"""Callbacks: when an event comes up, how it is signed, tried again, given up; and what is never called."""
+"""Callbacks: when an event is added, how it is signed, tried again and given up, and which addresses are refused."""
 
 import base64
 import hashlib
@@ -64,8 +64,8 @@ def let_time_pass():
         session.execute(update(Delivery).where(Delivery.next_at.is_not(None)).values(next_at=now()))
 
 
-def test_an_endpoint_is_told_once_when_the_last_film_is_finished(endpoint):
-    """Not before, and not again."""
+def test_an_endpoint_is_called_once_when_the_last_film_is_finished(endpoint):
+    """It is not called earlier, and not again."""
     acceptance = submit()
     assert 0 == callbacks.deliver_due()
 
@@ -73,19 +73,19 @@ def test_an_endpoint_is_told_once_when_the_last_film_is_finished(endpoint):
     assert 1 == callbacks.deliver_due()
     assert 0 == callbacks.deliver_due()
 
-    told = json.loads(endpoint.bodies[0])
-    assert ("cxr.submission.finished.v1", 1) == (told["type"], told["sequence"])
+    body = json.loads(endpoint.bodies[0])
+    assert ("cxr.submission.finished.v1", 1) == (body["type"], body["sequence"])
     assert (acceptance.submission_id, "pacs", acceptance.request_id) == tuple(
-        told["data"][name] for name in ("submission_id", "source", "request_id")
+        body["data"][name] for name in ("submission_id", "source", "request_id")
     )
-    assert {"waiting": 0, "scoring": 0, "scored": 1, "rejected": 1, "refused": 0} == told["data"]["counts"]
-    first, second = told["data"]["outcomes"]
+    assert {"waiting": 0, "scoring": 0, "scored": 1, "rejected": 1, "refused": 0} == body["data"]["counts"]
+    first, second = body["data"]["outcomes"]
     assert ("a.png", "Effusions", "m-1") == (first["reference"], first["label"], first["model_version"])
     assert ("b.png", "corrupt", None) == (second["reference"], second["reason"], second["model_version"])
 
 
 def test_the_signature_is_that_of_standard_webhooks(endpoint):
-    """HMAC-SHA256 over event id, moment and body, by which a receiver knows us and a replayed call."""
+    """It is an HMAC-SHA256 over event id, time and body; a receiver can check the sender and detect replays."""
     submit()
     finish()
     callbacks.deliver_due()
@@ -98,8 +98,8 @@ def test_the_signature_is_that_of_standard_webhooks(endpoint):
     assert abs(int(headers["Webhook-Timestamp"]) - now().timestamp()) < 60
 
 
-def test_a_call_that_fails_is_made_again_under_the_same_event_id_after_a_pause_that_doubles(endpoint):
-    """At least once: the receiver recognises the event."""
+def test_a_failed_call_is_repeated_with_the_same_event_id_after_a_pause_that_doubles(endpoint):
+    """The receiver can recognise a repeated event."""
     submit()
     finish()
     endpoint.status = 500
@@ -119,8 +119,8 @@ def test_a_call_that_fails_is_made_again_under_the_same_event_id_after_a_pause_t
     assert deliveries()[0].delivered_at is not None
 
 
-def test_an_endpoint_that_never_answers_well_is_given_up_with_the_reason(endpoint):
-    """The row tells what was wrong."""
+def test_an_event_is_given_up_with_the_last_error(endpoint):
+    """The error is in its row."""
     submit()
     finish()
     endpoint.status = 403
@@ -136,7 +136,7 @@ def test_an_endpoint_that_never_answers_well_is_given_up_with_the_reason(endpoin
 
 
 def test_no_redirect_is_followed(endpoint):
-    """An endpoint cannot send us anywhere."""
+    """An endpoint cannot make Thoraq call another address."""
     submit()
     finish()
     endpoint.status = 307
@@ -147,8 +147,8 @@ def test_no_redirect_is_followed(endpoint):
     assert "answered 307" == deliveries()[0].trouble
 
 
-def test_an_endpoint_that_is_gone_costs_its_own_event_only_and_its_round_one_try(endpoint):
-    """Nobody waits for a dead address twice in a row."""
+def test_an_endpoint_that_fails_is_tried_once_a_round(endpoint):
+    """A round does not wait for the same address twice."""
     for _ in range(2):
         submit()
         finish()
@@ -160,8 +160,8 @@ def test_an_endpoint_that_is_gone_costs_its_own_event_only_and_its_round_one_try
     assert [1, 0] == [delivery.attempts for delivery in deliveries()]
 
 
-def test_a_replay_is_told_anew_and_later(endpoint):
-    """With the next sequence number, after the first event was told."""
+def test_a_replay_sends_a_second_event(endpoint):
+    """It has the next sequence number and follows the first event."""
     submit()
     finish()
     callbacks.deliver_due()
@@ -177,7 +177,7 @@ def test_a_replay_is_told_anew_and_later(endpoint):
 
 
 def test_a_later_event_waits_for_the_earlier_one(endpoint):
-    """In order, per submission."""
+    """Events of a submission are in order."""
     submit()
     finish()
     endpoint.status = 500
@@ -194,8 +194,8 @@ def test_a_later_event_waits_for_the_earlier_one(endpoint):
     assert [1, 1, 2] == [json.loads(body)["sequence"] for body in endpoint.bodies]
 
 
-def test_a_delivery_whose_process_died_is_made_again(endpoint):
-    """Its lease ends."""
+def test_a_delivery_whose_process_died_is_tried_again(endpoint):
+    """It is due again when its lease ends."""
     submit()
     finish()
     with transaction() as session:
@@ -210,7 +210,7 @@ def test_a_delivery_whose_process_died_is_made_again(endpoint):
 
 @pytest.mark.parametrize(("callback", "source"), [("nowhere", "pacs"), ("ris", "another"), ("http://x/", "pacs")])
 def test_an_endpoint_that_is_not_configured_for_the_source_is_refused(endpoint, callback, source):
-    """A name, never an address."""
+    """A submission can only use configured names, never an address."""
     with pytest.raises(RefusedSubmission) as refused:
         submit(callback, source)
 
@@ -226,8 +226,8 @@ def test_an_endpoint_that_is_not_configured_for_the_source_is_refused(endpoint, 
         ("test", "http://ris.example/", "password"),
     ],
 )
-def test_an_endpoint_that_is_open_or_weakly_keyed_stops_the_start(mode, url, secret):
-    """An operator's slip is found before the first result leaves."""
+def test_an_endpoint_without_tls_or_with_a_weak_secret_is_an_invalid_setting(mode, url, secret):
+    """The mistake is found before any result is sent."""
     with pytest.raises(ValidationError) as refused:
         Settings(mode=mode, callbacks={"ris": {"url": url, "secret": secret}})
 

@@ -1,4 +1,4 @@
-"""The published schema says what the door does."""
+"""The published schema agrees with what intake accepts."""
 
 import json
 
@@ -22,7 +22,7 @@ def envelope(**changes):
 
 
 def accepted_whole(message) -> bool:
-    """Tell whether the door takes a message and every item of it."""
+    """Return whether intake accepts a message with all its items."""
     try:
         acceptance = intake._insert(parse(message), frozenset({"images"}))
     except RefusedSubmission:
@@ -72,13 +72,13 @@ def accepted_whole(message) -> bool:
         "text",
     ],
 )
-def test_the_schema_accepts_and_refuses_what_the_door_does(database, message):
-    """A sender that checks its messages against the schema is not surprised."""
+def test_the_schema_accepts_and_refuses_the_same_as_intake(database, message):
+    """A sender can check its messages against the schema."""
     assert accepted_whole(message) == Draft202012Validator(json_schema()).is_valid(message)
 
 
-def test_the_schema_is_one_and_names_every_field():
-    """Also on the command line."""
+def test_the_schema_has_every_field():
+    """The command line prints the same schema."""
     published = json_schema()
 
     Draft202012Validator.check_schema(published)
@@ -86,8 +86,8 @@ def test_the_schema_is_one_and_names_every_field():
     assert published == json.loads(CliRunner().invoke(schema).output)
 
 
-def test_the_order_of_fields_and_fields_without_a_value_are_no_other_content(database, monkeypatch, tmp_path):
-    """A sender whose language shuffles its maps repeats, and does not contradict itself."""
+def test_the_order_of_fields_and_null_fields_make_no_difference(database, monkeypatch, tmp_path):
+    """A sender whose language does not keep the order of fields repeats a request without a conflict."""
     monkeypatch.setenv("THORAQ_IMAGE_ROOTS", f'{{"images": "{tmp_path}"}}')
     settings.cache_clear()
     monkeypatch.setattr("worker.wakeups.wake_scorers", lambda *_: True)

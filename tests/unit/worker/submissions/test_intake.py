@@ -1,4 +1,4 @@
-"""Accepting submissions."""
+"""Submissions are accepted whole or in part, once, and with reasons for refusals."""
 
 import pytest
 from sqlalchemy import func, select
@@ -50,7 +50,7 @@ def test_a_single_image_envelope_becomes_a_waiting_image(wakeups_sent):
 
 
 def test_items_with_one_study_uid_form_one_study(wakeups_sent):
-    """Two views of one examination are answered together; a stranger is a study of its own."""
+    """Two views of one study belong together; an item without a UID is a study by itself."""
     items = [
         {"image": {"path": "pa.png"}, "study_instance_uid": "1.2.3"},
         {"image": {"path": "ap.png"}, "study_instance_uid": "1.2.3"},
@@ -64,7 +64,7 @@ def test_items_with_one_study_uid_form_one_study(wakeups_sent):
 
 
 def test_the_same_key_and_content_is_accepted_once(wakeups_sent):
-    """A repeat gets the first answer, though it was asked at another moment."""
+    """A repeated request gets the first answer, even with another `requested_at`."""
     first = intake.accept(envelope(requested_at="2026-01-01T00:00:00Z"))
     second = intake.accept(envelope(requested_at="2026-01-01T00:00:05Z"))
 
@@ -75,7 +75,7 @@ def test_the_same_key_and_content_is_accepted_once(wakeups_sent):
 
 
 def test_the_same_key_with_other_content_is_a_conflict(wakeups_sent):
-    """A sender that reuses a key is told so."""
+    """A sender that reuses a key gets an error."""
     intake.accept(envelope())
 
     with pytest.raises(RefusedSubmission) as refused:
@@ -84,8 +84,8 @@ def test_the_same_key_with_other_content_is_a_conflict(wakeups_sent):
     assert "conflict" == refused.value.code
 
 
-def test_a_bad_item_harms_no_other(wakeups_sent):
-    """The good items are accepted, the bad ones listed with their reasons."""
+def test_an_invalid_item_does_not_affect_the_others(wakeups_sent):
+    """Valid items are accepted; invalid ones are listed with their reasons."""
     items = [
         {"image": {"path": "good.png"}},
         {"image": {"path": "../../etc/passwd"}, "reference": "mine"},
@@ -120,7 +120,7 @@ def test_a_bad_item_harms_no_other(wakeups_sent):
     ],
 )
 def test_a_message_that_cannot_be_accepted_is_stored_with_its_reason(wakeups_sent, code, message):
-    """Nobody waits for the answer of a message, so it is kept; and no value of it is repeated."""
+    """A message gets no answer, so the reason is stored, without values from the message."""
     intake.receive(message)
 
     with reading() as session:
@@ -130,8 +130,8 @@ def test_a_message_that_cannot_be_accepted_is_stored_with_its_reason(wakeups_sen
     assert 0 == count(Submission)
 
 
-def test_fields_of_a_later_minor_version_are_kept_and_change_nothing(wakeups_sent):
-    """Additions do not break an older reader."""
+def test_fields_of_a_later_minor_version_are_stored_without_effect(wakeups_sent):
+    """New fields do not break an older version."""
     intake.accept(envelope(schema_version="1.7", correlation_id="hl7-98231"))
 
     with reading() as session:
@@ -139,7 +139,7 @@ def test_fields_of_a_later_minor_version_are_kept_and_change_nothing(wakeups_sen
 
 
 def test_uploaded_files_are_archived_by_content(wakeups_sent):
-    """The sender's copy may go once the answer is there."""
+    """The sender may delete the files after the answer."""
     acceptance = intake.submit_files(
         [("night/a.png", b"one"), ("night/b.png", b"one"), ("c.png", b"two")],
         source="test", request_id=None, priority=Priority.OFFPEAK,
@@ -155,7 +155,7 @@ def test_uploaded_files_are_archived_by_content(wakeups_sent):
 
 @pytest.mark.parametrize("character", ["\0", "\x1b", "\n", "\ud800"])
 def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_name(wakeups_sent, character):
-    """No character reaches the database, a log or a terminal that one of them would choke on."""
+    """Databases, logs and terminals cannot handle all of them."""
     with pytest.raises(RefusedSubmission) as refused:
         intake.accept(envelope(source=f"pacs{character}north"))
     intake.receive(envelope(request_id=f"1{character}2"))
@@ -168,7 +168,7 @@ def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_na
 
 
 def test_an_outage_of_the_database_is_waited_out_for_a_message_only(wakeups_sent, monkeypatch):
-    """A page must answer soon; a message has nobody who waits."""
+    """A page must answer soon; nobody waits for the answer to a message."""
     from sqlalchemy.exc import OperationalError
 
     outages = [OperationalError("INSERT", {}, Exception("gone")), OperationalError("INSERT", {}, Exception("gone"))]
@@ -189,8 +189,8 @@ def test_an_outage_of_the_database_is_waited_out_for_a_message_only(wakeups_sent
     assert 1 == count(Image)
 
 
-def test_a_message_with_other_arguments_is_kept_as_refused(wakeups_sent):
-    """A sender that names the argument wrongly is told, too."""
+def test_a_message_with_other_arguments_is_stored_as_refused(wakeups_sent):
+    """A sender can see that it used the wrong argument."""
     from worker.intake_tasks import receive
 
     receive.apply(kwargs={"envelope": envelope()})
@@ -198,8 +198,8 @@ def test_a_message_with_other_arguments_is_kept_as_refused(wakeups_sent):
     assert 1 == count(Refusal)
 
 
-def test_a_message_that_the_database_cannot_take_goes_back_to_the_broker(wakeups_sent, monkeypatch):
-    """Without tables, or without a disk: the broker keeps it until the database can."""
+def test_a_message_returns_to_the_broker_when_the_database_fails(wakeups_sent, monkeypatch):
+    """Tables or disk space may be missing; the broker keeps the message until they are there."""
     from celery.exceptions import Reject
     from sqlalchemy.exc import ProgrammingError
 
