@@ -1,4 +1,4 @@
-"""Servers that a test may kill: Redis and PostgreSQL of its own."""
+"""Redis and PostgreSQL servers that a test may kill."""
 
 import os
 import pwd
@@ -33,7 +33,7 @@ def redis_server(tmp_path: Path) -> Iterator[MortalRedis]:
 
 @pytest.fixture
 def broker_url(redis_server: MortalRedis) -> str:
-    """The deployment's broker is the one that the test may stop."""
+    """Make the server that the test may stop the deployment's broker."""
     return redis_server.url
 
 
@@ -57,7 +57,7 @@ class PrivatePostgres:
         self._run("pg_ctl", "-o", options, "-l", str(self._directory / "log"), "-w", "start")
 
     def stop(self) -> None:
-        """Stop like a power cut."""
+        """Stop as in a power cut."""
         self._run("pg_ctl", "-m", "immediate", "stop")
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -68,13 +68,13 @@ class PrivatePostgres:
 @pytest.fixture
 def private_postgres() -> Iterator[PrivatePostgres]:
     """A running PostgreSQL server that the test may stop and start."""
-    found = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    if not found:
+    initdb = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    if not initdb:
         if os.environ.get("CI"):
             pytest.fail("CI must have PostgreSQL's initdb")
         pytest.skip("there is no PostgreSQL to start here")
     with tempfile.TemporaryDirectory(prefix="thoraq-postgres-") as directory:
-        server = PrivatePostgres(Path(found).parent, Path(directory))
+        server = PrivatePostgres(Path(initdb).parent, Path(directory))
         server.start()
         yield server
         server.stop()

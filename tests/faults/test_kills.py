@@ -1,4 +1,4 @@
-"""What is killed in the middle of its work loses nothing and doubles nothing."""
+"""Processes are killed in the middle of their work: no film is lost and none is scored twice."""
 
 import os
 import random
@@ -19,7 +19,7 @@ STARTS_BETWEEN_KILLS = (2, 5) if FILMS >= 10_000 else (0.9, 5)
 
 
 def test_killing_the_child_in_the_middle_of_real_films_loses_and_doubles_nothing(deployment, real_films):
-    """The same with 810 real films and two kills."""
+    """810 real films, two kills of the pool child."""
     deployment.environment["THORAQ_BATCH_SIZE"] = "4"
     deployment.start("worker")
     accepted = deployment.json("submit", str(real_films / "test"))
@@ -76,7 +76,7 @@ def test_killing_decoders_costs_no_film_and_not_the_child(deployment, accepted):
 
 
 def test_killing_the_child_every_few_seconds_loses_and_doubles_nothing(deployment, tmp_path):
-    """As batches come, whatever the child does at that moment, be it loading the network."""
+    """Whatever the child does at that moment, even if it still loads the network."""
     (tmp_path / "films").mkdir()
     copies(tmp_path / "films", FILMS)
     accepted = deployment.json("submit", str(tmp_path / "films"))["submission_id"]
@@ -97,7 +97,7 @@ def test_killing_the_child_every_few_seconds_loses_and_doubles_nothing(deploymen
 
 
 def frozen_with_films_leased(deployment, pids) -> bool:
-    """Freeze the processes; between two batches nothing is leased, and they go on."""
+    """Freeze the processes and return whether films are leased; between two batches none is, and they go on."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     with deployment.database() as connection:
@@ -109,7 +109,7 @@ def frozen_with_films_leased(deployment, pids) -> bool:
 
 
 def test_killing_the_whole_worker_loses_and_doubles_nothing(deployment, tmp_path):
-    """SIGKILL of parent and child; what they had leased is found again when the lease ends."""
+    """SIGKILL of parent and child; their films can be claimed again when the leases expire."""
     (tmp_path / "films").mkdir()
     copies(tmp_path / "films", 300)
     deployment.environment |= {

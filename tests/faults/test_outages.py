@@ -1,4 +1,4 @@
-"""Redis and PostgreSQL go away and come back; processes that live on must go on working."""
+"""Redis and PostgreSQL stop and start again; the running processes go on working."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def working(deployment, tmp_path):
 
 
 def test_redis_killed_and_started_again_costs_seconds(working, redis_server, tmp_path):
-    """The worker goes on with what it holds, and receives the next wake-up without a restart."""
+    """The worker goes on with the films that it holds, and receives the next wake-up without a restart."""
     child = working.children("worker")
     redis_server.kill()
     time.sleep(5)
@@ -47,8 +47,8 @@ def test_redis_killed_and_started_again_costs_seconds(working, redis_server, tmp
     assert child == working.children("worker")
 
 
-def test_a_database_that_falls_and_rises_charges_no_attempt(working, private_postgres):
-    """`pg_ctl stop -m immediate`, as in a power cut: batches wait in the worker, and are recorded once."""
+def test_an_outage_of_the_database_charges_no_attempt(working, private_postgres):
+    """`pg_ctl stop -m immediate`, as in a power cut: batches wait in the worker and are recorded once."""
     private_postgres.stop()
     time.sleep(5)
     private_postgres.start()
@@ -59,8 +59,8 @@ def test_a_database_that_falls_and_rises_charges_no_attempt(working, private_pos
     assert {1: FILMS} == attempts(working)
 
 
-def test_a_worker_that_stands_still_is_not_alive_and_an_idle_one_is(working, tmp_path):
-    """The child is frozen: its parent is connected and beats, and nothing is finished."""
+def test_a_stalled_worker_is_not_alive_and_an_idle_one_is(working, tmp_path):
+    """The child is frozen: its parent stays connected and sends heartbeats, but no film is finished."""
     (child,) = working.children("worker")
     os.kill(child, signal.SIGSTOP)
     working.json("submit", str(tmp_path / "films"))  # However fast the first were scored, something waits.

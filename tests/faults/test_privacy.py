@@ -1,4 +1,4 @@
-"""What identifies a patient is in the database and in the sender's message, and nowhere else, whatever goes wrong."""
+"""Patient identifiers are in the database and in the sender's message, and nowhere else, whatever fails."""
 
 import json
 import subprocess
@@ -29,13 +29,13 @@ def send(deployment, tmp_path, request: object, task: str = "cxr.score.v1") -> N
 
 
 def envelope(number: int, path: str, **changed) -> dict:
-    made = {"schema": "cxr.score.request", "schema_version": "1.0", "source": "pacs", "request_id": str(number)}
+    message = {"schema": "cxr.score.request", "schema_version": "1.0", "source": "pacs", "request_id": str(number)}
     image = {"image": {"path": path, "sha256": None}, "reference": "CANARY-ref"}
-    return made | image | CANARIES | changed
+    return message | image | CANARIES | changed
 
 
-def test_no_log_and_no_message_of_ours_names_a_patient_in_a_journey_with_faults(deployment, redis_server, tmp_path):
-    """A good film, broken ones, refused and unknown messages, a killed child, a broker that falls: 0 hits."""
+def test_no_log_and_no_message_names_a_patient_whatever_fails(deployment, redis_server, tmp_path):
+    """A good film, broken ones, refused and unknown messages, a killed child, an outage of the broker: 0 hits."""
     (tmp_path / "images").mkdir()
     copies(tmp_path / "images", 3)
     (tmp_path / "images" / "CANARY.png").write_bytes(b"no film")

@@ -1,4 +1,4 @@
-"""Every way of stopping a worker, in the middle of its work: warm, cold, and with the patience of nobody."""
+"""Every way to stop a worker in the middle of its work: warm, cold and interrupted."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import time
 import pytest
 from judging import attempts, copies, leased, one_outcome_each, score_with_phantoms, scored
 
-#: More than a worker scores while it is told to stop.
+#: More than a worker scores before it has stopped.
 FILMS = 1000
 
 
@@ -53,7 +53,7 @@ def test_a_warm_stop_finishes_the_batch_and_nothing_is_scored_again(working):
 
 
 def test_a_cold_stop_gives_the_task_its_time_and_loses_nothing(working):
-    """SIGQUIT: Celery's soft shutdown lets the task end before it cuts."""
+    """SIGQUIT: Celery's soft shutdown lets the task end before it stops the process."""
     end(working, signal.SIGQUIT)
     assert 0 == leased(working)
 
@@ -63,8 +63,8 @@ def test_a_cold_stop_gives_the_task_its_time_and_loses_nothing(working):
     one_outcome_each(working, FILMS)
 
 
-def test_a_stop_that_is_cut_short_loses_nothing(working):
-    """SIGTERM, then SIGKILL of parent and child in the middle of a batch: the films are back when their lease ends."""
+def test_a_stop_that_is_interrupted_loses_nothing(working):
+    """SIGTERM, then SIGKILL of parent and child in a batch: the films wait again when their leases expire."""
     worker = working.processes["worker"]
     everyone = [worker.pid, *working.children("worker")]
     worker.send_signal(signal.SIGTERM)
@@ -79,8 +79,8 @@ def test_a_stop_that_is_cut_short_loses_nothing(working):
     one_outcome_each(working, FILMS)
 
 
-def test_beat_ends_though_its_broker_died_in_the_same_moment(deployment, redis_server):
-    """SIGTERM must not be swallowed where Celery tries to reach the broker again."""
+def test_beat_stops_though_its_broker_died_at_the_same_moment(deployment, redis_server):
+    """SIGTERM must take effect even while Celery tries to reach the broker again."""
     deployment.environment["THORAQ_SWEEP_SECONDS"] = "0.1"
     for delay_seconds in (0, 0.2, 1):
         deployment.start("beat")

@@ -1,4 +1,4 @@
-"""A trainer that is killed at any moment leaves no half file, no other active version, and a run that ends clearly."""
+"""A trainer that is killed at any moment leaves no incomplete file, the same active version, and a run that ends."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from worker.models import directory as model_directory
 #: Twenty before a release: THORAQ_TEST_TRAINER_KILLS=20.
 KILLS = int(os.environ.get("THORAQ_TEST_TRAINER_KILLS", "3"))
 SEED = int(os.environ.get("THORAQ_TEST_SEED", "0"))
-#: From an asked run to a trained network takes so long on two cores; the kill comes somewhere in between.
+#: How long a run takes from its request to a trained network on two cores; the kill comes at a random time in it.
 LONGEST_WAIT_SECONDS = 12
 
 
@@ -41,7 +41,7 @@ def newest(deployment):
 
 
 def unfinished(deployment):
-    """Return whether a trainer has a run, asking for one where none is under way."""
+    """Return whether a trainer works on a run; request a run if none is unfinished."""
     run = newest(deployment)
     if run is None or run.state in {"done", "failed"}:
         assert run is None or run.message
@@ -50,16 +50,16 @@ def unfinished(deployment):
     return run.state == "running"
 
 
-def left_in_peace(deployment):
-    """Return whether a run is done; where the kills made one fail, which it said, ask for another."""
+def undisturbed_run_is_done(deployment):
+    """Return whether a run is done; if the kills made it fail, request another."""
     if newest(deployment).state == "done":
         return True
     unfinished(deployment)
     return False
 
 
-def nothing_is_half(deployment, active):
-    """Look at everything that a reader could find."""
+def nothing_is_incomplete(deployment, active):
+    """Check every model version that a reader could find, and the active one."""
     for directory in (deployment.directory / "models").iterdir():
         if not directory.name.startswith("."):
             model_directory.verified(directory)
@@ -68,7 +68,7 @@ def nothing_is_half(deployment, active):
 
 
 def kill(deployment, *, whole: bool):
-    """SIGKILL the child that trains, or the trainer with it; what watches over processes starts it again."""
+    """SIGKILL the child that trains, or the whole trainer, which is then started again as a supervisor would."""
     if not whole:
         deployment.kill_child("trainer")
         return
@@ -80,7 +80,7 @@ def kill(deployment, *, whole: bool):
 
 
 def test_killing_the_trainer_at_random_harms_nothing(training):
-    """The run goes on from its checkpoint, or fails and says why; then one is left in peace and ends."""
+    """A run goes on from its checkpoint, or fails and says why; an undisturbed run then ends."""
     draws = random.Random(SEED)
     with training.database() as connection:
         active = connection.scalar(text("SELECT max(model_version_id) FROM activations"))
@@ -89,10 +89,10 @@ def test_killing_the_trainer_at_random_harms_nothing(training):
         training.wait_for(lambda: unfinished(training), "a run under way", 60)
         time.sleep(draws.uniform(0, LONGEST_WAIT_SECONDS))
         kill(training, whole=number % 2 == 1)
-        nothing_is_half(training, active)
+        nothing_is_incomplete(training, active)
 
-    training.wait_for(lambda: left_in_peace(training), "a run that nobody disturbs to end", 240)
-    nothing_is_half(training, active)
+    training.wait_for(lambda: undisturbed_run_is_done(training), "a run that nobody disturbs to end", 240)
+    nothing_is_incomplete(training, active)
     run = newest(training)
     assert "done" == run.state, f"{run.message} (seed {SEED})"
     with training.database() as connection:

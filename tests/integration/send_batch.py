@@ -1,4 +1,4 @@
-"""An upstream system: imports Celery and nothing of ours, and sends one message, `cxr.score.v1` unless told."""
+"""An upstream system: imports only Celery, and sends one message, `cxr.score.v1` by default."""
 
 import json
 import sys

@@ -17,10 +17,8 @@ def endpoint(deployment):
         yield server
 
 
-def test_a_sender_is_told_when_its_films_are_finished_though_the_endpoint_was_out_at_first(
-    deployment, tmp_path, endpoint
-):
-    """The intake process tells, and tries again after half a minute."""
+def test_a_callback_is_sent_again_after_the_endpoint_was_down(deployment, tmp_path, endpoint):
+    """The intake process sends it, and tries again after half a minute."""
     write_films(tmp_path / "films", per_finding=1, seed=3)
     endpoint.status = 503
     for process in ("intake", "worker", "beat"):

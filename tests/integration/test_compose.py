@@ -1,4 +1,4 @@
-"""The compose file without a Docker engine: every command of ours is started as it says, and its health check asked."""
+"""The compose file without a Docker engine: each of our services is started with its command and health-checked."""
 
 import os
 import re
@@ -97,7 +97,7 @@ def host(tmp_path, postgres_database):
 
 
 def test_every_service_starts_as_declared_and_passes_its_own_health_check(host):
-    """In production's mode, with the file's commands, secrets and environment."""
+    """In production mode, with the commands, secrets and environment of the file."""
     host.start("redis")
     host.wait_until_healthy("redis")
     host.start("migrate")
@@ -113,7 +113,7 @@ def test_every_service_starts_as_declared_and_passes_its_own_health_check(host):
 
 
 def test_a_health_check_fails_where_nothing_runs(host):
-    """A check that cannot fail tells nothing."""
+    """A check that always passes would be useless."""
     host.start("redis")
     host.start("migrate")
     assert 0 == host.processes.pop("migrate").wait(120)

@@ -1,4 +1,4 @@
-"""The loop that learns, with real Redis, PostgreSQL and processes: corrected, retrained, promoted, rolled back."""
+"""Retraining from corrections with real Redis, PostgreSQL and processes: review, retrain, promote, roll back."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ PEOPLE = 10
 
 @pytest.fixture
 def base(tmp_path):
-    """A training set whose one film of Pneumothorax shows none; its gate shows what that costs."""
+    """A training set with one film labelled Pneumothorax that shows none; the gate measures what that costs."""
     each = dict.fromkeys(simple_phantoms.BRIGHT, 10)
     folder = simple_phantoms.write_set(
         tmp_path / "set",
@@ -36,8 +36,8 @@ def base(tmp_path):
 
 
 @pytest.fixture
-def ignorant(deployment, base, tmp_path):
-    """A deployment whose active version was trained on that set, and whose trainer has the same orders."""
+def untrained_version(deployment, base, tmp_path):
+    """A deployment whose active version was trained on that set, with a trainer that uses the same set."""
     deployment.environment |= {
         "THORAQ_TRAINING_DATA": str(base),
         "THORAQ_TRAINING_NETWORK": "phantom",
@@ -62,14 +62,14 @@ def submit(deployment, folder, seeds):
 
 
 def labels(deployment, folder):
-    """Hand a folder over and return each film's label and version, by its own name."""
+    """Submit a folder and return each film's label and version, by file name."""
     accepted = deployment.json("submit", str(folder), "--wait")
     rows = deployment.json("results", accepted["submission_id"])
     return {row["reference"].rpartition("/")[2]: (row["label"], row["model_version"]) for row in rows}
 
 
 def correct_everything(deployment):
-    """Two clinicians say Pneumothorax of every film, as the review form does."""
+    """Let two clinicians review every film as Pneumothorax, as the review form does."""
     engine = create_engine(deployment.environment["THORAQ_DATABASE_URL"])
     with Session(engine) as session, session.begin():
         for study_id in session.scalars(select(Image.study_id).where(Image.prediction_id.is_not(None))):
@@ -78,8 +78,8 @@ def correct_everything(deployment):
     engine.dispose()
 
 
-def ask_from_everywhere(deployment):
-    """Two beat processes and ten people ask at once."""
+def request_many_runs(deployment):
+    """Request a run ten times from the command line and twice as beat does, all at once."""
     asking = [
         subprocess.Popen(
             [sys.executable, "-m", "worker", "retrain"], env=deployment.environment, cwd=CHECKOUT,
@@ -93,10 +93,10 @@ def ask_from_everywhere(deployment):
     assert PEOPLE * [0] == [process.wait(120) for process in asking]
 
 
-def test_ten_corrected_films_teach_a_finding_and_the_gate_lets_the_candidate_through(
-    ignorant, deployment, base, tmp_path
+def test_ten_corrected_films_teach_a_finding_and_the_candidate_passes_the_gate(
+    untrained_version, deployment, base, tmp_path
 ):
-    """One run; its candidate is promoted without a restart, and a rollback restores the first version."""
+    """There is one run; its candidate is promoted without a restart, and a rollback restores the first version."""
     child = deployment.children("worker")
     locked = base / "test" / "Pneumothorax" / "000.png"
     (tmp_path / "corrected").mkdir()
@@ -105,15 +105,18 @@ def test_ten_corrected_films_teach_a_finding_and_the_gate_lets_the_candidate_thr
     assert not any(label == "Pneumothorax" for label, _ in before.values())
     correct_everything(deployment)
 
-    ask_from_everywhere(deployment)
+    request_many_runs(deployment)
     run = deployment.json("retrain", "--wait")
 
     assert (1, "done") == (run["id"], run["state"]), run
-    told = run["learned_from"]["corrections"]
-    assert ({"Pneumothorax": CORRECTED}, {"locked_film": 1}) == (told["by_finding"], told["left_out_reasons"])
+    corrections = run["learned_from"]["corrections"]
+    assert ({"Pneumothorax": CORRECTED}, {"locked_film": 1}) == (
+        corrections["by_finding"],
+        corrections["left_out_reasons"],
+    )
     verdict = deployment.json("models", "show", run["candidate"])["gate"]
     assert verdict["passed"], verdict["reasons"]
-    assert ignorant == verdict["active"]
+    assert untrained_version == verdict["active"]
     assert verdict["sensitivity"]["Pneumothorax"]["candidate"] > verdict["sensitivity"]["Pneumothorax"]["active"]
 
     deployment.thoraq("models", "promote", run["candidate"])
@@ -125,5 +128,5 @@ def test_ten_corrected_films_teach_a_finding_and_the_gate_lets_the_candidate_thr
 
     deployment.thoraq("models", "rollback")
     restored = labels(deployment, tmp_path / "new")
-    assert {ignorant} == {version for _, version in restored.values()}
+    assert {untrained_version} == {version for _, version in restored.values()}
     assert child == deployment.children("worker")

@@ -1,4 +1,4 @@
-"""The main job through real Redis, PostgreSQL and processes."""
+"""Scoring through real Redis, PostgreSQL and processes."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def below(directory: Path) -> list[str]:
 
 @pytest.fixture
 def phantoms(deployment, tmp_path):
-    """Drawn films under the configured root, scored by the network that was trained on phantoms."""
+    """Drawn films under the configured root; the network trained on phantoms is active."""
     write_films(tmp_path / "images", per_finding=10, seed=7)
     for row in deployment.json("models", "list"):
         if row["trained_on"] == "phantoms":
@@ -40,8 +40,8 @@ def phantoms(deployment, tmp_path):
     return below(tmp_path / "images")
 
 
-def test_a_message_by_name_is_scored_and_a_broken_file_harms_no_other(deployment, tmp_path, phantoms):
-    """Good films are scored, broken ones rejected with their reasons, each exactly once; a repeat changes nothing."""
+def test_films_of_a_message_are_scored_and_a_broken_file_affects_no_other(deployment, tmp_path, phantoms):
+    """Good films are scored and broken ones rejected with reasons, each once; a repeated message changes nothing."""
     (tmp_path / "images" / "empty.png").touch()
     (tmp_path / "images" / "page.png").write_text("<html>not here</html>")
     good = tmp_path / "images" / phantoms[0]
@@ -65,8 +65,8 @@ def test_a_message_by_name_is_scored_and_a_broken_file_harms_no_other(deployment
     assert right > len(phantoms) / 2
 
 
-def test_a_message_that_cannot_be_accepted_is_kept_and_told(deployment, tmp_path):
-    """A refused message is a row, not a line in a log; the intake goes on."""
+def test_a_refused_message_is_stored_with_its_reason(deployment, tmp_path):
+    """It is a row, not only a log line, and the intake goes on."""
     deployment.start("intake")
 
     send(deployment, tmp_path, ["a.png"], schema_version="9.0")
@@ -74,7 +74,7 @@ def test_a_message_that_cannot_be_accepted_is_kept_and_told(deployment, tmp_path
     deployment.wait_for(lambda: deployment.standing()["refused"] == 1, "the refusal to be stored", 30)
 
 
-def test_films_submitted_while_no_worker_and_no_broker_is_there_are_scored_later(deployment, tmp_path, phantoms):
+def test_films_submitted_without_a_worker_and_a_broker_are_scored_later(deployment, tmp_path, phantoms):
     """A lost wake-up loses no film: the sweeper sends another."""
     lost = dict(deployment.environment)
     deployment.environment["THORAQ_BROKER_URL"] = "redis://127.0.0.1:1/0"
@@ -89,8 +89,8 @@ def test_films_submitted_while_no_worker_and_no_broker_is_there_are_scored_later
     assert (len(phantoms), 0) == (standing["scored"], standing["rejected"])
 
 
-def test_a_promoted_version_is_followed_without_a_restart(deployment, tmp_path, phantoms):
-    """Predictions name the version that made them; the worker's process stays."""
+def test_the_worker_loads_a_promoted_version_without_a_restart(deployment, tmp_path, phantoms):
+    """Each prediction names its version, and the worker's process stays the same."""
     deployment.start("worker")
     first = deployment.json("submit", str(tmp_path / "images"), "--wait")
     child = deployment.children("worker")
@@ -110,8 +110,8 @@ def test_a_promoted_version_is_followed_without_a_restart(deployment, tmp_path, 
     assert child == deployment.children("worker")
 
 
-def test_real_films_by_message_are_each_scored_once_as_evaluate_scores_them(deployment, tmp_path, real_films):
-    """810 films through Redis and PostgreSQL; the table's accuracy is that of `thoraq evaluate` on the same films."""
+def test_real_films_are_each_scored_once_with_the_accuracy_of_evaluate(deployment, tmp_path, real_films):
+    """810 films through Redis and PostgreSQL, compared with `thoraq evaluate` on the same films."""
     (tmp_path / "images").symlink_to(real_films / "test")
     paths = below(real_films / "test")
     deployment.start("intake")
@@ -128,8 +128,8 @@ def test_real_films_by_message_are_each_scored_once_as_evaluate_scores_them(depl
     assert {"not_a_chest_film", None} >= {row["reason"] for row in results}
     with deployment.database() as connection:
         assert scored == connection.scalar(text("SELECT count(*) FROM predictions"))
-        said = connection.scalars(text("SELECT probabilities FROM predictions"))
-        assert {6} == {len(probabilities) for probabilities in said}
+        predictions = connection.scalars(text("SELECT probabilities FROM predictions"))
+        assert {6} == {len(probabilities) for probabilities in predictions}
     right = sum(row["label"] == Path(row["reference"]).parts[0] for row in results)
     report = tmp_path / "report.json"
     deployment.thoraq("evaluate", "--data", str(real_films), "--model", "active", "--json", str(report))

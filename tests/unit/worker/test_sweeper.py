@@ -24,18 +24,19 @@ def wakeups_sent(database, monkeypatch):
 
 
 def submit():
+    """Accept one film."""
     intake.submit_files([("a.png", b"a")], source="t", request_id=None, priority=Priority.ROUTINE)
 
 
 def test_nobody_is_woken_when_nothing_waits(wakeups_sent):
-    """An idle system is silent."""
+    """An idle system sends no wake-ups."""
     sweeper.sweep()
 
     assert [] == wakeups_sent
 
 
 def test_scorers_are_woken_until_a_waiting_film_is_claimed(wakeups_sent):
-    """Lost wake-ups are repaired by later ones."""
+    """However many wake-ups were lost."""
     submit()
     wakeups_sent.clear()
 
@@ -47,8 +48,8 @@ def test_scorers_are_woken_until_a_waiting_film_is_claimed(wakeups_sent):
     assert 1 == len(wakeups_sent)
 
 
-def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(wakeups_sent):
-    """A worker that vanished gives its films back."""
+def test_a_film_whose_lease_expired_waits_again_with_its_attempt_charged(wakeups_sent):
+    """Its worker has disappeared."""
     submit()
     with transaction() as session:
         ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=3)
@@ -62,8 +63,8 @@ def test_a_film_whose_lease_ended_waits_again_with_its_attempt_charged(wakeups_s
     assert 2 == len(wakeups_sent)
 
 
-def test_signs_of_life_come_and_go(database):
-    """Alive while it tells, gone when it says farewell, forgotten after a day of silence."""
+def test_a_process_is_alive_while_it_sends_heartbeats(database):
+    """It is not alive without them, its row is deleted when it stops in order, and after a day of silence."""
     heartbeats.record_heartbeat("worker-1@host", "worker", now())
     heartbeats.record_finished_task("worker-1@host", "v3-0", "tensorflow cpu")
     with reading() as session:
@@ -87,7 +88,7 @@ def test_signs_of_life_come_and_go(database):
 
 
 def test_beat_is_alive_while_sweeps_are_done(database):
-    """The beat process is alive if the tasks that it sends are carried out."""
+    """The sweeps that it sends are its heartbeat."""
     heartbeats.record_heartbeat("intake-1@host", "intake", now())
     with reading() as session:
         assert not heartbeats.sweeping(session)
@@ -97,7 +98,7 @@ def test_beat_is_alive_while_sweeps_are_done(database):
 
 
 def test_a_worker_that_finishes_nothing_while_films_wait_is_not_alive(database):
-    """Connected and beating, it is of no use; one that finishes something, or has nothing to do, is alive."""
+    """A heartbeat is not enough; a worker that finishes work, or has none, is alive."""
 
     def alive() -> bool:
         with reading() as session:
@@ -123,7 +124,7 @@ def test_a_worker_that_finishes_nothing_while_films_wait_is_not_alive(database):
 
 
 def claimed_film(attempts):
-    """One film under a lease that has ended, claimed for the `attempts`th time."""
+    """Claim one film for the `attempts`th time, and let its lease expire."""
     submit()
     with transaction() as session:
         ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=9)
@@ -137,10 +138,8 @@ def state():
 
 
 @pytest.mark.parametrize(("since_last_sweep", "attempts"), [(20, 2), (80, 2), (100, 1), (3600, 1)])
-def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweeping(
-    wakeups_sent, since_last_sweep, attempts
-):
-    """However long the database was out: a process that died then may have died of it."""
+def test_no_film_is_charged_for_an_outage_that_held_up_the_sweeper(wakeups_sent, since_last_sweep, attempts):
+    """A process that died during the outage may have died of it."""
     claimed_film(attempts=2)
     heartbeats.record_heartbeat("intake-1@host", "intake", now())
     heartbeats.record_finished_task("intake-1@host")
@@ -152,8 +151,8 @@ def test_no_film_is_charged_for_an_outage_that_also_kept_the_sweeper_from_sweepi
     assert ("waiting", None, attempts) == state()
 
 
-def test_a_task_that_an_outage_ended_gives_its_films_back_uncharged(wakeups_sent, monkeypatch):
-    """In the background, as soon as the database answers."""
+def test_films_of_a_task_that_an_outage_ended_wait_again_uncharged(wakeups_sent, monkeypatch):
+    """This is done in the background, as soon as the database answers."""
     from sqlalchemy.exc import OperationalError
 
     from worker import tasks

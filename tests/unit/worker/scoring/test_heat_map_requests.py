@@ -1,4 +1,4 @@
-"""Heat maps: asked for once, drawn by a worker with the model that made the prediction, stored for later."""
+"""Heat maps: requested once, drawn by a worker with the version that made the prediction, stored."""
 
 import hashlib
 from datetime import timedelta
@@ -41,7 +41,7 @@ def row() -> HeatMap:
         return session.scalars(select(HeatMap)).one()
 
 
-def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
+def test_a_requested_heat_map_is_drawn(film, phantom_model):
     """A small picture of grey and alpha, in the film's proportions, named by content, version and finding."""
     heat_map_requests.request(1, "Effusions")
 
@@ -55,8 +55,8 @@ def test_a_heat_map_is_drawn_when_it_is_asked_for(film, phantom_model):
     assert path.stat().st_size < 100_000
 
 
-def test_asking_again_asks_for_nothing_new(film, monkeypatch):
-    """However many look at it, a film is explained once."""
+def test_a_second_request_draws_nothing_new(film, monkeypatch):
+    """A heat map is drawn once, however many readers look at it."""
     heat_map_requests.request(1, "Effusions")
     monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: pytest.fail("there is a heat map already"))
 
@@ -68,20 +68,20 @@ def test_asking_again_asks_for_nothing_new(film, monkeypatch):
 
 
 @pytest.mark.parametrize(("image_id", "finding"), [(2, "Effusions"), (1, "Covid-19"), (1, "")])
-def test_what_no_model_said_of_no_film_is_not_explained(film, image_id, finding):
-    """No film, or no such finding: nothing is written."""
+def test_a_film_or_finding_that_does_not_exist_has_no_heat_map(film, image_id, finding):
+    """No row is written."""
     assert heat_map_requests.request(image_id, finding) is None
 
 
 def test_a_film_that_waits_has_no_heat_map(eager):
-    """Without a prediction there is nothing to explain."""
+    """A heat map belongs to a prediction."""
     intake.submit_files([("film", b"x")], source="test", request_id=None, priority=Priority.ROUTINE)
 
     assert heat_map_requests.request(1, "Effusions") is None
 
 
-def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(film, phantom_model):
-    """A promotion in between changes no explanation."""
+def test_the_version_that_made_the_prediction_draws_the_heat_map(film, phantom_model):
+    """A promotion in between changes nothing."""
     with transaction() as session:
         other = registry.import_model(session, directory.SHIPPED_PAPER, settings().models_dir)
         registry.promote(session, other.version, by="test")
@@ -92,7 +92,7 @@ def test_the_version_that_made_the_prediction_is_asked_and_not_the_active_one(fi
     assert HeatMapState.DONE == row().state
 
 
-def test_an_altered_model_explains_nothing_and_can_be_asked_again(film, phantom_model):
+def test_an_altered_model_draws_nothing_and_a_later_request_tries_again(film, phantom_model):
     """The hash is checked before the file is loaded."""
     path = settings().models_dir / phantom_model / directory.MODEL_FILE
     whole = path.read_bytes()
@@ -108,7 +108,7 @@ def test_an_altered_model_explains_nothing_and_can_be_asked_again(film, phantom_
     assert HeatMapState.DONE == row().state
 
 
-def test_a_film_that_is_another_one_by_now_is_not_explained(film):
+def test_a_film_that_was_replaced_gets_no_heat_map(film):
     """The heat map of another film would lie over this one's picture."""
     path = settings().archive_dir / film[:2] / film
     save(draw("Opacity", 5), path.with_suffix(".png"))
@@ -121,7 +121,7 @@ def test_a_film_that_is_another_one_by_now_is_not_explained(film):
 
 
 def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, unanswered):
-    """A process that died gives it back after the lease; three deaths end it."""
+    """If a process dies, the heat map can be claimed again after the lease; after three deaths it fails."""
     heat_map_requests.request(1, "Effusions")
 
     for _ in range(heat_map_requests.MAX_ATTEMPTS):
@@ -136,8 +136,8 @@ def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, una
     assert (HeatMapState.FAILED, True) == (row().state, "died 3 times" in row().detail)
 
 
-def test_a_bell_that_nobody_heard_is_rung_again_by_the_sweeper(film, monkeypatch):
-    """Like that of a film."""
+def test_the_sweeper_sends_a_lost_wake_up_again(film, monkeypatch):
+    """Until the heat map is drawn."""
     from worker import sweeper
 
     sent = []
@@ -151,11 +151,11 @@ def test_a_bell_that_nobody_heard_is_rung_again_by_the_sweeper(film, monkeypatch
 
 
 def test_the_picture_has_the_proportions_of_the_film():
-    """A tall film has a tall heat map, whatever the network's input."""
+    """A tall film has a tall heat map, whatever the network's input size."""
     assert (128, 256) == picture(np.ones((12, 12), np.float32), (2000, 1000)).size
 
 
-def test_the_same_content_handed_over_twice_has_one_heat_map(film, tmp_path):
+def test_the_same_content_submitted_twice_has_one_heat_map(film, tmp_path):
     """It belongs to the prediction."""
     data = (tmp_path / "film.png").read_bytes()
     heat_map_requests.request(1, "Effusions")
@@ -167,7 +167,7 @@ def test_the_same_content_handed_over_twice_has_one_heat_map(film, tmp_path):
 
 
 def test_the_command_line_writes_a_heat_map(film, tmp_path):
-    """Asked for, drawn, copied out."""
+    """The command requests it, waits for it and copies it."""
     from click.testing import CliRunner
 
     from worker.commands.explain import explain
@@ -182,7 +182,7 @@ def test_the_command_line_writes_a_heat_map(film, tmp_path):
 
 
 def test_the_command_line_does_not_wait_for_ever(film, unanswered, tmp_path):
-    """No worker: one line, and the request stays."""
+    """Without a worker it prints one line, and the request stays."""
     from click.testing import CliRunner
 
     from worker.commands.explain import explain

@@ -1,4 +1,4 @@
-"""The main job in Celery's eager mode: a film handed over is scored when its wake-up arrives."""
+"""Scoring in Celery's eager mode: submitted films are scored when a wake-up arrives."""
 
 import hashlib
 import io
@@ -41,8 +41,8 @@ def submit(films):
         return {row.reference: row for row in outcomes.outcomes(session, acceptance.submission_id)}
 
 
-def test_films_are_scored_when_the_bell_rings(eager, phantom_model):
-    """Every film has its probabilities, its model version and a preview; most findings are recognised."""
+def test_submitted_films_are_scored(eager, phantom_model):
+    """Every film has its probabilities, its model version and a preview; most drawn findings are recognised."""
     films = {f"{finding}/{seed}": png(draw(finding, seed + 90_000)) for finding in FINDINGS for seed in range(5)}
 
     rows = submit(films.items())
@@ -56,8 +56,8 @@ def test_films_are_scored_when_the_bell_rings(eager, phantom_model):
         assert archive.preview_path(settings().previews_dir, hashlib.sha256(data).hexdigest()).is_file()
 
 
-def test_the_worker_says_what_the_classifier_says(eager, phantom_model):
-    """There is one decoder and one network, whoever asks, and in whatever batch."""
+def test_the_worker_predicts_what_the_classifier_predicts(eager, phantom_model):
+    """Decoder and network are the same for every caller and every batch."""
     films = {str(seed): draw("Opacity", seed) for seed in range(40)}
     classifier = Classifier.load(directory.SHIPPED_PHANTOMS)
 
@@ -68,15 +68,15 @@ def test_the_worker_says_what_the_classifier_says(eager, phantom_model):
         assert pytest.approx(row.tolist(), abs=1e-6) == [rows[name].probabilities[c] for c in classifier.card.classes]
 
 
-def test_one_bad_film_harms_no_other(eager, phantom_model):
-    """The good are scored, the bad are rejected with their reasons."""
+def test_a_bad_film_does_not_affect_others(eager, phantom_model):
+    """Good films are scored, bad ones are rejected with their reasons."""
     rows = submit([("good", png(draw("Effusions", 1))), ("bad", b"no film at all"), ("empty", b"")])
 
     assert {"good": None, "bad": "unsupported_format", "empty": "empty"} == {n: row.reason for n, row in rows.items()}
 
 
-def test_the_message_scores_what_it_names(eager, phantom_model, tmp_path, monkeypatch):
-    """The inbound task, with its argument as JSON makes it; a film with another checksum is not scored."""
+def test_films_named_by_a_message_are_scored(eager, phantom_model, tmp_path, monkeypatch):
+    """The message is JSON; a film whose checksum differs from the announced one is rejected."""
     (tmp_path / "a.png").write_bytes(png(draw("Effusions", 1)))
     monkeypatch.setenv("THORAQ_IMAGE_ROOTS", json.dumps({"images": str(tmp_path)}))
     settings.cache_clear()
@@ -97,7 +97,7 @@ def test_the_message_scores_what_it_names(eager, phantom_model, tmp_path, monkey
 
 
 def test_trouble_with_a_root_is_not_charged_to_the_film(eager, phantom_model, tmp_path, monkeypatch):
-    """A film below a root that is not mounted waits, with its attempt given back."""
+    """A film below a root that is not mounted waits, and its attempt is given back."""
     monkeypatch.setenv("THORAQ_IMAGE_ROOTS", json.dumps({"images": str(tmp_path / "unmounted")}))
     settings.cache_clear()
     scorer.cache_clear()
@@ -112,7 +112,7 @@ def test_trouble_with_a_root_is_not_charged_to_the_film(eager, phantom_model, tm
 
 
 def test_without_an_active_version_films_wait(eager):
-    """No model, no claim: nothing is charged, nothing is lost."""
+    """Nothing is claimed without a model."""
     rows = submit([("film", png(draw("Effusions", 1)))])
 
     assert "waiting" == rows["film"].outcome
@@ -121,7 +121,7 @@ def test_without_an_active_version_films_wait(eager):
 
 
 def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
-    """One flipped byte is another file than the one that was published."""
+    """A single changed byte is enough."""
     path = settings().models_dir / phantom_model / directory.MODEL_FILE
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -132,7 +132,7 @@ def test_an_altered_model_file_is_never_loaded(eager, phantom_model):
 
 
 def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monkeypatch):
-    """Its parent lives on, the message is delivered again, and its films are tried one by one."""
+    """Its parent goes on, the message is delivered again, and its films are tried one by one."""
     ended = []
     monkeypatch.setattr(
         "worker.scoring.batch_steps.BatchSteps.predict", lambda *_arguments: (_ for _ in ()).throw(MemoryError)
@@ -147,14 +147,14 @@ def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monke
         assert "scoring" == session.scalars(select(Image)).one().state
 
 
-def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, phantom_model, monkeypatch):
-    """The attempts are counted, its neighbours are scored, and this process lives on."""
+def test_a_film_whose_decoder_dies_is_tried_alone_and_finally_rejected(eager, phantom_model, monkeypatch):
+    """Its attempts are counted, other films are scored, and this process goes on."""
     deadly = hashlib.sha256(png(draw("Effusions", 1))).hexdigest()
-    films, asked = [png(draw("Effusions", seed)) for seed in range(3)], []
+    films, batch_sizes = [png(draw("Effusions", seed)) for seed in range(3)], []
     prepare = decoder_pool.DecoderPool.prepare
 
     def dying(self, places, preparation, *, preview):
-        asked.append(len(places))
+        batch_sizes.append(len(places))
         answers = [answer for part in prepare(self, places, preparation, preview=preview) for answer in part.result()]
         done = Future()
         done.set_result([Crashed("killed") if getattr(a, "sha256", "") == deadly else a for a in answers])
@@ -167,4 +167,4 @@ def test_a_film_whose_decoder_dies_is_tried_alone_and_given_up_at_last(eager, ph
 
     assert {"0": "scored", "1": "rejected", "2": "scored"} == {name: row.outcome for name, row in rows.items()}
     assert "crashed_the_worker" == rows["1"].reason
-    assert [3, 1, 1] == asked
+    assert [3, 1, 1] == batch_sizes

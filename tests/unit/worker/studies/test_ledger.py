@@ -1,4 +1,4 @@
-"""The state machine of an image."""
+"""The states of an image, one function of the ledger at a time."""
 
 from datetime import timedelta
 
@@ -56,15 +56,15 @@ def image(image_id):
         return session.get(Image, image_id)
 
 
-def test_the_urgent_are_claimed_first_then_the_oldest(waiting):
-    """Order is by priority, then by age."""
+def test_urgent_images_are_claimed_first_and_then_the_oldest(waiting):
+    """Claims are ordered by priority, then by age."""
     assert [4, 5, 6, 1] == claim()
     assert [2, 3] == claim("b")
     assert [] == claim("c")
 
 
 def test_an_outcome_is_recorded_once_with_its_probabilities(waiting):
-    """A scored image names its prediction and frees its lease."""
+    """A scored image has its prediction and is no longer leased; a second record changes nothing."""
     claim()
 
     assert 1 == record([scored(4)])
@@ -78,7 +78,7 @@ def test_an_outcome_is_recorded_once_with_its_probabilities(waiting):
 
 
 def test_equal_contents_share_one_prediction(waiting):
-    """One prediction per image content and model version, in one batch or in two."""
+    """There is one prediction for each image content and version, in one batch or in several."""
     claim()
     claim("b")
 
@@ -90,8 +90,8 @@ def test_equal_contents_share_one_prediction(waiting):
     assert image(4).prediction_id == image(5).prediction_id == image(2).prediction_id
 
 
-def test_a_rejection_keeps_its_reason(waiting):
-    """A rejected image ends with its reason and harms no mate."""
+def test_a_rejection_is_stored_with_its_reason(waiting):
+    """The other images of the batch are scored."""
     claim()
 
     record([scored(4), Rejected(5, None, Reason.CORRUPT, "damaged")])
@@ -103,7 +103,7 @@ def test_a_rejection_keeps_its_reason(waiting):
 
 
 def test_a_batch_whose_process_died_is_tried_again_one_by_one(waiting):
-    """The same owner gets its own films back, alone, so that a poison film takes no mate with it."""
+    """The same owner claims each image alone, so that a film that kills the process takes no other with it."""
     assert [4, 5, 6, 1] == claim()
 
     assert [4] == claim_again()
@@ -114,7 +114,7 @@ def test_a_batch_whose_process_died_is_tried_again_one_by_one(waiting):
 
 
 def test_a_film_that_kills_its_process_is_rejected_after_three_attempts(waiting):
-    """Poison is quarantined; its mates are scored."""
+    """The other films of its batch are scored."""
     claim()
     deaths = 0
     finished = set()
@@ -133,7 +133,7 @@ def test_a_film_that_kills_its_process_is_rejected_after_three_attempts(waiting)
 
 
 def test_a_film_that_must_be_alone_waits_until_nothing_is_in_flight(waiting):
-    """Beside others neither it nor what comes after it is claimed; alone it goes first."""
+    """While others are in flight, neither it nor a later film is claimed; otherwise it is claimed first."""
     claim()
     with transaction() as session:
         ledger.reclaim(session, "a")
@@ -142,8 +142,8 @@ def test_a_film_that_must_be_alone_waits_until_nothing_is_in_flight(waiting):
     assert [4] == claim("b")
 
 
-def test_what_waited_too_long_gets_a_share_of_the_batch(waiting):
-    """Routine films do not starve behind urgent ones, and an urgent film is still in the next batch."""
+def test_overdue_images_get_a_share_of_the_batch(waiting):
+    """Routine films are scored while urgent ones keep coming, and an urgent film is still in the next batch."""
     late = {Priority.ROUTINE: timedelta(minutes=30)}
     assert [4, 5, 6] == claim("b", limit=3, max_wait=late)
     with transaction() as session:
@@ -154,8 +154,8 @@ def test_what_waited_too_long_gets_a_share_of_the_batch(waiting):
     assert [4, 5, 1] == claim(limit=3, max_wait=late)
 
 
-def test_a_lease_that_ended_puts_the_image_back_and_its_late_owner_out(waiting):
-    """A zombie saves nothing."""
+def test_an_image_whose_lease_expired_can_be_claimed_by_another_owner(waiting):
+    """The first owner, which comes back late, can record nothing."""
     claim()
     with transaction() as session:
         session.execute(update(Image).where(Image.id == 4).values(lease_until=now() - timedelta(seconds=1)))
@@ -166,8 +166,8 @@ def test_a_lease_that_ended_puts_the_image_back_and_its_late_owner_out(waiting):
     assert 1 == record([scored(4)], "b")
 
 
-def test_trouble_outside_is_not_charged_and_pauses_the_image(waiting):
-    """A released image waits a while with its attempt given back."""
+def test_a_postponed_image_waits_for_a_while_uncharged(waiting):
+    """Its attempt is given back."""
     claim()
     with transaction() as session:
         ledger.postpone(session, "a", [4])
@@ -177,8 +177,8 @@ def test_trouble_outside_is_not_charged_and_pauses_the_image(waiting):
     assert [2, 3] == claim("b")
 
 
-def test_what_waits_is_told(waiting):
-    """The sweeper wakes scorers only where something can be claimed."""
+def test_any_waiting_says_whether_an_image_can_be_claimed(waiting):
+    """The sweeper sends wake-ups only in that case."""
     with reading() as session:
         assert claim_order.any_waiting(session)
     claim()

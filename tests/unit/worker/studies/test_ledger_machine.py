@@ -1,4 +1,4 @@
-"""The ledger under every order of events that Hypothesis thinks of: crashes, zombies, outages, replays."""
+"""The ledger under every order of events that Hypothesis generates: crashes, late owners, outages, replays."""
 
 import os
 from datetime import timedelta
@@ -37,7 +37,7 @@ class Ledger(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        """An empty ledger; what each worker believes to hold; how each film stood at the last look."""
+        """Start with an empty ledger."""
         with transaction() as session:
             for table in (Rejection, Image, Prediction, Study, Submission):
                 session.execute(delete(table))
@@ -51,7 +51,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(films=st.integers(1, 3), priority=st.integers(0, 2))
     def submit(self, films, priority):
-        """One study."""
+        """Accept one study."""
         images = [Image(root="images", path="p", priority=priority) for _ in range(films)]
         with transaction() as session:
             session.add(
@@ -64,21 +64,21 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(owner=OWNERS, limit=st.integers(1, 4))
     def claim(self, owner, limit):
-        """A worker takes work, beside what it has."""
+        """A worker claims images beside those that it holds."""
         with transaction() as session:
             claims = ledger.claim(session, owner, limit=limit, lease_seconds=60, max_attempts=MAX_ATTEMPTS)
         self.believed[owner] |= {claim.image_id: claim for claim in claims}
 
     @rule(owner=OWNERS)
     def die_and_come_again(self, owner):
-        """The process is killed; its message is delivered anew."""
+        """A worker's process is killed, and its message is delivered again."""
         with transaction() as session:
             ledger.reclaim(session, owner)
         self.believed[owner] = {}
 
     @rule(owner=OWNERS, version=st.sampled_from([1, 2]), chance=st.randoms(use_true_random=False), twice=st.booleans())
     def save(self, owner, version, chance, twice):
-        """A worker records all it believes to hold; perhaps the answer to its commit is lost and it does so again."""
+        """A worker records all that it believes to hold, perhaps twice, as after a lost answer to a commit."""
         outcomes = [
             Rejected(image_id, None, Reason.CORRUPT, "damaged")
             if chance.random() < 0.3
@@ -92,15 +92,15 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(owner=OWNERS)
     def postpone(self, owner):
-        """Trouble outside: everything goes back."""
+        """Trouble outside: a worker postpones everything that it holds."""
         with transaction() as session:
             ledger.postpone(session, owner, list(self.believed[owner]))
             session.execute(update(Image).values(not_before=None))
         self.believed[owner] = {}
 
     @rule(owner=OWNERS, outage=st.booleans())
-    def let_leases_end(self, owner, outage):
-        """The sweeper puts back; the worker does not know and may save later."""
+    def expire_leases(self, owner, outage):
+        """The sweeper expires a worker's leases; the worker does not notice and may record later."""
         with transaction() as session:
             held = update(Image).where(Image.owner == owner)
             session.execute(held.values(lease_until=now() - timedelta(seconds=1)))
@@ -110,7 +110,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(reason=st.sampled_from([None, Reason.CORRUPT, Reason.CRASHED_THE_WORKER, Reason.CANCELLED]))
     def replay(self, reason):
-        """An operator has rejected films tried again: the one way back."""
+        """An operator replays rejected films: the only way back to waiting after an outcome."""
         with transaction() as session:
             rejected_films.replay(session, "ada", Selection(reason=reason))
         with reading() as session:
@@ -119,15 +119,15 @@ class Ledger(RuleBasedStateMachine):
 
     @rule()
     def cancel(self):
-        """The last sender withdraws what waits."""
+        """The newest submission is cancelled."""
         with transaction() as session:
             last = session.scalar(select(Submission.id).order_by(Submission.received_at.desc()).limit(1))
             if last:
                 rejected_films.cancel(session, last, "t")
 
     @invariant()
-    def no_film_is_lost_and_none_runs_backward(self):
-        """Every accepted film is there, and where it was or further on."""
+    def no_film_is_lost_or_moves_backward(self):
+        """Every accepted film exists, in its last state or in a later one."""
         with reading() as session:
             stands = dict(session.execute(select(Image.id, Image.state)).all())
         assert self.accepted == len(stands)
@@ -137,7 +137,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def each_finished_film_has_one_outcome(self):
-        """A prediction or one standing rejection, never both; an unfinished one has neither."""
+        """A finished film has a prediction or one rejection that is not ended; an unfinished film has neither."""
         standing = select(Rejection.image_id).where(Rejection.replayed_at.is_(None))
         with reading() as session:
             rejected = list(session.scalars(standing))
@@ -150,7 +150,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def attempts_stay_within_their_limits(self):
-        """And a lease always has an end."""
+        """A leased film has an owner and an end of its lease."""
         with reading() as session:
             for film in session.scalars(select(Image)):
                 assert 0 <= film.attempts <= MAX_ATTEMPTS
@@ -158,16 +158,16 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def a_content_is_predicted_once_by_a_version(self):
-        """With all its findings."""
+        """The prediction has all findings."""
         with reading() as session:
             pairs = session.execute(select(Prediction.image_sha256, Prediction.model_version_id)).all()
             findings = list(session.scalars(select(Prediction.probabilities)))
         assert len(pairs) == len(set(pairs))
-        assert all({"Effusions", "No-Findings"} == set(said) for said in findings)
+        assert all({"Effusions", "No-Findings"} == set(probabilities) for probabilities in findings)
 
     @invariant()
-    def a_study_stands_as_its_films_do(self):
-        """The stored result is the one that its films give."""
+    def the_result_of_a_study_follows_from_its_films(self):
+        """The stored result equals the one computed from the films."""
         with reading() as session:
             for study in session.scalars(select(Study)).unique():
                 states = {film.state for film in study.images}
@@ -180,7 +180,7 @@ class Ledger(RuleBasedStateMachine):
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
 def test_no_order_of_events_loses_doubles_or_turns_back_a_film(database):
-    """Accepted films end in exactly one outcome, whatever dies, comes late or comes twice."""
+    """Accepted films end in exactly one outcome, whatever dies, comes late or happens twice."""
     run_state_machine_as_test(
         Ledger,
         settings=settings(

@@ -1,4 +1,4 @@
-"""Rejected films: listed, replayed with their history kept; and what waits, withdrawn."""
+"""Rejected films: listed and replayed; and waiting films, cancelled."""
 
 import json
 
@@ -66,22 +66,22 @@ def run(command, *arguments):
 
 
 def test_rejections_are_listed_with_reason_attempts_and_the_senders_reference(rejected):
-    """All, or those of one reason."""
-    letters = json.loads(run(rejections, "list", "--json"))
+    """All of them, or those with one reason."""
+    films = json.loads(run(rejections, "list", "--json"))
     poison = json.loads(run(rejections, "list", "--reason", "crashed_the_worker", "--json"))
 
     assert [(1, "corrupt", 1), (2, "corrupt", 1), (3, "crashed_the_worker", 3)] == [
-        (letter["image_id"], letter["reason"], letter["attempts"]) for letter in letters
+        (film["image_id"], film["reason"], film["attempts"]) for film in films
     ]
-    assert [("3.png", rejected)] == [(letter["reference"], letter["submission_id"]) for letter in poison]
+    assert [("3.png", rejected)] == [(film["reference"], film["submission_id"]) for film in poison]
 
 
 @pytest.mark.parametrize(
     ("arguments", "replayed"),
     [(["1"], [1]), (["4"], []), (["--reason", "corrupt"], [1, 2]), (["--reason", "blank"], []), (["--all"], [1, 2, 3])],
 )
-def test_one_film_all_of_a_reason_or_all_are_replayed_and_wake_scorers(rejected, wakeups_sent, arguments, replayed):
-    """A scored film is never among them."""
+def test_one_film_all_of_a_reason_or_all_can_be_replayed(rejected, wakeups_sent, arguments, replayed):
+    """Scored films are never replayed; scorers are woken for the number of replayed films."""
     run(rejections, "replay", *arguments)
 
     with reading() as session:
@@ -90,30 +90,30 @@ def test_one_film_all_of_a_reason_or_all_are_replayed_and_wake_scorers(rejected,
 
 
 def test_a_replay_without_a_choice_is_refused(rejected):
-    """Nobody replays everything by a slip."""
+    """Nobody replays every film by mistake."""
     assert 2 == CliRunner().invoke(rejections, ["replay"]).exit_code
 
 
-def test_a_replay_begins_a_new_series_and_keeps_the_old_rejection(rejected):
-    """History is not rewritten; the study is open again until its film is finished anew."""
+def test_a_replay_starts_a_new_series_of_attempts_and_keeps_the_old_rejection(rejected):
+    """The old rejection stays in its row, with the name of who replayed it."""
     assert 2 == replay(reason=Reason.CORRUPT)
     assert [1, 2] == claim()
     with transaction() as session:
         ledger.record(session, "a", [Scored(1, "1" * 64, {"Effusions": 1.0}), Rejected(2, None, Reason.BLANK, "b")], 1)
 
     with reading() as session:
-        kept = session.execute(
+        rows = session.execute(
             select(Rejection.image_id, Rejection.reason, Rejection.replayed_by).order_by(Rejection.id)
         )
         assert [(1, "corrupt", "ada"), (2, "corrupt", "ada"), (3, "crashed_the_worker", None), (2, "blank", None)] == [
-            tuple(row) for row in kept
+            tuple(row) for row in rows
         ]
         assert "blank" == session.get_one(Image, 2).rejection.reason
         assert (1, None) == (session.get_one(Image, 1).attempts, session.get_one(Image, 1).rejection)
 
 
-def test_a_study_is_open_again_while_its_film_is_replayed(rejected):
-    """Lists and callbacks wait for it."""
+def test_a_study_waits_again_while_its_film_is_replayed(rejected):
+    """Lists and callbacks wait for the film."""
     replay(image_id=1)
 
     with reading() as session:
@@ -122,7 +122,7 @@ def test_a_study_is_open_again_while_its_film_is_replayed(rejected):
 
 
 def test_a_film_that_killed_its_process_is_replayed_alone(rejected):
-    """Its mates of that day are spared."""
+    """It cannot take the films of a batch with it."""
     replay()
 
     assert [1, 2] == claim()
@@ -131,8 +131,8 @@ def test_a_film_that_killed_its_process_is_replayed_alone(rejected):
     assert [3] == claim()
 
 
-def test_a_replay_does_not_chase_what_it_causes(rejected):
-    """A film that is rejected anew meanwhile is left."""
+def test_a_replay_skips_films_that_were_rejected_after_it_began(rejected):
+    """A film that is rejected again meanwhile is not replayed again."""
     began = now()
     replay(reason=Reason.CORRUPT, until=began)
     claim()
@@ -142,8 +142,8 @@ def test_a_replay_does_not_chase_what_it_causes(rejected):
     assert 0 == replay(reason=Reason.CORRUPT, until=began)
 
 
-def test_what_waits_of_a_submission_is_withdrawn_and_what_is_being_scored_is_finished(wakeups_sent):
-    """And can be replayed like any other rejection."""
+def test_cancel_rejects_waiting_films_and_lets_others_finish(wakeups_sent):
+    """Cancelled films can be replayed like any rejected film."""
     acceptance = intake.submit_files(
         [(f"{n}.png", bytes([n])) for n in (1, 2, 3)],
         source="t", request_id=None, priority=Priority.ROUTINE,
@@ -159,6 +159,6 @@ def test_what_waits_of_a_submission_is_withdrawn_and_what_is_being_scored_is_fin
     assert 2 == replay(reason=Reason.CANCELLED)
 
 
-def test_an_unknown_submission_cannot_be_withdrawn(wakeups_sent):
-    """A slip is told."""
+def test_an_unknown_submission_cannot_be_cancelled(wakeups_sent):
+    """A wrong id is a usage error."""
     assert 2 == CliRunner().invoke(cancel, ["0" * 32]).exit_code

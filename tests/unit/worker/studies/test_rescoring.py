@@ -1,4 +1,4 @@
-"""What one version scored is scored by another on request; neither result is lost."""
+"""Studies are scored again by another version on request; both predictions stay."""
 
 import io
 from datetime import timedelta
@@ -37,25 +37,28 @@ def other(scored):
 
 
 def versions():
-    """Return the version of each film's result, and of all that are kept."""
+    """Return, for each film, the version of its result and the versions of all its predictions."""
     with reading() as session:
         images = session.scalars(select(Image).order_by(Image.id)).all()
-        now_ = [image.prediction.model_version.version for image in images]
-        kept = [[made.model_version.version for made in rescoring.history(session, image.study_id)[image.id]]
-                for image in images]  # fmt: skip
-        return now_, kept
+        current = [image.prediction.model_version.version for image in images]
+        history = [
+            [prediction.model_version.version for prediction in rescoring.history(session, image.study_id)[image.id]]
+            for image in images
+        ]
+        return current, history
 
 
-def test_a_study_is_scored_by_the_active_version_and_the_first_result_stays(scored, other):
+def test_a_study_is_scored_by_the_active_version_and_its_first_prediction_stays(scored, other):
+    """Other studies are left alone."""
     assert 1 == rescoring.request([2])
 
-    current, kept = versions()
+    current, history = versions()
     assert [scored, other, scored] == current
-    assert [[scored], [other, scored], [scored]] == kept
+    assert [[scored], [other, scored], [scored]] == history
 
 
-def test_the_studys_result_is_the_new_versions(scored, other):
-    """Findings that only the earlier version knew do not decide any more."""
+def test_the_studys_result_is_that_of_the_new_version(scored, other):
+    """Findings that only the earlier version had no longer decide."""
     rescoring.request([1])
 
     with reading() as session:
@@ -64,7 +67,8 @@ def test_the_studys_result_is_the_new_versions(scored, other):
         assert ("scored", study.images[0].prediction.label) == (study.state, study.label)
 
 
-def test_all_of_a_time_are_scored_again_and_what_the_active_version_scored_is_left(scored, other):
+def test_studies_of_a_period_are_scored_again_unless_the_active_version_did(scored, other):
+    """The period is that in which the films were finished."""
     rescoring.request([1])
 
     assert 0 == rescoring.request(since=now() + timedelta(hours=1))
@@ -73,7 +77,8 @@ def test_all_of_a_time_are_scored_again_and_what_the_active_version_scored_is_le
     assert [other] * 3 == versions()[0]
 
 
-def test_what_waits_for_its_first_result_comes_before(scored, other):
+def test_films_without_a_result_are_scored_before(scored, other):
+    """A film to score again has the lowest priority."""
     rescoring.request([1])
 
     with reading() as session:
@@ -82,6 +87,7 @@ def test_what_waits_for_its_first_result_comes_before(scored, other):
 
 @pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"other")])
 def test_a_film_that_is_gone_or_changed_keeps_its_first_result(scored, other, spoil):
+    """It cannot be scored again, and is not rejected for that."""
     with reading() as session:
         image = session.get_one(Image, 1)
         content = image.sha256

@@ -1,4 +1,4 @@
-"""A study's result, kept up to date by the ledger."""
+"""The result of a study, which the ledger keeps up to date."""
 
 import pytest
 from sqlalchemy import select
@@ -38,17 +38,17 @@ def scored(image_id, **probabilities):
 def result():
     with reading() as session:
         study = session.get_one(Study, 1)
-        findings = {finding: (said["probability"], said["image_id"]) for finding, said in study.findings.items()}
+        findings = {name: (deciding["probability"], deciding["image_id"]) for name, deciding in study.findings.items()}
         return study.state, study.label, study.probability, study.finished_at, findings
 
 
 def test_a_study_waits_without_a_result(study):
-    """Nothing is claimed of it before a film is scored."""
+    """It has no label before a film is scored."""
     assert ("waiting", None, None, None, {}) == result()
 
 
 def test_the_result_is_the_highest_and_for_no_findings_the_lowest_and_names_the_film(study):
-    """Whether its films come in one batch or in several."""
+    """The result is the same whether the films come in one batch or in several."""
     record(scored(1, Effusions=0.1, No_Findings=0.9))
     state, label, probability, finished_at, _ = result()
     assert ("waiting", "No-Findings", 0.9, None) == (state, label, probability, finished_at)
@@ -62,8 +62,8 @@ def test_the_result_is_the_highest_and_for_no_findings_the_lowest_and_names_the_
         assert finished_at == session.get_one(Image, 3).finished_at
 
 
-def test_of_equal_films_the_first_decides_and_of_equal_findings_the_first_by_name(study):
-    """The same films give the same result in whatever order they are scored."""
+def test_between_equal_films_the_first_decides_and_between_equal_findings_the_first_by_name(study):
+    """The order in which films are scored does not change the result."""
     record(scored(3, Pneumonia=0.4, Effusions=0.4))
     record(scored(1, Pneumonia=0.4, Effusions=0.4), scored(2, Pneumonia=0.4, Effusions=0.4))
 
@@ -73,7 +73,7 @@ def test_of_equal_films_the_first_decides_and_of_equal_findings_the_first_by_nam
 
 
 def test_a_study_whose_films_were_all_rejected_is_rejected(study):
-    """And has no finding."""
+    """It has no finding."""
     record(*(Rejected(image_id, None, Reason.BLANK, "blank") for image_id in (1, 2, 3)))
 
     state, label, probability, finished_at, findings = result()
@@ -82,7 +82,7 @@ def test_a_study_whose_films_were_all_rejected_is_rejected(study):
 
 
 def test_a_film_that_killed_its_process_finishes_its_study(study):
-    """Rejections that the claim makes count, too."""
+    """A rejection made by a claim updates the result too."""
     record(scored(1, Effusions=0.6), scored(2, Effusions=0.5))
     for _ in range(3):
         with transaction() as session:
@@ -93,7 +93,7 @@ def test_a_film_that_killed_its_process_finishes_its_study(study):
 
 
 def test_two_workers_that_finish_a_study_at_once_see_each_other(database):
-    """Neither leaves it waiting."""
+    """Neither leaves the study waiting."""
     from concurrent.futures import ThreadPoolExecutor
     from threading import Barrier
 

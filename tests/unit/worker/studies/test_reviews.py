@@ -1,4 +1,4 @@
-"""Reviews are added and never changed; from them come labels on which everybody agrees."""
+"""Reviews are added and never changed; the labels on which all reviewers agree are confirmed."""
 
 import pytest
 from sqlalchemy import select
@@ -29,13 +29,13 @@ def scored(database):
             session.flush()
             films = []
             for content in contents:
-                made = session.scalar(select(Prediction).where(Prediction.image_sha256 == content)) or Prediction(
+                prediction = session.scalar(select(Prediction).where(Prediction.image_sha256 == content)) or Prediction(
                     image_sha256=content, model_version_id=version_id, label="Effusions", probability=0.9,
                     probabilities={"Effusions": 0.9},
                 )  # fmt: skip
                 film = Image(
                     study=study, root="archive", path=content, sha256=content, priority=1, state=ImageState.SCORED,
-                    prediction=made,
+                    prediction=prediction,
                 )  # fmt: skip
                 session.add(film)
                 films.append(film)
@@ -56,8 +56,8 @@ def labels():
         return {label.image_id: label.finding for label in confirmed}, left_out
 
 
-def test_a_review_keeps_who_said_what_of_which_version(scored):
-    """The newest comes first, and none is overwritten."""
+def test_a_review_stores_the_reviewer_the_findings_and_the_version(scored):
+    """The newest review comes first; an older one is never overwritten."""
     study, _ = scored("a")
     review(study, "ann", "Pneumothorax")
     review(study, "ann", verdict=Verdict.AGREE)
@@ -72,7 +72,8 @@ def test_a_review_keeps_who_said_what_of_which_version(scored):
 @pytest.mark.parametrize(
     "findings", [(), ("No-Findings", "Effusions")], ids=["no finding named", "nothing and something"]
 )
-def test_a_review_that_says_nothing_or_contradicts_itself_is_refused(scored, findings):
+def test_a_review_without_a_finding_or_with_a_contradiction_is_refused(scored, findings):
+    """No-Findings excludes every other finding."""
     study, _ = scored("a")
 
     with pytest.raises(UnfitReview):
@@ -80,13 +81,15 @@ def test_a_review_that_says_nothing_or_contradicts_itself_is_refused(scored, fin
 
 
 def test_a_film_that_is_not_scored_has_no_result_to_review(scored):
+    """The message says so."""
     scored("a")
 
     with pytest.raises(UnfitReview, match="no scored film"):
         review(99, "ann", "Effusions")
 
 
-def test_two_who_see_the_same_confirm_a_label_whoever_corrected_and_whoever_agreed(scored):
+def test_reviewers_who_agree_confirm_a_label(scored):
+    """One may have corrected the result and the other agreed with it."""
     study, (film,) = scored("a")
     review(study, "ann", "Effusions")
     review(study, "bob", verdict=Verdict.AGREE)
@@ -94,7 +97,8 @@ def test_two_who_see_the_same_confirm_a_label_whoever_corrected_and_whoever_agre
     assert ({film: "Effusions"}, []) == labels()
 
 
-def test_two_who_differ_confirm_nothing_and_the_film_is_listed(scored):
+def test_reviewers_who_disagree_confirm_no_label_and_the_film_is_listed(scored):
+    """The reason is `conflict`."""
     study, (film,) = scored("a")
     review(study, "ann", "Pneumothorax")
     review(study, "bob", verdict=Verdict.AGREE)
@@ -102,7 +106,8 @@ def test_two_who_differ_confirm_nothing_and_the_film_is_listed(scored):
     assert ({}, [LeftOutReview(film, "conflict")]) == labels()
 
 
-def test_who_changes_their_mind_contradicts_nobody(scored):
+def test_only_the_newest_review_of_a_reviewer_counts(scored):
+    """A reviewer may change their mind."""
     study, (film,) = scored("a")
     review(study, "ann", "Pneumothorax")
     review(study, "ann", "Opacity")
@@ -110,45 +115,50 @@ def test_who_changes_their_mind_contradicts_nobody(scored):
     assert ({film: "Opacity"}, []) == labels()
 
 
-def test_a_finding_of_a_study_with_two_films_names_neither_unless_the_reviewer_does(scored):
+def test_a_review_of_a_study_with_two_films_confirms_no_label(scored):
+    """The reviewer must name the film on which a finding shows."""
     study, (first, second) = scored("a", "b")
     review(study, "ann", "Pneumothorax")
     assert ({}, [LeftOutReview(first, "which_film"), LeftOutReview(second, "which_film")]) == labels()
 
     review(study, "ann", "Pneumothorax", image_id=second)
-    found, left_out = labels()
+    confirmed, left_out = labels()
 
-    assert {second: "Pneumothorax"} == found
+    assert {second: "Pneumothorax"} == confirmed
     assert [LeftOutReview(first, "which_film")] == left_out
 
 
-def test_a_study_without_findings_has_films_without_findings(scored):
+def test_no_findings_of_a_study_holds_for_each_of_its_films(scored):
+    """This is the one finding that needs no named film."""
     study, films = scored("a", "b")
     review(study, "ann", "No-Findings")
 
     assert dict.fromkeys(films, "No-Findings") == labels()[0]
 
 
-def test_one_content_that_is_called_differently_in_two_studies_is_a_conflict(scored):
+def test_different_reviews_of_the_same_content_in_two_studies_are_a_conflict(scored):
+    """Both films are listed."""
     first, (film,) = scored("a")
     second, (again,) = scored("a")
     review(first, "ann", "Opacity")
     review(second, "bob", "Pneumothorax")
 
-    found, left_out = labels()
+    confirmed, left_out = labels()
 
-    assert {} == found
+    assert {} == confirmed
     assert {film, again} == {entry.image_id for entry in left_out}
 
 
-def test_several_findings_are_kept_but_teach_a_network_of_one_nothing(scored):
+def test_a_review_with_several_findings_confirms_no_label(scored):
+    """The networks predict one finding for each film."""
     study, (film,) = scored("a")
     review(study, "ann", "Opacity", "Effusions")
 
     assert ({}, [LeftOutReview(film, "several_findings")]) == labels()
 
 
-def test_films_of_one_patient_are_tied_by_the_senders_pseudonym(scored):
+def test_films_of_one_patient_share_the_senders_pseudonym(scored):
+    """Without a pseudonym, the study stands for the patient."""
     first, _ = scored("a", patient="p1")
     second, _ = scored("b", patient="p1")
     third, _ = scored("c")
