@@ -17,7 +17,7 @@ import click
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-import worker.tables  # noqa: F401 - its tables are filled
+import migrations.schema  # noqa: F401 - its tables are filled
 from dashboard.accounts import accounts
 from dashboard.accounts.accounts import Role
 from dashboard.app import create_app

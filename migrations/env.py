@@ -1,4 +1,4 @@
-"""Runs the revisions against the configured database; knows the tables of every package."""
+"""Runs the revisions against the configured database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from alembic import context
 from sqlalchemy import Connection, text
 
-import dashboard.accounts.tokens  # noqa: F401 - its tables belong to the schema
-import worker.tables  # noqa: F401 - likewise
+import migrations.schema  # noqa: F401 - every table
 from worker.database import Base, engine
 
 

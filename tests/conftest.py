@@ -41,8 +41,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def database(data_dir: Path, request: pytest.FixtureRequest) -> Path:
     """An empty database with the whole schema: SQLite in the data directory, or PostgreSQL where CI asks for it."""
-    import dashboard.accounts.tokens  # noqa: F401
-    import worker.tables  # noqa: F401
+    import migrations.schema  # noqa: F401
     from worker.database import Base, engine
 
     if os.environ.get("THORAQ_TEST_ON_POSTGRES"):

@@ -1,5 +1,6 @@
-"""Imports every module of the worker that defines tables, so that migrations and tests see the whole schema."""
+"""Imports every module that defines tables, so that migrations and tests see the whole schema."""
 
+from dashboard.accounts import accounts, tokens
 from worker import audit
 from worker.models import records as model_records
 from worker.monitoring import heartbeats
@@ -9,6 +10,7 @@ from worker.studies import records as study_records
 from worker.submissions import records as submission_records
 
 __all__ = [
+    "accounts",
     "audit",
     "heartbeats",
     "model_records",
@@ -16,4 +18,5 @@ __all__ = [
     "scoring_records",
     "study_records",
     "submission_records",
+    "tokens",
 ]
