@@ -45,7 +45,7 @@ def due(value: datetime) -> Markup:
     """Return in how long something is due, or for how long it has been overdue, as a `<time>` element."""
     seconds = (value - now()).total_seconds()
     length = naturaldelta(abs(seconds))
-    words = f"in {length}" if seconds > 0 else f"overdue for {length}"
+    words = f"in {length}" if seconds > 0 else f"overdue by {length}"
     return Markup('<time datetime="{}" class="{}">{}</time>').format(
         value.isoformat(timespec="seconds"), "due" if seconds > 0 else "due due-over", words
     )

@@ -34,14 +34,14 @@ class RunForm(FlaskForm):  # type: ignore[misc]
     )
     network = StringField(
         "Network",
-        [Optional(), Regexp(r"^[a-z0-9][a-z0-9.-]{0,31}$", message="Enter a name that `thoraq networks` lists.")],
-        description="One that `thoraq networks` lists. Empty: as configured.",
+        [Optional(), Regexp(r"^[a-z0-9][a-z0-9.-]{0,31}$", message="Enter a name from the list of thoraq networks.")],
+        description="A name from the list of thoraq networks. Empty: as configured.",
         render_kw={"placeholder": "as configured", "autocomplete": "off", "spellcheck": "false"},
     )
     epochs = IntegerField(
         "Epochs",
         [Optional(), NumberRange(1, MAX_EPOCHS)],
-        description="Empty: as many as the network needs.",
+        description="Empty: the default of the network.",
         render_kw={"placeholder": "as configured", "min": 1, "max": MAX_EPOCHS},
     )
     submit = SubmitField("Retrain now")

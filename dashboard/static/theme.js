@@ -1,4 +1,4 @@
-// Follows the reader's choice of light or dark; runs before the first paint.
+// Applies the reader's light or dark theme before the first paint.
 "use strict";
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");

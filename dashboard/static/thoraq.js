@@ -1,4 +1,4 @@
-// Writes moments in the reader's own zone, with the offset on hover; without this script they are UTC.
+// Shows times in the reader's own time zone, with the offset on hover. Without this script, they are in UTC.
 "use strict";
 const two = (number) => String(number).padStart(2, "0");
 const localize = (root) => {
@@ -14,10 +14,10 @@ const localize = (root) => {
 };
 localize(document);
 for (const note of document.querySelectorAll("[data-zone]")) {
-  note.textContent = `times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}; hover for the offset`;
+  note.textContent = `times are in ${Intl.DateTimeFormat().resolvedOptions().timeZone}; hover over a time for its offset`;
 }
 
-// Keeps a page current: asks its data-poll address again and again, and puts the parts that changed in place.
+// Keeps a page up to date: polls the address in data-poll, and replaces the parts that have changed.
 (() => {
   const live = document.querySelector("[data-poll]");
   if (!live) return;
@@ -30,7 +30,7 @@ for (const note of document.querySelectorAll("[data-zone]")) {
 
   const clock = (moment) => `${moment.toISOString().slice(11, 19)} +00:00`;
 
-  const say = (text, lost) => {
+  const setStatus = (text, lost) => {
     if (status.textContent !== text) status.textContent = text;
     live.classList.toggle("live-lost", lost);
   };
@@ -45,37 +45,37 @@ for (const note of document.querySelectorAll("[data-zone]")) {
     }
   };
 
-  const ask = async () => {
+  const poll = async () => {
     if (document.hidden) return;
     try {
       const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(10000) });
-      if (answer.status === 401) return location.reload(); // The session is over: the log-in page comes.
+      if (answer.status === 401) return location.reload(); // The session has expired: show the log-in page.
       if (!answer.ok) throw new Error(answer.statusText);
       const state = await answer.json();
       show(state.parts);
       if (state.seen) address.searchParams.set("seen", state.seen);
       last = new Date();
-      say(`Updates every ${seconds} s`, false);
+      setStatus(`Updates every ${seconds} s`, false);
       if (state.reload) location.reload();
     } catch {
-      say(`No answer; this is how it stood at ${clock(last)}`, true);
+      setStatus(`No answer; last update at ${clock(last)}`, true);
     }
   };
 
-  // One question at a time, however slow the answer.
-  const again = async () => { await ask(); setTimeout(again, 1000 * seconds); };
-  document.addEventListener("visibilitychange", ask);
-  setTimeout(again, 1000 * seconds);
+  // One request at a time, however slow the answer is.
+  const repeat = async () => { await poll(); setTimeout(repeat, 1000 * seconds); };
+  document.addEventListener("visibilitychange", poll);
+  setTimeout(repeat, 1000 * seconds);
 })();
 
-// Ticking a finding chooses the answer that it belongs to.
+// Selecting a finding also selects the radio button that it belongs to.
 for (const box of document.querySelectorAll("[data-chooses]")) {
   box.addEventListener("change", () => {
     if (box.checked) box.form.querySelector(`[name="verdict"][value="${box.dataset.chooses}"]`).checked = true;
   });
 }
 
-// Pictures that are drawn anew; questions before what cannot be taken back; moments in the reader's own zone.
+// Images that are reloaded at intervals, and forms that ask for confirmation.
 for (const picture of document.querySelectorAll("[data-refresh]")) {
   setInterval(() => {
     if (document.hidden) return;

@@ -7,14 +7,14 @@
   const view = (root) => {
     const find = (name) => root.querySelector(`[data-${name}]`);
     const film = find("film"), stage = find("stage"), picture = find("picture"), filter = root.querySelector("filter");
-    const knobs = { window: find("window"), level: find("level"), zoom: find("zoom") };
+    const sliders = { window: find("window"), level: find("level"), zoom: find("zoom") };
     const start = { window: 256, level: 128, zoom: 1 };
     const csrf = root.dataset.csrf;
     let inverted = false, x = 0, y = 0;
 
-    const value = (name) => Number(knobs[name].value);
+    const value = (name) => Number(sliders[name].value);
     const set = (name, to) => {
-      knobs[name].value = within(to, Number(knobs[name].min), Number(knobs[name].max));
+      sliders[name].value = within(to, Number(sliders[name].min), Number(sliders[name].max));
     };
 
     const draw = () => {
@@ -30,27 +30,27 @@
       y = within(y, -reach * film.clientHeight, reach * film.clientHeight);
       picture.style.filter = `url(#${filter.id})`;
       stage.style.transform = `translate(${x}px, ${y}px) scale(${value("zoom")})`;
-      for (const knob of Object.values(knobs)) knob.nextElementSibling.textContent = knob.value;
+      for (const slider of Object.values(sliders)) slider.nextElementSibling.textContent = slider.value;
       find("invert").setAttribute("aria-pressed", inverted);
       if (value("zoom") > 1) enlarge();
     };
 
-    // Once a reader looks closer, or where there is no preview, a worker is asked for the picture in full.
+    // Requests the large picture when the reader zooms in, or if there is no preview.
     let enlarged = false;
     const enlarge = async () => {
       if (enlarged) return;
       enlarged = true;
       try {
-        const answer = await asked(picture.dataset.detailAddress, csrf, () => true);
+        const answer = await requestPicture(picture.dataset.detailAddress, csrf, () => true);
         if (answer.state !== "done") throw new Error(answer.state);
         picture.src = answer.picture;
         await picture.decode();
         picture.hidden = false;
         find("missing")?.remove();
       } catch {
-        setTimeout(() => { enlarged = false; }, 10_000); // Every movement of the film would ask again otherwise.
+        setTimeout(() => { enlarged = false; }, 10_000); // Without this pause, every movement of the film would send a request.
         const missing = find("missing");
-        if (missing) missing.lastElementChild.textContent = "There is no picture of this film now.";
+        if (missing) missing.lastElementChild.textContent = "There is no picture of this film at the moment.";
       }
     };
 
@@ -97,7 +97,7 @@
       draw();
     }, { passive: false });
 
-    for (const knob of Object.values(knobs)) knob.addEventListener("input", draw);
+    for (const slider of Object.values(sliders)) slider.addEventListener("input", draw);
     find("invert").addEventListener("click", () => { inverted = !inverted; draw(); });
     find("reset").addEventListener("click", () => { reset(); draw(); });
     const heat = find("heat-choice") ? heatMap(find("heat-choice"), find("heat"), find("heat-status"), csrf) : null;
@@ -108,8 +108,8 @@
 
   const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
-  // Asks a worker for a picture and waits for it, as long as it is wanted.
-  const asked = async (address, csrf, wanted) => {
+  // Requests a picture and waits until a worker has made it, or until it is no longer wanted.
+  const requestPicture = async (address, csrf, wanted) => {
     const first = await fetch(address, { method: "POST", headers: { "X-CSRFToken": csrf } });
     let answer = first.ok ? await first.json() : { state: "failed" };
     for (let tries = 0; answer.state === "asked" && tries < 60 && wanted(); tries += 1) {
@@ -129,18 +129,18 @@
       status.textContent = "";
       if (!finding) return;
       last = finding;
-      status.textContent = "A worker draws it…";
+      status.textContent = "Being drawn…";
       try {
         const address = `${choice.dataset.heatAddress}/${encodeURIComponent(finding)}`;
-        const answer = await asked(address, csrf, () => choice.value === finding);
+        const answer = await requestPicture(address, csrf, () => choice.value === finding);
         if (choice.value !== finding) return;
         if (answer.state !== "done") throw new Error(answer.state);
         overlay.src = answer.picture;
         overlay.alt = `Heat map of ${finding}: where the network looked, not where the finding is`;
         overlay.hidden = false;
-        status.textContent = "Where the network looked; no outline of the finding.";
+        status.textContent = "Shows where the network looked; it is not an outline of the finding.";
       } catch {
-        if (choice.value === finding) status.textContent = "There is no heat map now.";
+        if (choice.value === finding) status.textContent = "There is no heat map at the moment.";
       }
     };
     choice.addEventListener("change", show);

@@ -82,7 +82,7 @@ def test_an_age_has_one_unit(seconds, text):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(7205, "in 2 hours"), (-125, "overdue for 2 minutes"), (-86405, "overdue for a day")]
+    ("seconds", "text"), [(7205, "in 2 hours"), (-125, "overdue by 2 minutes"), (-86405, "overdue by a day")]
 )
 def test_what_is_due_is_said_in_words(seconds, text):
     """How long until then, or since then."""
