@@ -99,7 +99,7 @@ def fill(rows: int) -> None:
     """Make the tables anew and fill them."""
     Base.metadata.drop_all(engine())
     Base.metadata.create_all(engine())
-    card, report = read_card(SHIPPED_FILMS).model_dump(mode="json"), read_report(SHIPPED_FILMS)
+    card, report = read_card(SHIPPED_FILMS), read_report(SHIPPED_FILMS)
     with transaction() as session:
         for number in (1, 2):
             version = ModelVersion(id=number, version=f"v3-{number:012x}", sha256="0" * 64, card=card, report=report)

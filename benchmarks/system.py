@@ -61,7 +61,7 @@ def main(folder: Path, model: Path) -> None:
     """Print films per second as JSON; the worker is up and has scored before the clock starts."""
     command.upgrade(alembic_config(), "head")
     with transaction() as session:
-        registry.promote(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
+        registry.activate(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
     names = sorted(path.name for path in folder.iterdir())
     warm, measured = names[:WARM_UP], names[WARM_UP:]
     worker = subprocess.Popen(

@@ -20,8 +20,8 @@ from model_training.settings import settings as training_settings
 from worker.commands.db import alembic_config
 from worker.database import now, reading, transaction
 from worker.models import directory, registry, retraining_runs
+from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingRun
-from worker.models.retraining_runs import Wish
 from worker.monitoring.heartbeats import Process
 from worker.settings import settings
 from worker.studies.records import Image, Study
@@ -38,7 +38,7 @@ def main(folder: Path, model: Path, pairs: int) -> None:
     """Print both rates of each pair, and the median of their ratios, as JSON; FOLDER's films are shared out."""
     command.upgrade(alembic_config(), "head")
     with transaction() as session:
-        registry.promote(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
+        registry.activate(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
     names = sorted(path.name for path in folder.iterdir())
     share = len(names) // (2 * pairs + 1)
     parts = [names[start * share : (start + 1) * share] for start in range(2 * pairs + 1)]
@@ -62,7 +62,7 @@ def _started(kind: str) -> subprocess.Popen[bytes]:
 
 def _pair(alone: list[str], beside: list[str], pair: int) -> dict[str, float]:
     undisturbed = _rate(alone, f"alone {pair}")
-    run_id = retraining_runs.ask(by="bench", wish=Wish(epochs=EPOCHS))
+    run_id = retraining_runs.ask(by="bench", request=RunRequest(epochs=EPOCHS))
     wait_until(lambda: _epochs(run_id) > 0, "an epoch of the training")
     before, disturbed = _epochs(run_id), _rate(beside, f"beside {pair}")
     trained = _epochs(run_id) - before

@@ -66,7 +66,7 @@ def main(folder: Path, model: Path, films: int, per_second: float, backlog: int)
     """Print seconds and bytes as JSON."""
     command.upgrade(alembic_config(), "head")
     with transaction() as session:
-        registry.promote(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
+        registry.activate(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
     names = itertools.cycle(sorted(path.name for path in folder.iterdir()))
     first = hand_over([next(names)])
     began = time.monotonic()

@@ -1,8 +1,6 @@
 """How numbers, times and durations are written on a page. Does not use the request."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from flask import Flask
 from humanize import naturaldelta, naturalsize, precisedelta
@@ -23,7 +21,7 @@ SMALLEST_PERCENT = 0.1
 
 def install(app: Flask) -> None:
     """Make the functions below available to templates as filters."""
-    filters = (moment, due, age, duration, percent, figure, parsed, plural, priority, sentence, commands, file_size)
+    filters = (moment, due, age, duration, percent, figure, plural, priority, sentence, commands, file_size)
     app.jinja_env.globals["notice"] = NOTICE
     app.jinja_env.globals["longest_wait_hours"] = settings().longest_wait_hours
     app.jinja_env.filters.update({function.__name__: function for function in filters})
@@ -49,14 +47,6 @@ def due(value: datetime) -> Markup:
     return Markup('<time datetime="{}" class="{}">{}</time>').format(
         value.isoformat(timespec="seconds"), "due" if seconds > 0 else "due due-over", words
     )
-
-
-def parsed(text: str | None) -> datetime | None:
-    """Return a stored ISO 8601 time in UTC; a time without a zone is UTC; None if the text is empty."""
-    if not text:
-        return None
-    value = datetime.fromisoformat(text)
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def age(value: datetime) -> str:
@@ -126,11 +116,3 @@ def commands(text: str) -> Markup:
 def file_size(size: int) -> str:
     """Return a size in bytes with its unit, such as `128 MiB`."""
     return naturalsize(size, binary=True, format="%.0f")
-
-
-def from_path(tree: Mapping[str, Any], *path: str) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    """Return what a stored JSON document holds at a path of names; None where a part is missing."""
-    found: Any = tree
-    for name in path:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found

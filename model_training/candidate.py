@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import JsonValue
+
 from model_training import film_check
 from model_training.data.dataset import Dataset, read
 from model_training.data.films import Films, read_class_folders
@@ -28,7 +30,10 @@ from model_training.training.fit import Fitted, Progress
 from model_training.training.predictions import Predictions
 from worker.decoding import PREPROCESSING
 from worker.films.film_check import FILM_CHECK_FILE
-from worker.models.directory import MODEL_FILE, FilmCheckCard, ModelCard, sha256_of, write_card
+from worker.models.directory import MODEL_FILE, sha256_of, write_card
+from worker.models.documents.card import FilmCheckCard, ModelCard
+from worker.models.documents.evaluation import Evaluation
+from worker.models.documents.report import Report
 from worker.settings import settings
 
 #: How much of the file's SHA-256 a version carries.
@@ -70,7 +75,7 @@ def build(
     directory: Path,
     progress: Progress,
     data: Dataset | None = None,
-    notes: Mapping[str, Any] = MappingProxyType({}),
+    notes: Mapping[str, JsonValue] = MappingProxyType({}),
 ) -> ModelCard:
     """Train, calibrate, evaluate, and write the model directory; the test split is looked at last, once.
 
@@ -104,7 +109,8 @@ def build(
     card = _card(recipe, data, fitted, report, sha256_of(directory / MODEL_FILE))
     told = {"training": {**card.training, **notes}, "film_check": _film_check(data, external, directory)}
     card = card.model_copy(update=told)
-    _write(recipe, card, {"version": card.version, "network": network.name, **report}, by_split, directory)
+    report = report.model_copy(update={"version": card.version, "network": network.name})
+    _write(recipe, card, report, by_split, directory)
     state.unlink(missing_ok=True)
     return card
 
@@ -155,17 +161,17 @@ def _film_check(data: Dataset, external: Mapping[str, Films], directory: Path) -
 
 
 def _write(
-    recipe: Recipe, card: ModelCard, report: Mapping[str, Any], by_split: Mapping[str, Predictions], directory: Path
+    recipe: Recipe, card: ModelCard, report: Report, by_split: Mapping[str, Predictions], directory: Path
 ) -> None:
     from model_training.report import page  # noqa: PLC0415 - Matplotlib takes a second to import
 
     write_card(directory, card, report)
     predictions.save(directory, by_split)
     thumbnails.save(report, recipe.data, card.input_size, directory)
-    page.publish(report, directory, card.model_dump(mode="json"))
+    page.publish(report, directory, card)
 
 
-def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Mapping[str, Any], sha256: str) -> ModelCard:
+def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Report, sha256: str) -> ModelCard:
     network, hyperparameters = recipe.architecture, recipe.hyperparameters
     return ModelCard(
         version=f"{network.name}-{sha256[:DIGEST_DIGITS]}",
@@ -183,7 +189,7 @@ def _card(recipe: Recipe, data: Dataset, fitted: Fitted, report: Mapping[str, An
         epochs=hyperparameters.epochs,
         batch_size=hyperparameters.batch_size,
         training={**hyperparameters.recorded(), "kept_epoch": fitted.kept_epoch},
-        metrics={split: evaluation.headline(report[split]) for split in data.splits},
+        metrics={split: evaluation.headline(report.of_split(split) or Evaluation()) for split in data.splits},
         software=software(),
         trained_at=datetime.now(UTC),
         limits=limits_of(data),

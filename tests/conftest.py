@@ -97,7 +97,7 @@ def phantom_model(database: Path) -> str:
 
     with transaction() as session:
         row = registry.import_model(session, directory.SHIPPED_PHANTOMS, settings().models_dir)
-        registry.promote(session, row.version, by="test")
+        registry.activate(session, row.version, by="test")
         return row.version
 
 

@@ -58,6 +58,10 @@ class ModelUnavailable(ScoringError):
     """No model version can be loaded: none is active, or its file is not the registered one."""
 
 
+class UnreadableDocument(ModelUnavailable):
+    """A stored document of a model version, such as its card or its report, has JSON that makes no sense."""
+
+
 class NotConfigured(ScoringError):
     """A setting without which this command cannot work is missing."""
 

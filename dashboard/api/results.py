@@ -116,10 +116,10 @@ def _model(model: ModelVersion, *, active: bool) -> ModelAnswer:
     return ModelAnswer(
         version=model.version,
         sha256=model.sha256,
-        network=card.get("network"),
-        classes=list(card.get("classes", ())),
-        trained_on=card.get("trained_on"),
-        limits=list(card.get("limits", ())),
+        network=card.network,
+        classes=list(card.classes),
+        trained_on=card.trained_on,
+        limits=list(card.limits),
         active=active,
         registered_at=model.registered_at.isoformat(),
     )

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import READERS, TRAINERS, requires
 from dashboard.headers import FIGURE_POLICY, REPORT_POLICY
-from dashboard.models.reports import CLASS_COLUMNS, by_group, headline, side_by_side, splits
+from dashboard.models.reports import by_group, headline, side_by_side, splits
 from worker.database import now, reading
 from worker.models import promotion, registry
+from worker.models.documents.evaluation import CLASS_COLUMNS
 from worker.models.paper import ROWS
 from worker.models.records import Activation, ModelVersion
 from worker.monitoring import drift_by_day
@@ -80,7 +81,7 @@ def compare() -> ResponseReturnValue:
         one_figures=_figures(one.version),
         other_figures=_figures(other.version),
         active_id=active_id,
-        same_films=one.card.get("data_fingerprint") == other.card.get("data_fingerprint"),
+        same_films=one.card.data_fingerprint == other.card.data_fingerprint,
         figures=side_by_side(one, other),
         paper=list(ROWS.values()),
         ours=[one, other],

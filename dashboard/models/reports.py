@@ -1,29 +1,17 @@
-"""An evaluation report as it is shown: whatever parts the stored JSON has, in the order in which they are read.
+"""An evaluation report as a page shows it: the parts that the stored report has, in the order in which they are read.
 
-Reports of older versions lack parts; what is missing is None here and is said on the page.
+Reports of older versions lack parts; a missing part is None here, and the page says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from dashboard.formatting import from_path
+from worker.models.documents.card import ModelCard
+from worker.models.documents.document import Interval
+from worker.models.documents.evaluation import ClassFigures, Evaluation, MacroAreas
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 
-#: caret's eleven columns, in caret's order.
-CLASS_COLUMNS = (
-    "Sensitivity",
-    "Specificity",
-    "Pos Pred Value",
-    "Neg Pred Value",
-    "Precision",
-    "Recall",
-    "F1",
-    "Prevalence",
-    "Detection Rate",
-    "Detection Prevalence",
-    "Balanced Accuracy",
-)
 SPLITS = (("test", "Test set"), ("validation", "Validation set"), ("train", "Training set"))
 #: Shades of a confusion matrix; `thoraq.css` has a rule for each.
 SHADES = 10
@@ -47,98 +35,105 @@ class Split:
 
     name: str
     title: str
-    #: Films that the figures are made of; each figure is shown with it.
+    #: How many films the figures are made of; each figure is shown with it.
     n: int | None
-    accuracy: object
-    #: 95 %, exact.
-    interval: tuple[object, object]
-    overall: list[tuple[str, object]]
-    classes: list[str]
+    accuracy: float | None
+    #: The exact 95 % interval of the accuracy.
+    interval: Interval
+    overall: list[tuple[str, float | None]]
+    classes: tuple[str, ...]
     #: (predicted class, a cell for each actual class), or None.
     matrix: list[tuple[str, list[Cell]]] | None
     #: (class, caret's columns and the AUROC), or None.
-    by_class: list[tuple[str, list[object]]] | None
+    by_class: list[tuple[str, list[float | None]]] | None
     #: (class or mean, n of the class, AUROC and its interval's ends, AUPRC and its interval's ends), or None.
-    areas: list[tuple[str, list[object]]] | None
+    areas: list[tuple[str, list[float | None]]] | None
     rejected: int | None
 
 
-def splits(report: Mapping[str, Any]) -> list[Split]:
+def splits(report: Report) -> list[Split]:
     """Return the splits that a report has, the test set first."""
-    return [_split(name, title, report[name]) for name, title in SPLITS if isinstance(report.get(name), Mapping)]
+    parts = ((name, title, report.of_split(name)) for name, title in SPLITS)
+    return [_split(name, title, evaluation) for name, title, evaluation in parts if evaluation is not None]
 
 
-def headline(report: Mapping[str, Any], card: Mapping[str, Any]) -> tuple[object, object]:
-    """Return the n and the accuracy on the test set, from the report or, failing that, from the card."""
-    n, accuracy = from_path(report, "test", "n"), from_path(report, "test", "overall", "Accuracy")
-    if accuracy is None:
-        n, accuracy = from_path(card, "metrics", "test", "n"), from_path(card, "metrics", "test", "accuracy")
-    return n, accuracy
+def headline(report: Report, card: ModelCard) -> tuple[int | None, float | None]:
+    """Return the n and the accuracy on the test set, from the report or, where it has none, from the card."""
+    if report.test is not None and report.test.overall.accuracy is not None:
+        return report.test.n, report.test.overall.accuracy
+    test = card.metrics.get("test")
+    return (test.n, test.accuracy) if test else (None, None)
 
 
-def by_group(report: Mapping[str, Any]) -> list[tuple[str, list[object]]]:
+def by_group(report: Report) -> list[tuple[str, list[float | None]]]:
     """Return (group, [n, accuracy, lower and upper end of its 95 % interval]) of the test set's groups.
 
-    By source, view, sex and age, or by source alone in older reports; a group that is too small has its n only.
+    The groups are by source, view, sex and age, or by source alone in older reports; a group with too few films has its
+    n only.
     """
-    rows, names = report.get("subgroups"), ("n", "accuracy", "lower", "upper")
-    if not rows:
-        rows, names = report.get("test_by_source"), ("n", "Accuracy", "AccuracyLower", "AccuracyUpper")
+    if report.subgroups:
+        return [(f"{row.by}: {row.group}", [row.n, row.accuracy, row.lower, row.upper]) for row in report.subgroups]
     return [
-        (f"{row.get('by', 'source')}: {row.get('group')}", [row.get(name) for name in names])
-        for row in (rows if isinstance(rows, Sequence) else ())
-        if isinstance(row, Mapping)
+        (f"source: {row.group}", [row.n, row.accuracy, row.accuracy_lower, row.accuracy_upper])
+        for row in report.test_by_source
     ]
 
 
-def side_by_side(one: ModelVersion, other: ModelVersion) -> list[tuple[str, object, object]]:
+def side_by_side(one: ModelVersion, other: ModelVersion) -> list[tuple[str, float | None, float | None]]:
     """Return (figure, of the one, of the other) on each version's test films."""
-    paths: list[tuple[str, tuple[str, ...]]] = [
-        ("n", ("n",)),
-        ("Accuracy", ("overall", "Accuracy")),
-        ("Accuracy, lower end of its 95 % interval", ("overall", "AccuracyLower")),
-        ("Accuracy, upper end", ("overall", "AccuracyUpper")),
-        ("Balanced accuracy", ("balanced_accuracy",)),
-        ("Kappa", ("overall", "Kappa")),
-        ("Macro AUROC", ("auroc", "macro")),
-        ("Expected calibration error, 15 bins", ("ece",)),
-    ]
-    classes = dict.fromkeys([*one.card.get("classes", ()), *other.card.get("classes", ())])
-    paths += [(f"AUROC {name}", ("auroc", name)) for name in classes]
-    paths += [(f"Sensitivity {name}", ("byClass", name, "Sensitivity")) for name in classes]
-    paths += [(f"Specificity {name}", ("byClass", name, "Specificity")) for name in classes]
-    return [(name, *(from_path(model.report, "test", *path) for model in (one, other))) for name, path in paths]
+    classes = list(dict.fromkeys([*one.card.classes, *other.card.classes]))
+    left, right = (_compared(model.report.test or Evaluation(), classes) for model in (one, other))
+    return [(name, value, right[name]) for name, value in left.items()]
 
 
-def _split(name: str, title: str, part: Mapping[str, Any]) -> Split:
-    classes = [str(entry) for entry in part.get("classes") or ()]
+def _compared(test: Evaluation, classes: Sequence[str]) -> dict[str, float | None]:
+    overall = test.overall
+    figures = {name: test.by_class.get(name, ClassFigures()) for name in classes}
+    return {
+        "n": test.n,
+        "Accuracy": overall.accuracy,
+        "Accuracy, lower end of its 95 % interval": overall.accuracy_lower,
+        "Accuracy, upper end": overall.accuracy_upper,
+        "Balanced accuracy": test.balanced_accuracy,
+        "Kappa": overall.kappa,
+        "Macro AUROC": test.macro_auroc,
+        "Expected calibration error, 15 bins": test.ece,
+        **{f"AUROC {name}": test.auroc.get(name) for name in classes},
+        **{f"Sensitivity {name}": part.sensitivity for name, part in figures.items()},
+        **{f"Specificity {name}": part.specificity for name, part in figures.items()},
+    }
+
+
+def _split(name: str, title: str, part: Evaluation) -> Split:
+    overall = part.overall
     return Split(
         name=name,
         title=title,
-        n=part.get("n"),
-        accuracy=from_path(part, "overall", "Accuracy"),
-        interval=(from_path(part, "overall", "AccuracyLower"), from_path(part, "overall", "AccuracyUpper")),
+        n=part.n,
+        accuracy=overall.accuracy,
+        interval=overall.accuracy_interval,
         overall=[
-            ("Balanced accuracy", part.get("balanced_accuracy")),
-            ("Macro AUROC", from_path(part, "auroc", "macro")),
-            ("Kappa", from_path(part, "overall", "Kappa")),
-            ("No information rate", from_path(part, "overall", "AccuracyNull")),
-            ("P (accuracy > no information rate)", from_path(part, "overall", "AccuracyPValue")),
-            ("P (McNemar)", from_path(part, "overall", "McnemarPValue")),
-            ("Expected calibration error, 15 bins", part.get("ece")),
+            ("Balanced accuracy", part.balanced_accuracy),
+            ("Macro AUROC", part.macro_auroc),
+            ("Kappa", overall.kappa),
+            ("No information rate", overall.accuracy_null),
+            ("P (accuracy > no information rate)", overall.accuracy_p_value),
+            ("P (McNemar)", overall.mcnemar_p_value),
+            ("Expected calibration error, 15 bins", part.ece),
         ],
-        classes=classes,
-        matrix=_matrix(part.get("table"), classes),
-        by_class=_by_class(part, classes),
+        classes=part.classes,
+        matrix=_matrix(part),
+        by_class=_by_class(part),
         areas=_areas(part),
-        rejected=_count(part.get("rejected")),
+        rejected=part.rejected.count if part.rejected else None,
     )
 
 
-def _matrix(table: object, classes: Sequence[str]) -> list[tuple[str, list[Cell]]] | None:
-    if not isinstance(table, Sequence) or len(table) != len(classes) or not classes:
+def _matrix(part: Evaluation) -> list[tuple[str, list[Cell]]] | None:
+    if not part.classes or len(part.table) != len(part.classes):
         return None
-    return [(name, _cells(counts, row)) for row, (name, counts) in enumerate(zip(classes, table, strict=True))]
+    rows = enumerate(zip(part.classes, part.table, strict=True))
+    return [(name, _cells(counts, row)) for row, (name, counts) in rows]
 
 
 def _cells(counts: Sequence[int], row: int) -> list[Cell]:
@@ -150,32 +145,20 @@ def _cells(counts: Sequence[int], row: int) -> list[Cell]:
     ]
 
 
-def _by_class(part: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, list[object]]] | None:
-    if not isinstance(part.get("byClass"), Mapping):
+def _by_class(part: Evaluation) -> list[tuple[str, list[float | None]]] | None:
+    if not part.by_class:
         return None
-    return [
-        (
-            name,
-            [from_path(part, "byClass", name, column) for column in CLASS_COLUMNS] + [from_path(part, "auroc", name)],
-        )
-        for name in classes
-    ]
+    figures = {name: part.by_class.get(name, ClassFigures()) for name in part.classes}
+    return [(name, [*row.by_name().values(), part.auroc.get(name)]) for name, row in figures.items()]
 
 
-def _areas(part: Mapping[str, Any]) -> list[tuple[str, list[object]]] | None:
-    found, mean = part.get("discrimination"), part.get("macro")
-    if not isinstance(found, Mapping) or not isinstance(mean, Mapping):
+def _areas(part: Evaluation) -> list[tuple[str, list[float | None]]] | None:
+    if part.roc is None or part.macro is None:
         return None
-    rows = [*found.items(), ("mean of the classes", {**mean, "n_positive": part.get("n")})]
-    return [(name, [row.get("n_positive"), *_with_ends(row, "auroc"), *_with_ends(row, "auprc")]) for name, row in rows]
+    rows = [(name, row.n_positive, row) for name, row in part.roc.items()]
+    return [(name, _area(n, row)) for name, n, row in [*rows, ("mean of the classes", part.n, part.macro)]]
 
 
-def _with_ends(row: Mapping[str, Any], area: str) -> tuple[object, object, object]:
-    lower, upper = row.get(f"{area}_interval") or (None, None)
-    return row.get(area), lower, upper
-
-
-def _count(rejected: object) -> int | None:
-    """Return how many films were rejected, stored as a number or with their reasons."""
-    count = rejected.get("count") if isinstance(rejected, Mapping) else rejected
-    return count if isinstance(count, int) else None
+def _area(n: int | None, row: MacroAreas) -> list[float | None]:
+    undefined = (None, None)
+    return [n, row.auroc, *(row.auroc_interval or undefined), row.auprc, *(row.auprc_interval or undefined)]

@@ -13,8 +13,8 @@ from wtforms.validators import Length, NumberRange, Optional, Regexp
 from dashboard.accounts.access import READERS, TRAINERS, requires, signed_in
 from worker.database import reading
 from worker.models import promotion, retraining_runs
+from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingRun
-from worker.models.retraining_runs import Wish
 from worker.settings import settings
 
 blueprint = Blueprint("retraining", __name__, url_prefix="/training")
@@ -76,8 +76,8 @@ def retrain() -> ResponseReturnValue:
     form = RunForm()
     if not form.validate_on_submit():
         return _page(form, 400)
-    wish = Wish(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
-    run_id = retraining_runs.ask(by=signed_in().name, wish=wish)
+    wanted = RunRequest(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
+    run_id = retraining_runs.ask(by=signed_in().name, request=wanted)
     flash(f"Run {run_id} was requested. The trainer starts it as soon as it is free.", "success")
     return redirect(url_for("retraining.index"), 303)
 

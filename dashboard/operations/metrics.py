@@ -98,7 +98,7 @@ class DeploymentCollector(Collector):
         if (sweep := process_status.sweep_age_seconds(session)) is not None:
             yield GaugeMetricFamily("thoraq_last_sweep_seconds", "Time since the last sweep ended.", sweep)
         if (active := registry.active(session)) is not None:
-            info = {"version": active.version, "trained_on": str(active.card["trained_on"])}
+            info = {"version": active.version, "trained_on": active.card.trained_on}
             yield InfoMetricFamily("thoraq_active_model", "The active model version.", info)
 
     def _drift(self) -> Iterator[Metric]:

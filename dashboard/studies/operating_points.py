@@ -8,13 +8,10 @@ called either. A version without operating points calls nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard.formatting import from_path
-from worker.models.records import ModelVersion
+from worker.models import registry
 
 
 class Call(StrEnum):
@@ -59,12 +56,14 @@ class Decision:
 
 def operating_points(session: Session, version_id: int | None) -> dict[str, list[Point]]:
     """Return a version's points by class, the lowest threshold first; reads only this part of the long report."""
-    stored = session.scalar(select(ModelVersion.report["operating_points"]).where(ModelVersion.id == version_id))
-    points: dict[str, list[Point]] = {}
-    for row in stored if isinstance(stored, Sequence) else ():
-        if isinstance(row, Mapping) and isinstance(row.get("threshold"), int | float):
-            points.setdefault(str(row.get("class")), []).append(_point(row))
-    return {name: sorted(of_class, key=lambda point: point.threshold) for name, of_class in points.items()}
+    by_class: dict[str, list[Point]] = {}
+    for point in registry.operating_points(session, version_id):
+        if point.threshold is not None:
+            test = point.test
+            by_class.setdefault(point.class_name, []).append(
+                Point(point.rule, point.threshold, test.sensitivity, test.specificity, test.n)
+            )
+    return {name: sorted(points, key=lambda point: point.threshold) for name, points in by_class.items()}
 
 
 def decisions(findings: Sequence[tuple[str, float]], points: Mapping[str, Sequence[Point]]) -> list[Decision]:
@@ -77,8 +76,3 @@ def abstains(by_finding: Sequence[Decision]) -> bool:
     return any(decision.points for decision in by_finding) and not any(
         decision.call == Call.CALLED for decision in by_finding
     )
-
-
-def _point(row: Mapping[str, Any]) -> Point:
-    on_test = {name: from_path(row, "test", name) for name in ("sensitivity", "specificity", "n")}
-    return Point(str(row.get("rule")), float(row["threshold"]), **on_test)

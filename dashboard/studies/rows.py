@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import JSON, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from worker.models.records import ModelVersion
@@ -100,7 +100,7 @@ def ranked(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
 def classes(session: Session) -> list[str]:
     """Return the findings that the registered model versions can predict, in the order of their cards."""
     cards = session.scalars(select(ModelVersion.card).order_by(ModelVersion.id.desc()))
-    return list(dict.fromkeys(str(name) for card in cards for name in card.get("classes", ())))
+    return list(dict.fromkeys(name for card in cards for name in card.classes))
 
 
 def _films(session: Session, ids: Sequence[int]) -> dict[int, dict[str, int]]:
@@ -122,7 +122,12 @@ def _reasons(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
 def _versions(session: Session, ids: Sequence[int]) -> dict[int, list[Version]]:
     versions: dict[int, list[Version]] = {}
     query = (
-        select(Image.study_id, ModelVersion.id, ModelVersion.version, ModelVersion.card["trained_on"].as_string())
+        select(
+            Image.study_id,
+            ModelVersion.id,
+            ModelVersion.version,
+            type_coerce(ModelVersion.card, JSON)["trained_on"].as_string(),
+        )
         .join(Prediction, Prediction.id == Image.prediction_id)
         .join(Prediction.model_version)
         .where(Image.study_id.in_(ids))

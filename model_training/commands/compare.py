@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from sqlalchemy import select
@@ -16,7 +15,8 @@ from worker.commands.console import json_option, print_json, query_if_possible
 from worker.commands.model_choice import resolve
 from worker.errors import ModelUnavailable
 from worker.models.classifier import Classifier
-from worker.models.directory import SHIPPED, ModelCard, read_card, read_report
+from worker.models.directory import SHIPPED, read_card, read_report
+from worker.models.documents.card import ModelCard
 from worker.models.records import ModelVersion
 from worker.settings import settings
 
@@ -84,18 +84,20 @@ def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool
     if not both:
         raise click.UsageError("there is no film that both models take for one")
     of_a, of_b = a.predictions.select(both), b.predictions.select(both)
-    result: dict[str, Any] = compared(
+    comparison = compared(
         of_a.probabilities,
         of_b.probabilities,
         of_a.labels,
         card_a.classes,
         names=(card_a.version, card_b.version),
         patients=patients_of(of_a.names, a.manifest) if a.manifest else None,
-    ) | {"left_out": len({*a.predictions.names, *b.predictions.names}) - len(both)}
+    )
+    left_out = len({*a.predictions.names, *b.predictions.names}) - len(both)
+    comparison = comparison.model_copy(update={"left_out": left_out})
     if as_json:
-        print_json(result)
+        print_json(comparison)
     else:
-        print_comparison(result)
+        print_comparison(comparison)
 
 
 def _predict(directory: Path, data: Path) -> tuple[ModelCard, PredictedFilms]:

@@ -1,8 +1,8 @@
 """`thoraq evaluate`: what a model is worth on predicted films."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,6 +14,8 @@ from model_training.report.assemble import by_attribute, evaluated, worst_errors
 from worker.commands.console import print_json
 from worker.commands.model_choice import model_option, resolve
 from worker.models.classifier import Classifier
+from worker.models.documents.evaluation import Evaluation
+from worker.models.documents.report import Report, Subgroup
 
 
 @click.command()
@@ -42,13 +44,13 @@ def evaluate(*, data: Path, model: str, json_path: str | None, html: Path | None
     classifier = Classifier.load(resolve(model))
     predicted = _predict(classifier, data)
     classes, manifest = classifier.card.classes, predicted.manifest
-    result = {
-        "model": classifier.card.version,
-        **evaluated(predicted.predictions, classes, manifest),
-        **({"subgroups": by_attribute(predicted.predictions, classes, manifest)} if manifest else {}),
-    }
+    evaluation = evaluated(predicted.predictions, classes, manifest)
+    subgroups = by_attribute(predicted.predictions, classes, manifest) if manifest else []
+    result = {"model": classifier.card.version, **evaluation.stored()}
+    if manifest:
+        result["subgroups"] = [group.stored() for group in subgroups]
     if html:
-        _write_page(result, predicted, classifier, data, html)
+        _write_page(evaluation, subgroups, predicted, classifier, data, html)
     if json_path == "-":
         print_json(result)
         return
@@ -56,7 +58,7 @@ def evaluate(*, data: Path, model: str, json_path: str | None, html: Path | None
         Path(json_path).write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     for limit in classifier.card.limits:
         click.echo(f"- {limit}")
-    print_evaluation(result, f"{classifier.card.version} on {data}")
+    print_evaluation(evaluation, f"{classifier.card.version} on {data}")
 
 
 def _predict(classifier: Classifier, data: Path) -> PredictedFilms:
@@ -70,22 +72,27 @@ def _predict(classifier: Classifier, data: Path) -> PredictedFilms:
             raise click.BadParameter(str(error), param_hint="--data") from error
 
 
-def _write_page(
-    result: dict[str, Any], predicted: PredictedFilms, classifier: Classifier, data: Path, html: Path
+def _write_page(  # noqa: PLR0917 - what was evaluated, and where it goes
+    evaluation: Evaluation,
+    subgroups: Sequence[Subgroup],
+    predicted: PredictedFilms,
+    classifier: Classifier,
+    data: Path,
+    html: Path,
 ) -> None:
     from model_training.report import page, thumbnails  # noqa: PLC0415 - Matplotlib takes a second to import
 
     card = classifier.card
-    report = {
-        "version": card.version,
-        "network": card.network,
-        "trained_on": card.trained_on,
-        "limits": list(card.limits),
-        "on": "given films",
-        "test": result,
-        "subgroups": result.get("subgroups"),
-        "gallery": worst_errors(predicted.predictions, card.classes),
-    }
+    report = Report(
+        version=card.version,
+        network=card.network,
+        trained_on=card.trained_on,
+        limits=card.limits,
+        on="given films",
+        test=evaluation,
+        subgroups=tuple(subgroups),
+        worst_errors=tuple(worst_errors(predicted.predictions, card.classes)),
+    )
     folder = page.folder_of(html)
     try:
         thumbnails.save(report, data, card.input_size, folder)
@@ -93,7 +100,7 @@ def _write_page(
             report,
             html,
             predictions={"test": predicted.predictions},
-            card=card.model_dump(mode="json"),
+            card=card,
             thumbnails=folder / thumbnails.THUMBNAILS_DIR,
         )
     except OSError as error:

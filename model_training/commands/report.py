@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from worker.commands.console import json_option, print_json
+from worker.models.documents.report import Report
 
 COLUMNS = ("truth", "prediction")
 
@@ -52,7 +53,7 @@ def _of_predictions(path: Path, *, as_json: bool) -> None:
     truth, predicted = ([classes.index(pair[column]) for pair in pairs] for column in (0, 1))
     matrix = confusion_matrix.from_labels(truth, predicted, classes)
     if as_json:
-        print_json(matrix.as_dict())
+        print_json(matrix)
     else:
         click.echo(caret_text.text(matrix), nl=False)
 
@@ -64,7 +65,7 @@ def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> 
 
     directory = resolve(choice)
     stored = read_report(directory)
-    if not stored:
+    if stored.test is None:
         raise click.BadParameter(f"{directory} has no report", param_hint="--run")
     if html:
         _write_page(stored, directory, html)
@@ -74,7 +75,7 @@ def _of_run(choice: str, html: Path | None, *, as_json: bool, as_text: bool) -> 
         click.echo(text.text(stored), nl=False)
 
 
-def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
+def _write_page(stored: Report, directory: Path, html: Path) -> None:
     from model_training.report import page  # noqa: PLC0415 - Matplotlib takes a second to import
     from model_training.report.thumbnails import THUMBNAILS_DIR  # noqa: PLC0415
     from model_training.training.predictions import load  # noqa: PLC0415
@@ -82,7 +83,7 @@ def _write_page(stored: dict[str, object], directory: Path, html: Path) -> None:
     from worker.models.directory import read_card  # noqa: PLC0415
 
     try:
-        card, predictions = read_card(directory).model_dump(mode="json"), load(directory)
+        card, predictions = read_card(directory), load(directory)
         page.write(stored, html, predictions=predictions, card=card, thumbnails=directory / THUMBNAILS_DIR)
     except (ModelUnavailable, ValueError) as error:
         raise click.BadParameter(str(error), param_hint="--run") from error

@@ -13,8 +13,8 @@ from worker.celery_app import TRAIN_QUEUE
 from worker.commands.console import database_errors, json_option, print_json
 from worker.database import reading
 from worker.models import retraining_runs
+from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingRun, RunState
-from worker.models.retraining_runs import Wish
 
 #: How often the row of a run is looked at while waiting.
 POLL_SECONDS = 1.0
@@ -48,8 +48,8 @@ def retrain(
         if cancel:
             run_id = _cancelled()
         else:
-            wish = Wish(str(data.resolve()) if data else None, network, epochs, seed)
-            run_id = retraining_runs.ask(by=getpass.getuser(), wish=wish)
+            request = RunRequest(data=str(data.resolve()) if data else None, network=network, epochs=epochs, seed=seed)
+            run_id = retraining_runs.ask(by=getpass.getuser(), request=request)
         run = _waited_for(run_id) if wait else _look_at(run_id)
     if as_json:
         print_json(run)
@@ -81,7 +81,7 @@ def _look_at(run_id: int) -> dict[str, Any]:
             "expected_at": run.expected_at.isoformat() if run.expected_at else None,
             "message": run.message,
             "candidate": run.candidate.version if run.candidate else None,
-            "learned_from": run.learned_from,
+            "learned_from": run.learned_from.stored() if run.learned_from else None,
             "log": [f"{event.at.isoformat(timespec='seconds')} {event.text}" for event in run.events],
         }
 

@@ -12,7 +12,8 @@ from model_training.data.class_folders import DatasetError
 from model_training.networks.catalogue import NETWORKS
 from worker import atomic_files
 from worker.commands.console import json_option, print_json
-from worker.models.directory import ModelCard, read_report
+from worker.models.directory import read_report
+from worker.models.documents.card import ModelCard
 from worker.settings import settings
 
 
@@ -67,11 +68,11 @@ def train(
     directory, card = _train(Recipe(data, network, epochs, seed, external, changes), out)
     report = read_report(directory)
     if as_json:
-        print_json({**report, "directory": str(directory)})
+        print_json({**report.stored(), "directory": str(directory)})
         return
     for limit in card.limits:
         click.echo(f"- {limit}")
-    print_evaluation(report["test"], f"{card.version} on the test split")
+    print_evaluation(report.tested, f"{card.version} on the test split")
     click.echo(str(directory))
 
 

@@ -5,12 +5,13 @@ Knows neither classes nor probabilities: a statistic takes how often each film w
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model_training.metrics.intervals import LEVEL, UNDEFINED, Interval
+from model_training.metrics.intervals import LEVEL, UNDEFINED
+from worker.models.documents.document import Interval
+from worker.models.documents.evaluation import Bootstrap
 
 #: Enough for the ends of a 95 % interval (Efron and Tibshirani 1993, section 13.3, ask for 1,000 and more).
 RESAMPLES = 2000
@@ -49,9 +50,9 @@ class Resampling:
         """Return the values of the statistic in every resample, shape (resamples, values)."""
         return np.concatenate([statistic(weights) for weights in self._blocks()])
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what a report says of it."""
-        return {"resamples": self.resamples, "seed": self.seed, "unit": self.unit, "units": self.units}
+    def described(self) -> Bootstrap:
+        """Return how it was resampled, for a report."""
+        return Bootstrap(resamples=self.resamples, seed=self.seed, unit=self.unit, units=self.units)
 
     def _blocks(self) -> Iterator[Values]:
         draws = np.random.default_rng(self.seed)
@@ -90,7 +91,7 @@ def percentile_interval(values: Values) -> Interval:
     """
     known = values[np.isfinite(values)]
     if len(known) < LEAST_SHARE * len(values) or np.ptp(known) < np.finfo(float).eps:
-        return list(UNDEFINED)
+        return UNDEFINED
     tail = (1 - LEVEL) / 2
     lower, upper = np.quantile(known, [tail, 1 - tail])
-    return [float(lower), float(upper)]
+    return float(lower), float(upper)

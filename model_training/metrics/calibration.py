@@ -5,15 +5,16 @@ network nor files.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model_training.data.films import Labels
+from worker.models.documents.evaluation import Calibration, ReliabilityBin
+from worker.models.documents.report import TemperatureScaling
 
 Probabilities = npt.NDArray[np.float32]
-Weights = npt.NDArray[np.floating[Any]]
+Weights = npt.NDArray[np.floating]
 
 #: Of the top probability, equally wide (Guo et al. 2017, arXiv 1706.04599).
 BINS = 15
@@ -24,12 +25,8 @@ LEAST_PROBABILITY = 1e-7
 TEMPERATURES = (0.25, 10.0)
 
 
-def calibration(probabilities: Probabilities, truth: Labels) -> dict[str, Any]:
-    """Return the calibration of the probabilities in its JSON form.
-
-    `ece` is the expected calibration error of the top probability; `brier` the mean over the films of the squared
-    distances summed over the classes, from 0 to 2 (Brier 1950); `log_loss` in nats. `reliability` has every bin, from
-    `lower`, exclusive, to `upper`; an empty one has neither confidence nor accuracy.
+def calibration(probabilities: Probabilities, truth: Labels) -> Calibration:
+    """Return the calibration of the probabilities; its reliability has every bin, the empty ones too.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
@@ -37,13 +34,13 @@ def calibration(probabilities: Probabilities, truth: Labels) -> dict[str, Any]:
     """
     exact = probabilities.astype(np.float64)
     target = np.eye(exact.shape[1])[truth]
-    return {
-        "ece": calibration_error(probabilities, truth),
-        "bins": BINS,
-        "brier": float(((exact - target) ** 2).sum(axis=1).mean()),
-        "log_loss": log_loss(exact, truth, np.ones(len(truth))),
-        "reliability": _reliability(probabilities, truth),
-    }
+    return Calibration(
+        ece=calibration_error(probabilities, truth),
+        bins=BINS,
+        brier=float(((exact - target) ** 2).sum(axis=1).mean()),
+        log_loss=log_loss(exact, truth, np.ones(len(truth))),
+        reliability=_reliability(probabilities, truth),
+    )
 
 
 def calibration_error(probabilities: Probabilities, truth: Labels) -> float:
@@ -117,7 +114,7 @@ def _fitted(probabilities: Probabilities, truth: Labels, weights: Weights) -> tu
 
 def before_and_after(
     published: Mapping[str, tuple[Probabilities, Labels]], temperature: float, fitted_on: str = "validation"
-) -> dict[str, Any]:
+) -> TemperatureScaling:
     """Return the calibration of every split before and after the temperature.
 
     Args:
@@ -125,18 +122,18 @@ def before_and_after(
         temperature: by which the published network's logits are divided.
         fitted_on: the split on which it was fitted.
     """
-    return {
-        "temperature": temperature,
-        "fitted_on": fitted_on,
-        "before": {
-            split: calibration(tempered(answers, 1 / temperature), truth)
-            for split, (answers, truth) in published.items()
+    return TemperatureScaling(
+        temperature=temperature,
+        fitted_on=fitted_on,
+        before={
+            split: calibration(tempered(probabilities, 1 / temperature), truth)
+            for split, (probabilities, truth) in published.items()
         },
-        "after": {split: calibration(answers, truth) for split, (answers, truth) in published.items()},
-    }
+        after={split: calibration(probabilities, truth) for split, (probabilities, truth) in published.items()},
+    )
 
 
-def log_loss(probabilities: npt.NDArray[np.floating[Any]], truth: Labels, weights: Weights) -> float:
+def log_loss(probabilities: npt.NDArray[np.floating], truth: Labels, weights: Weights) -> float:
     """Return the mean over the films of weight times cross-entropy, in nats; shapes as for `loss_once_calibrated`."""
     of_truth = probabilities[np.arange(len(truth)), truth]
     return -float((weights * np.log(np.maximum(of_truth, LEAST_PROBABILITY))).mean())
@@ -151,17 +148,17 @@ def _binned(
     return top, probabilities.argmax(axis=1) == truth, bins
 
 
-def _reliability(probabilities: Probabilities, truth: Labels) -> list[dict[str, Any]]:
+def _reliability(probabilities: Probabilities, truth: Labels) -> tuple[ReliabilityBin, ...]:
     top, right, bins = _binned(probabilities, truth)
     counts = np.bincount(bins, minlength=BINS)
     confidence, accuracy = (np.bincount(bins, weights=values, minlength=BINS) for values in (top, right))
-    return [
-        {
-            "lower": index / BINS,
-            "upper": (index + 1) / BINS,
-            "n": int(n),
-            "confidence": float(confidence[index] / n) if n else None,
-            "accuracy": float(accuracy[index] / n) if n else None,
-        }
+    return tuple(
+        ReliabilityBin(
+            lower=index / BINS,
+            upper=(index + 1) / BINS,
+            n=int(n),
+            confidence=float(confidence[index] / n) if n else None,
+            accuracy=float(accuracy[index] / n) if n else None,
+        )
         for index, n in enumerate(counts)
-    ]
+    )

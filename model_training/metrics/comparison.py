@@ -1,10 +1,9 @@
 """Two versions on the same films: McNemar's test on which is right, and the paired bootstrap of their differences.
 
-Takes the probabilities of both; knows neither networks nor files.
+Takes the probabilities of both.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +14,45 @@ from model_training.metrics.calibration import Probabilities
 from model_training.metrics.evaluation import mean_recalls, recalls
 from model_training.metrics.intervals import UNDEFINED
 from model_training.metrics.roc import LEAST_UNITS, areas
+from worker.models.documents.document import Document
+from worker.models.documents.evaluation import Bootstrap
+from worker.models.documents.verdict import Difference
 
 #: The two-sided binomial test of the films on which one alone is right; no correction for continuity is due.
 METHOD = "McNemar, exact"
-#: The figures of all classes together.
-OVERALL = ("macro_auroc", "accuracy", "balanced_accuracy")
 Right = npt.NDArray[np.bool_]
+
+
+class McNemar(Document):
+    """McNemar's exact test on which of two versions is right."""
+
+    b_right_a_wrong: int
+    a_right_b_wrong: int
+    p: float
+    method: str = METHOD
+
+
+class Differences(Document):
+    """Figures of both versions and their differences, b minus a."""
+
+    macro_auroc: Difference
+    accuracy: Difference
+    balanced_accuracy: Difference
+    #: By class.
+    sensitivity: dict[str, Difference]
+
+
+class Comparison(Document):
+    """How two versions a and b differ on the same films."""
+
+    n: int
+    a: str
+    b: str
+    bootstrap: Bootstrap
+    mcnemar: McNemar
+    differences: Differences
+    #: Films that only one of the two accepts.
+    left_out: int | None = None
 
 
 def compare(  # noqa: PLR0913 - two versions, their films, and what is known of them
@@ -31,7 +63,7 @@ def compare(  # noqa: PLR0913 - two versions, their films, and what is known of 
     *,
     names: tuple[str, str] = ("a", "b"),
     patients: Sequence[str | None] | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """Return how two versions differ on the same films; every difference is that of b minus a.
 
     Intervals are the patient bootstrap's, both versions judged on the same drawn films; a resample that loses a class
@@ -59,20 +91,23 @@ def compare(  # noqa: PLR0913 - two versions, their films, and what is known of 
     of_a, of_b = (_figures(answers, truth, len(classes), once)[0] for answers in (a, b))
     spread, firm = drawn.distribution(difference), _firm(truth, len(classes), drawn)
     rows = [_row(*column) for column in zip(of_a, of_b, spread.T, firm, strict=True)]
-    return {
-        "n": len(truth),
-        "a": names[0],
-        "b": names[1],
-        "bootstrap": drawn.as_dict(),
-        "mcnemar": mcnemar(a.argmax(axis=1) == truth, b.argmax(axis=1) == truth),
-        "differences": {
-            **dict(zip(OVERALL, rows, strict=False)),
-            "sensitivity": dict(zip(classes, rows[len(OVERALL) :], strict=True)),
-        },
-    }
+    macro_auroc, accuracy, balanced_accuracy, *sensitivity = rows
+    return Comparison(
+        n=len(truth),
+        a=names[0],
+        b=names[1],
+        bootstrap=drawn.described(),
+        mcnemar=mcnemar(a.argmax(axis=1) == truth, b.argmax(axis=1) == truth),
+        differences=Differences(
+            macro_auroc=macro_auroc,
+            accuracy=accuracy,
+            balanced_accuracy=balanced_accuracy,
+            sensitivity=dict(zip(classes, sensitivity, strict=True)),
+        ),
+    )
 
 
-def mcnemar(a_right: Right, b_right: Right) -> dict[str, Any]:
+def mcnemar(a_right: Right, b_right: Right) -> McNemar:
     """Return McNemar's exact test.
 
     Args:
@@ -84,7 +119,7 @@ def mcnemar(a_right: Right, b_right: Right) -> dict[str, Any]:
     gained, lost = int((b_right & ~a_right).sum()), int((a_right & ~b_right).sum())
     # Without a film on which they differ nothing speaks against their being alike.
     p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
-    return {"b_right_a_wrong": gained, "a_right_b_wrong": lost, "p": p, "method": METHOD}
+    return McNemar(b_right_a_wrong=gained, a_right_b_wrong=lost, p=p, method=METHOD)
 
 
 def _figures(probabilities: Probabilities, truth: Labels, classes: int, weights: Values) -> Values:
@@ -104,11 +139,11 @@ def _firm(truth: Labels, classes: int, drawn: Resampling) -> list[bool]:
     return [every_class, drawn.units >= LEAST_UNITS, every_class, *(found >= LEAST_UNITS for found in units)]
 
 
-def _row(a: float, b: float, spread: Values, firm: bool) -> dict[str, Any]:  # noqa: FBT001 - of a column of figures
+def _row(a: float, b: float, spread: Values, firm: bool) -> Difference:  # noqa: FBT001 - of a column of figures
     defined = not (np.isnan(a) or np.isnan(b))
-    return {
-        "a": float(a) if defined else None,
-        "b": float(b) if defined else None,
-        "difference": float(b - a) if defined else None,
-        "interval": percentile_interval(spread) if firm else list(UNDEFINED),
-    }
+    return Difference(
+        a=float(a) if defined else None,
+        b=float(b) if defined else None,
+        difference=float(b - a) if defined else None,
+        interval=percentile_interval(spread) if firm else UNDEFINED,
+    )

@@ -1,55 +1,32 @@
 """R caret's `confusionMatrix`, number by number: the report that the paper printed.
 
 Formulas after caret's R/confusionMatrix.R and R's binom.test and mcnemar.test; A, B, C, D are true positives, false
-positives, false negatives and true negatives of one class against the rest. What is undefined is None, never 0.
-Knows counts only.
+positives, false negatives and true negatives of one class against the rest. An undefined figure is None, never 0.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, chi2
 
 from model_training.metrics.intervals import exact_interval
+from worker.models.documents.evaluation import ClassFigures, ConfusionMatrix, OverallFigures
 
 Counts = npt.NDArray[np.int64]
-Figures = dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class ConfusionMatrix:
-    """A table of counts and every figure that caret derives from it."""
-
-    classes: tuple[str, ...]
-    #: Rows are predictions, columns are the reference.
-    table: Counts
-    overall: Figures
-    by_class: dict[str, Figures]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form, with caret's own names."""
-        return {
-            "classes": list(self.classes),
-            "table": self.table.tolist(),
-            "overall": self.overall,
-            "byClass": self.by_class,
-        }
 
 
 def from_labels(
     truth: Sequence[int] | Counts, predicted: Sequence[int] | Counts, classes: Sequence[str]
-) -> "ConfusionMatrix":
+) -> ConfusionMatrix:
     """Return the matrix of two sequences of class indices of one length."""
     table = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(table, (np.asarray(predicted), np.asarray(truth)), 1)
     return from_table(table, classes)
 
 
-def from_table(table: Counts | Sequence[Sequence[int]], classes: Sequence[str]) -> "ConfusionMatrix":
+def from_table(table: Counts | Sequence[Sequence[int]], classes: Sequence[str]) -> ConfusionMatrix:
     """Return the matrix of a square table, rows predicted.
 
     Raises:
@@ -61,33 +38,30 @@ def from_table(table: Counts | Sequence[Sequence[int]], classes: Sequence[str]) 
     if not counts.sum():
         raise ValueError("there is nothing to count")
     by_class = {name: _one_against_the_rest(counts, index) for index, name in enumerate(classes)}
-    return ConfusionMatrix(tuple(classes), counts, _overall(counts), by_class)
+    return ConfusionMatrix(
+        classes=tuple(classes),
+        table=tuple(tuple(row) for row in counts.tolist()),
+        overall=_overall(counts),
+        by_class=by_class,
+    )
 
 
-def accuracy_with_interval(right: int, n: int) -> Figures:
-    """Return a share with its exact (Clopper-Pearson) 95 % interval; None throughout where n is 0."""
-    if n == 0:
-        return {"Accuracy": None, "AccuracyLower": None, "AccuracyUpper": None}
-    lower, upper = exact_interval(right, n)
-    return {"Accuracy": right / n, "AccuracyLower": lower, "AccuracyUpper": upper}
-
-
-def _overall(table: Counts) -> Figures:
+def _overall(table: Counts) -> OverallFigures:
     n, right = int(table.sum()), int(np.trace(table))
     predicted, reference = table.sum(axis=1), table.sum(axis=0)
-    accuracy = accuracy_with_interval(right, n)
+    lower, upper = exact_interval(right, n)
     null = int(reference.max()) / n
     # R sums in extended precision.
     by_chance = math.fsum((predicted / n) * (reference / n))
-    return {
-        "Accuracy": accuracy["Accuracy"],
-        "Kappa": _ratio(right / n - by_chance, 1 - by_chance),
-        "AccuracyLower": accuracy["AccuracyLower"],
-        "AccuracyUpper": accuracy["AccuracyUpper"],
-        "AccuracyNull": null,
-        "AccuracyPValue": float(binomtest(right, n, null, alternative="greater").pvalue),
-        "McnemarPValue": _mcnemar(table),
-    }
+    return OverallFigures(
+        accuracy=right / n,
+        kappa=_ratio(right / n - by_chance, 1 - by_chance),
+        accuracy_lower=lower,
+        accuracy_upper=upper,
+        accuracy_null=null,
+        accuracy_p_value=float(binomtest(right, n, null, alternative="greater").pvalue),
+        mcnemar_p_value=_mcnemar(table),
+    )
 
 
 def _mcnemar(table: Counts) -> float | None:
@@ -102,28 +76,28 @@ def _mcnemar(table: Counts) -> float | None:
     return float(chi2.sf((difference**2 / (there + back)).sum(), len(there)))
 
 
-def _one_against_the_rest(table: Counts, index: int) -> Figures:
+def _one_against_the_rest(table: Counts, index: int) -> ClassFigures:
     n = int(table.sum())
     a = int(table[index, index])
     b, c = int(table[index].sum()) - a, int(table[:, index].sum()) - a
     d = n - a - b - c
     sensitivity, specificity = _ratio(a, a + c), _ratio(d, b + d)
     positive_value, negative_value = _predictive_values(sensitivity, specificity, (a + c) / n)
-    return {
-        "Sensitivity": sensitivity,
-        "Specificity": specificity,
-        "Pos Pred Value": positive_value,
-        "Neg Pred Value": negative_value,
-        "Precision": _ratio(a, a + b),
-        "Recall": sensitivity,
-        "F1": _ratio(2 * a, 2 * a + b + c) if a else None,
-        "Prevalence": (a + c) / n,
-        "Detection Rate": a / n,
-        "Detection Prevalence": (a + b) / n,
-        "Balanced Accuracy": (sensitivity + specificity) / 2
+    return ClassFigures(
+        sensitivity=sensitivity,
+        specificity=specificity,
+        pos_pred_value=positive_value,
+        neg_pred_value=negative_value,
+        precision=_ratio(a, a + b),
+        recall=sensitivity,
+        f1=_ratio(2 * a, 2 * a + b + c) if a else None,
+        prevalence=(a + c) / n,
+        detection_rate=a / n,
+        detection_prevalence=(a + b) / n,
+        balanced_accuracy=(sensitivity + specificity) / 2
         if sensitivity is not None and specificity is not None
         else None,
-    }
+    )
 
 
 def _predictive_values(

@@ -1,18 +1,17 @@
-"""Accuracy when the least certain films are withheld and left to a person. Knows neither network nor files."""
-
-from typing import Any
+"""Accuracy when the least certain films are withheld and left to a person."""
 
 import numpy as np
 
 from model_training.data.films import Labels
 from model_training.metrics.calibration import Probabilities
 from model_training.metrics.intervals import exact_interval
+from worker.models.documents.evaluation import CoverageStep
 
 #: Shares of the films that are asked to be withheld: none to nine tenths.
 STEPS = tuple(step / 20 for step in range(19))
 
 
-def coverage(probabilities: Probabilities, truth: Labels) -> list[dict[str, Any]]:
+def coverage(probabilities: Probabilities, truth: Labels) -> tuple[CoverageStep, ...]:
     """Return n, accuracy and its exact interval with growing shares of the films withheld, least certain first.
 
     A film's certainty is its top probability. Films of equal certainty are withheld together or not at all, so that
@@ -25,17 +24,13 @@ def coverage(probabilities: Probabilities, truth: Labels) -> list[dict[str, Any]
     top = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
     ordered = np.sort(top)
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int, CoverageStep] = {}
     for step in STEPS:
         # Rounding apart, of 20 films 5 % is one.
         kept = top >= ordered[int(step * len(top) + 1e-9)]
         n, hits = int(kept.sum()), int(right[kept].sum())
         lower, upper = exact_interval(hits, n)
-        rows[n] = {
-            "withheld_share": (len(top) - n) / len(top),
-            "n": n,
-            "accuracy": hits / n,
-            "lower": lower,
-            "upper": upper,
-        }
-    return list(rows.values())
+        rows[n] = CoverageStep(
+            withheld_share=(len(top) - n) / len(top), n=n, accuracy=hits / n, lower=lower, upper=upper
+        )
+    return tuple(rows.values())

@@ -1,10 +1,9 @@
-"""What a network is worth on labelled films: caret's figures, discrimination, calibration; undefined is None, never 0.
+"""What a network is worth on labelled films: caret's figures, areas under the curves, calibration.
 
-Takes probabilities and returns plain values; knows neither network nor files.
+An undefined figure is None, never 0.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,11 @@ from model_training.metrics import confusion_matrix
 from model_training.metrics.bootstrap import Resampling, Values, percentile_interval, resampling
 from model_training.metrics.calibration import Probabilities, calibration
 from model_training.metrics.coverage import coverage
-from model_training.metrics.intervals import UNDEFINED, Interval
-from model_training.metrics.roc import LEAST_UNITS, discrimination
+from model_training.metrics.intervals import UNDEFINED, exact_interval, share
+from model_training.metrics.roc import LEAST_UNITS, roc_areas
+from worker.models.documents.document import Interval
+from worker.models.documents.evaluation import Evaluation, Headline, Rejected
+from worker.models.documents.report import SourceAccuracy
 
 
 def evaluate(
@@ -23,8 +25,8 @@ def evaluate(
     classes: Sequence[str],
     rejected: Mapping[str, int] | None = None,
     patients: Sequence[str | None] | None = None,
-) -> dict[str, Any]:
-    """Return every figure of an evaluation in its JSON form.
+) -> Evaluation:
+    """Return every figure of an evaluation.
 
     Args:
         probabilities: float, shape (n, classes), n at least 1.
@@ -35,22 +37,27 @@ def evaluate(
     """
     reasons = dict(rejected or {})
     drawn = resampling(len(truth), patients)
-    told_apart = discrimination(probabilities, truth, classes, drawn)
+    areas = roc_areas(probabilities, truth, classes, drawn)
     calibrated = calibration(probabilities, truth)
     predicted = probabilities.argmax(axis=1)
-    return {
-        "n": len(truth),
-        **confusion_matrix.from_labels(truth, predicted, classes).as_dict(),
-        "auroc": {name: row["auroc"] for name, row in told_apart["discrimination"].items()}
-        | {"macro": told_apart["macro"]["auroc"]},
-        "balanced_accuracy": balanced_accuracy(predicted, truth),
-        "balanced_accuracy_interval": balanced_accuracy_interval(predicted, truth, drawn),
-        **told_apart,
-        "ece": calibrated["ece"],
-        "calibration": calibrated,
-        "coverage": coverage(probabilities, truth),
-        "rejected": {"count": sum(reasons.values()), "reasons": reasons},
-    }
+    matrix = confusion_matrix.from_labels(truth, predicted, classes)
+    return Evaluation(
+        n=len(truth),
+        classes=matrix.classes,
+        table=matrix.table,
+        overall=matrix.overall,
+        by_class=matrix.by_class,
+        auroc={name: row.auroc for name, row in areas.by_class.items()} | {"macro": areas.macro.auroc},
+        balanced_accuracy=balanced_accuracy(predicted, truth),
+        balanced_accuracy_interval=balanced_accuracy_interval(predicted, truth, drawn),
+        roc=areas.by_class,
+        macro=areas.macro,
+        bootstrap=areas.bootstrap,
+        ece=calibrated.ece,
+        calibration=calibrated,
+        coverage=coverage(probabilities, truth),
+        rejected=Rejected(count=sum(reasons.values()), reasons=reasons),
+    )
 
 
 def evaluate_without(
@@ -59,7 +66,7 @@ def evaluate_without(
     truth: Labels,
     classes: Sequence[str],
     patients: Sequence[str | None] | None = None,
-) -> dict[str, Any] | None:
+) -> Evaluation | None:
     """Evaluate the films of the other classes, as if the network knew only those: their probabilities renormalised.
 
     Returns:
@@ -92,7 +99,7 @@ def balanced_accuracy_interval(predicted: Labels, truth: Labels, drawn: Resampli
     """
     present = np.unique(truth)
     if any(drawn.units_with(truth == label) < LEAST_UNITS for label in present):
-        return list(UNDEFINED)
+        return UNDEFINED
     return percentile_interval(drawn.distribution(lambda weights: mean_recalls(predicted, truth, weights)))
 
 
@@ -121,29 +128,30 @@ def recalls(predicted: Labels, truth: Labels, labels: Labels, weights: Values) -
     return found
 
 
-def by_group(probabilities: Probabilities, truth: Labels, groups: Sequence[str]) -> list[dict[str, Any]]:
+def by_group(probabilities: Probabilities, truth: Labels, groups: Sequence[str]) -> list[SourceAccuracy]:
     """Return n and accuracy, with its interval, within each group of films, the largest group first."""
     right = probabilities.argmax(axis=1) == truth
     names, inverse = np.unique(np.asarray(groups), return_inverse=True)
     rows = []
     for index, name in enumerate(names):
         member = inverse == index
-        n = int(member.sum())
+        n, hits = int(member.sum()), int(right[member].sum())
+        lower, upper = exact_interval(hits, n)
         rows.append(
-            {"group": str(name), "n": n, **confusion_matrix.accuracy_with_interval(int(right[member].sum()), n)}
+            SourceAccuracy(group=str(name), n=n, accuracy=share(hits, n), accuracy_lower=lower, accuracy_upper=upper)
         )
-    return sorted(rows, key=lambda row: (-row["n"], row["group"]))
+    return sorted(rows, key=lambda row: (-(row.n or 0), row.group))
 
 
-def headline(evaluation: Mapping[str, Any]) -> dict[str, float | int | None]:
+def headline(evaluation: Evaluation) -> Headline:
     """Return the few figures of an evaluation that a model's card carries."""
-    overall = evaluation["overall"]
-    return {
-        "n": evaluation["n"],
-        "accuracy": overall["Accuracy"],
-        "accuracy_lower": overall["AccuracyLower"],
-        "accuracy_upper": overall["AccuracyUpper"],
-        "balanced_accuracy": evaluation["balanced_accuracy"],
-        "macro_auroc": evaluation["auroc"]["macro"],
-        "ece": evaluation["ece"],
-    }
+    overall = evaluation.overall
+    return Headline(
+        n=evaluation.n,
+        accuracy=overall.accuracy,
+        accuracy_lower=overall.accuracy_lower,
+        accuracy_upper=overall.accuracy_upper,
+        balanced_accuracy=evaluation.balanced_accuracy,
+        macro_auroc=evaluation.macro_auroc,
+        ece=evaluation.ece,
+    )

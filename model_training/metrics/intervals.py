@@ -1,14 +1,14 @@
-"""A share of films with its exact interval. Knows counts only."""
+"""A share of films with its exact interval, from counts alone."""
 
-#: Of every interval that is stated.
+from worker.models.documents.document import Interval
+
+#: The confidence level of every interval.
 LEVEL = 0.95
-#: Lower and upper end; both None where there is nothing to say.
-Interval = list[float | None]
-UNDEFINED: tuple[None, None] = (None, None)
+UNDEFINED: Interval = (None, None)
 
 
 def share(part: int, whole: int) -> float | None:
-    """Return part / whole, None of nothing."""
+    """Return part / whole, or None if whole is 0."""
     return part / whole if whole else None
 
 
@@ -21,8 +21,8 @@ def exact_interval(part: int, whole: int) -> Interval:
     from scipy.stats import beta  # noqa: PLC0415 - half a second of import
 
     if not whole:
-        return list(UNDEFINED)
+        return UNDEFINED
     tail = (1 - LEVEL) / 2
     lower = float(beta.ppf(tail, part, whole - part + 1)) if part else 0.0
     upper = float(beta.ppf(1 - tail, part + 1, whole - part)) if part < whole else 1.0
-    return [lower, upper]
+    return lower, upper

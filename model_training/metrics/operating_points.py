@@ -1,10 +1,9 @@
 """Thresholds at which a class raises an alert: chosen on validation films, and what they are worth on both splits.
 
-A film alerts when its probability reaches the threshold; the test films choose nothing. Knows no network and no files.
+A film alerts when its probability reaches the threshold; the test films choose nothing.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +11,14 @@ import numpy.typing as npt
 from model_training.data.films import Labels
 from model_training.metrics.calibration import Probabilities
 from model_training.metrics.intervals import exact_interval, share
+from worker.models.documents.document import Interval
+from worker.models.documents.report import AlertFigures, OperatingPoint
 
 #: For findings that must not be missed.
 LEAST_SENSITIVITY = 0.95
 #: Per how many films alerts are counted.
 ALERTS_PER = 100
-Scores = npt.NDArray[np.floating[Any]]
+Scores = npt.NDArray[np.floating]
 Positive = npt.NDArray[np.bool_]
 #: Takes scores and positives; returns the threshold, None where a side has no film.
 Rule = Callable[[Scores, Positive], float | None]
@@ -28,7 +29,7 @@ def operating_points(
     validation: tuple[Probabilities, Labels],
     test: tuple[Probabilities, Labels],
     classes: Sequence[str],
-) -> list[dict[str, Any]]:
+) -> list[OperatingPoint]:
     """Return, for each class and rule, the threshold and the alerts' figures on both splits with exact intervals.
 
     Predictive values and alerts per 100 films hold at the share of the class in these films, not in a hospital's.
@@ -43,14 +44,14 @@ def operating_points(
         for rule, choose in RULES.items():
             threshold = choose(validation[0][:, index], validation[1] == index)
             rows.append(
-                {
-                    "class": name,
-                    "rule": rule,
-                    "threshold": threshold,
-                    "chosen_on": "validation",
-                    "validation": _alerts(validation[0][:, index], validation[1] == index, threshold),
-                    "test": _alerts(test[0][:, index], test[1] == index, threshold),
-                }
+                OperatingPoint(
+                    class_name=name,
+                    rule=rule,
+                    threshold=threshold,
+                    chosen_on="validation",
+                    validation=_alerts(validation[0][:, index], validation[1] == index, threshold),
+                    test=_alerts(test[0][:, index], test[1] == index, threshold),
+                )
             )
     return rows
 
@@ -87,24 +88,28 @@ RULES: dict[str, Rule] = {
 }
 
 
-def _alerts(scores: Scores, positive: Positive, threshold: float | None) -> dict[str, Any]:
-    """Return the figures of the films' alerts; all undefined without a threshold."""
+def _alerts(scores: Scores, positive: Positive, threshold: float | None) -> AlertFigures:
+    """Return the figures of the films' alerts; without a threshold they are all undefined."""
     alert = scores >= threshold if threshold is not None else np.zeros(len(scores), np.bool_)
     defined = threshold is not None
-    counts = {
-        "sensitivity": (alert & positive, positive),
-        "specificity": (~alert & ~positive, ~positive),
-        "ppv": (alert & positive, alert),
-        "npv": (~alert & ~positive, ~alert),
-    }
-    figures: dict[str, Any] = {
-        "n": len(scores),
-        "n_positive": int(positive.sum()),
-        "alerts": int(alert.sum()) if defined else None,
-        "alerts_per_100": ALERTS_PER * float(alert.mean()) if defined and len(alert) else None,
-    }
-    for name, (part, whole) in counts.items():
+
+    def ratio(part: Positive, whole: Positive) -> tuple[float | None, Interval]:
         hits, films = (int(part.sum()), int(whole.sum())) if defined else (0, 0)
-        figures[name] = share(hits, films)
-        figures[f"{name}_interval"] = exact_interval(hits, films)
-    return figures
+        return share(hits, films), exact_interval(hits, films)
+
+    sensitivity, specificity = ratio(alert & positive, positive), ratio(~alert & ~positive, ~positive)
+    ppv, npv = ratio(alert & positive, alert), ratio(~alert & ~positive, ~alert)
+    return AlertFigures(
+        n=len(scores),
+        n_positive=int(positive.sum()),
+        alerts=int(alert.sum()) if defined else None,
+        alerts_per_100=ALERTS_PER * float(alert.mean()) if defined and len(alert) else None,
+        sensitivity=sensitivity[0],
+        sensitivity_interval=sensitivity[1],
+        specificity=specificity[0],
+        specificity_interval=specificity[1],
+        ppv=ppv[0],
+        ppv_interval=ppv[1],
+        npv=npv[0],
+        npv_interval=npv[1],
+    )

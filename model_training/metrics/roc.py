@@ -2,11 +2,11 @@
 
 AUROC is the share of pairs in order, a tie counting half. AUPRC is average precision: the step-wise sum of precision
 over the gains in recall, without interpolation between the steps, as scikit-learn's. Ranks with weights serve the
-point and every resample of the bootstrap alike. Knows neither network nor files.
+point and every resample of the bootstrap alike.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ import numpy.typing as npt
 from model_training.data.films import Labels
 from model_training.metrics.bootstrap import Resampling, Values, percentile_interval
 from model_training.metrics.calibration import Probabilities
-from model_training.metrics.intervals import LEVEL, UNDEFINED, Interval
+from model_training.metrics.intervals import LEVEL, UNDEFINED
+from worker.models.documents.document import Interval
+from worker.models.documents.evaluation import Bootstrap, ClassAreas, MacroAreas
 
 #: An interval needs as many patients with the class, and as many without: one alone tells nothing of the spread.
 LEAST_UNITS = 2
@@ -23,7 +25,7 @@ CLUSTERED = "DeLong, clustered by patient (Obuchowski 1997)"
 Positive = npt.NDArray[np.bool_]
 
 
-def areas(scores: npt.NDArray[np.floating[Any]], positive: Positive, weights: Values) -> tuple[Values, Values]:
+def areas(scores: npt.NDArray[np.floating], positive: Positive, weights: Values) -> tuple[Values, Values]:
     """Return AUROC and AUPRC of one class against the rest in every resample; NaN where a side has no film.
 
     Args:
@@ -61,10 +63,18 @@ def auroc(probabilities: Probabilities, truth: Labels, classes: Sequence[str]) -
     return {**dict(zip(classes, map(_known, found), strict=True)), "macro": _mean(found)}
 
 
-def discrimination(
-    probabilities: Probabilities, truth: Labels, classes: Sequence[str], drawn: Resampling
-) -> dict[str, Any]:
-    """Return `discrimination` by class, `macro` over the classes that have a curve, and how it was resampled.
+@dataclass(frozen=True)
+class RocAreas:
+    """The areas under the curves of every class, their means, and how the intervals were resampled."""
+
+    by_class: dict[str, ClassAreas]
+    #: Over the classes that have a curve.
+    macro: MacroAreas
+    bootstrap: Bootstrap
+
+
+def roc_areas(probabilities: Probabilities, truth: Labels, classes: Sequence[str], drawn: Resampling) -> RocAreas:
+    """Return the areas under the curves of every class and their means, with 95 % intervals.
 
     Intervals of AUROC are DeLong's, clustered by patient where patients have several films; the others are the
     bootstrap's. A resample that loses a class is left out of the macro values' interval (its mean would be over
@@ -77,43 +87,40 @@ def discrimination(
         drawn: which films are drawn together.
     """
     points = _points(probabilities, truth)
-    # Of the areas in each resample the classes are the last axis: shape (resamples, 2, classes).
+    # Shape (resamples, 2, classes): AUROC and AUPRC of every class.
     resampled = drawn.distribution(lambda weights: _all_areas(probabilities, truth, weights))
     resampled = resampled.reshape(len(resampled), 2, len(classes))
     curved = ~np.isnan(points[0])
     firm = np.array([_is_firm(truth == index, drawn) for index in range(len(classes))])
     by_class = {
-        name: _of_class(probabilities[:, index], truth == index, points[:, index], drawn)
-        | {"auprc_interval": percentile_interval(resampled[:, 1, index]) if firm[index] else list(UNDEFINED)}
+        name: _of_class(
+            probabilities[:, index],
+            truth == index,
+            points[:, index],
+            drawn,
+            auprc_interval=percentile_interval(resampled[:, 1, index]) if firm[index] else UNDEFINED,
+        )
         for index, name in enumerate(classes)
     }
     intervals = [
         percentile_interval(resampled[:, kind, curved].mean(axis=1))
         if curved.any() and firm[curved].all()
-        else list(UNDEFINED)
+        else UNDEFINED
         for kind in (0, 1)
     ]
-    return {
-        "discrimination": by_class,
-        "macro": {
-            "auroc": _mean(points[0]),
-            "auroc_interval": intervals[0],
-            "auprc": _mean(points[1]),
-            "auprc_interval": intervals[1],
-        },
-        "bootstrap": {
-            **drawn.as_dict(),
-            "complete": int((~np.isnan(resampled[:, 0, curved])).all(axis=1).sum()) if curved.any() else 0,
-        },
-    }
+    macro = MacroAreas(
+        auroc=_mean(points[0]), auroc_interval=intervals[0], auprc=_mean(points[1]), auprc_interval=intervals[1]
+    )
+    complete = int((~np.isnan(resampled[:, 0, curved])).all(axis=1).sum()) if curved.any() else 0
+    return RocAreas(by_class, macro, drawn.described().model_copy(update={"complete": complete}))
 
 
 def macro_auroc(probabilities: Probabilities, truth: Labels, drawn: Resampling) -> tuple[float | None, Interval]:
-    """Return the mean AUROC over the classes that have a curve, and its interval, as in `discrimination`."""
+    """Return the mean AUROC over the classes that have a curve, and its interval, as in `roc_areas`."""
     points = _points(probabilities, truth)[0]
     curved = np.flatnonzero(~np.isnan(points))
     if not len(curved) or not all(_is_firm(truth == index, drawn) for index in curved):
-        return _mean(points), list(UNDEFINED)
+        return _mean(points), UNDEFINED
 
     def means(weights: Values) -> Values:
         curves = np.stack([areas(probabilities[:, index], truth == index, weights)[0] for index in curved])
@@ -123,9 +130,7 @@ def macro_auroc(probabilities: Probabilities, truth: Labels, drawn: Resampling) 
     return _mean(points), percentile_interval(drawn.distribution(means))
 
 
-def delong_interval(
-    scores: npt.NDArray[np.floating[Any]], positive: Positive, unit_of: npt.NDArray[np.int64]
-) -> Interval:
+def delong_interval(scores: npt.NDArray[np.floating], positive: Positive, unit_of: npt.NDArray[np.int64]) -> Interval:
     """Return the 95 % interval of the AUROC by the variance of DeLong et al. 1988, within [0, 1].
 
     Films of one patient are one cluster (Obuchowski 1997, Biometrics 53:567); with a film per patient that is
@@ -141,7 +146,7 @@ def delong_interval(
 
     with_class, without = len(np.unique(unit_of[positive])), len(np.unique(unit_of[~positive]))
     if min(with_class, without) < LEAST_UNITS:
-        return list(UNDEFINED)
+        return UNDEFINED
     above = _share_below(scores[positive], scores[~positive])
     below = 1 - _share_below(scores[~positive], scores[positive])
     area = float(above.mean())
@@ -155,12 +160,12 @@ def delong_interval(
         + 2 * clusters / (clusters - 1) * float(of_positives @ of_negatives) / (m * n)
     )
     if variance < np.finfo(float).eps ** 2:
-        return list(UNDEFINED)
+        return UNDEFINED
     half = float(norm.ppf((1 + LEVEL) / 2)) * variance**0.5
-    return [max(0.0, area - half), min(1.0, area + half)]
+    return max(0.0, area - half), min(1.0, area + half)
 
 
-def _share_below(scores: npt.NDArray[np.floating[Any]], others: npt.NDArray[np.floating[Any]]) -> Values:
+def _share_below(scores: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) -> Values:
     """Return for each score the share of the others that lie below, those that are level counting half."""
     ordered = np.sort(others)
     below, up_to = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
@@ -168,18 +173,18 @@ def _share_below(scores: npt.NDArray[np.floating[Any]], others: npt.NDArray[np.f
 
 
 def _of_class(
-    scores: npt.NDArray[np.floating[Any]], positive: Positive, points: Values, drawn: Resampling
-) -> dict[str, Any]:
-    return {
-        "n_positive": int(positive.sum()),
-        "n": len(positive),
-        "auroc": _known(points[0]),
-        "auroc_interval": delong_interval(scores, positive, drawn.unit_of),
-        "auroc_method": DELONG if drawn.units == len(positive) else CLUSTERED,
-        "auprc": _known(points[1]),
-        # What chance would reach as AUPRC.
-        "prevalence": float(positive.mean()),
-    }
+    scores: npt.NDArray[np.floating], positive: Positive, points: Values, drawn: Resampling, *, auprc_interval: Interval
+) -> ClassAreas:
+    return ClassAreas(
+        n_positive=int(positive.sum()),
+        n=len(positive),
+        auroc=_known(points[0]),
+        auroc_interval=delong_interval(scores, positive, drawn.unit_of),
+        auroc_method=DELONG if drawn.units == len(positive) else CLUSTERED,
+        auprc=_known(points[1]),
+        auprc_interval=auprc_interval,
+        prevalence=float(positive.mean()),
+    )
 
 
 def _is_firm(positive: Positive, drawn: Resampling) -> bool:

@@ -1,11 +1,10 @@
 """Can a film's source be told from the network's own features? What tells the source can serve as a short cut.
 
 A logistic regression on the features, cross-validated by patient on films that the network was not trained on: on all
-of them, and on those without a finding alone, whose sources share one class. Knows neither network nor files.
+of them, and on those without a finding alone, whose sources share one class.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from model_training.data.films import Labels
 from model_training.metrics.bootstrap import Resampling, percentile_interval, resampling
 from model_training.metrics.evaluation import recalls
 from model_training.metrics.roc import macro_auroc
+from worker.models.documents.report import SourceLeak, SourceLeakFigures, SourceLeakWithinClass
 
 #: A source with fewer films, or fewer patients than folds, is left out.
 LEAST_FILMS = 20
@@ -22,7 +22,7 @@ FOLDS = 5
 INVERSE_PENALTY = 0.01
 METHOD = f"logistic regression (L2, C = {INVERSE_PENALTY}) on standardised features, {FOLDS} folds by patient"
 
-Features = npt.NDArray[np.floating[Any]]
+Features = npt.NDArray[np.floating]
 
 
 def source_leak(  # noqa: PLR0913 - the films, and what is known of them
@@ -33,7 +33,7 @@ def source_leak(  # noqa: PLR0913 - the films, and what is known of them
     *,
     patients: Sequence[str | None] | None = None,
     within: str = "No-Findings",
-) -> dict[str, Any] | None:
+) -> SourceLeak | None:
     """Return how well the features tell the sources apart, and again among the films of one class.
 
     Of what is told, `chance` is always naming the largest source, `chance_given_class` naming the largest source of
@@ -52,19 +52,21 @@ def source_leak(  # noqa: PLR0913 - the films, and what is known of them
         None where fewer than two sources have enough films and patients.
     """
     everything = np.ones(len(truth), np.bool_)
-    found = _told_among(everything, features, np.asarray(sources), truth, resampling(len(truth), patients))
-    if found is None:
+    drawn, names = resampling(len(truth), patients), np.asarray(sources, np.str_)
+    among_all = _figures_among(everything, features, names, truth, drawn)
+    if among_all is None:
         return None
-    inner = None
+    within_class = None
     if within in classes:
-        members = truth == classes.index(within)
-        inner = _told_among(members, features, np.asarray(sources), truth, resampling(len(truth), patients))
-    return {**found, "method": METHOD, "within": None if inner is None else {"class": within, **inner}}
+        among_class = _figures_among(truth == classes.index(within), features, names, truth, drawn)
+        if among_class is not None:
+            within_class = SourceLeakWithinClass.model_validate({"class": within, **among_class.stored()})
+    return SourceLeak.model_validate({**among_all.stored(), "method": METHOD, "within": within_class})
 
 
-def _told_among(
-    films: npt.NDArray[np.bool_], features: Features, sources: npt.NDArray[Any], truth: Labels, drawn: Resampling
-) -> dict[str, Any] | None:
+def _figures_among(
+    films: npt.NDArray[np.bool_], features: Features, sources: npt.NDArray[np.str_], truth: Labels, drawn: Resampling
+) -> SourceLeakFigures | None:
     """Return the figures among some of the films, None where they have not two large sources."""
     names = [
         name
@@ -76,16 +78,26 @@ def _told_among(
     kept = films & np.isin(sources, names)
     labels = np.searchsorted(names, sources[kept])
     units = np.unique(drawn.unit_of[kept], return_inverse=True)[1]
-    answers = _out_of_fold(features[kept].astype(np.float64), labels, units)
-    return {
-        "n": int(kept.sum()),
-        "left_out": int(films.sum() - kept.sum()),
-        "sources": {str(name): int((labels == index).sum()) for index, name in enumerate(names)},
-        "features": features.shape[1],
-        "chance": _largest(labels) / len(labels),
-        "chance_given_class": _chance_given_class(labels, truth[kept]),
-        **_figures(answers, labels, Resampling(units, drawn.unit)),
-    }
+    probabilities = _out_of_fold(features[kept].astype(np.float64), labels, units)
+    predicted, resampled = probabilities.argmax(axis=1), Resampling(units, drawn.unit)
+    right = (predicted == labels).astype(np.float64)
+    area, interval = macro_auroc(probabilities, labels, resampled)
+    return SourceLeakFigures(
+        n=int(kept.sum()),
+        left_out=int(films.sum() - kept.sum()),
+        sources={str(name): int((labels == index).sum()) for index, name in enumerate(names)},
+        features=features.shape[1],
+        chance=_largest(labels) / len(labels),
+        chance_given_class=_chance_given_class(labels, truth[kept]),
+        accuracy=float(right.mean()),
+        accuracy_interval=percentile_interval(
+            resampled.distribution(lambda weights: (weights @ right) / weights.sum(axis=1))
+        ),
+        balanced_accuracy=float(recalls(predicted, labels, np.unique(labels), np.ones((1, len(labels)))).mean()),
+        macro_auroc=area,
+        macro_auroc_interval=interval,
+        bootstrap=resampled.described(),
+    )
 
 
 def _out_of_fold(features: npt.NDArray[np.float64], labels: Labels, units: Labels) -> npt.NDArray[np.float32]:
@@ -103,23 +115,6 @@ def _out_of_fold(features: npt.NDArray[np.float64], labels: Labels, units: Label
         # A source whose films all fell into this fold has no column.
         answers[np.ix_(held_out, model.classes_)] = model.predict_proba(features[held_out])
     return answers
-
-
-def _figures(answers: npt.NDArray[np.float32], labels: Labels, drawn: Resampling) -> dict[str, Any]:
-    told = answers.argmax(axis=1)
-    right = (told == labels).astype(np.float64)
-    area, interval = macro_auroc(answers, labels, drawn)
-    present = np.unique(labels)
-    return {
-        "accuracy": float(right.mean()),
-        "accuracy_interval": percentile_interval(
-            drawn.distribution(lambda weights: (weights @ right) / weights.sum(axis=1))
-        ),
-        "balanced_accuracy": float(recalls(told, labels, present, np.ones((1, len(labels)))).mean()),
-        "macro_auroc": area,
-        "macro_auroc_interval": interval,
-        "bootstrap": drawn.as_dict(),
-    }
 
 
 def _chance_given_class(labels: Labels, truth: Labels) -> float:

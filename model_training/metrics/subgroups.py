@@ -1,10 +1,9 @@
 """Results within groups of films: by source, view, sex and age. Small groups are counted, not judged.
 
-Reads a manifest's rows as mappings and takes probabilities as arrays; knows neither network nor files.
+Reads a manifest's rows as mappings and takes probabilities as arrays.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from model_training.metrics.calibration import Probabilities
 from model_training.metrics.evaluation import balanced_accuracy
 from model_training.metrics.intervals import UNDEFINED, exact_interval
 from model_training.metrics.roc import macro_auroc
+from worker.models.documents.report import Subgroup
 
 #: Below it a group's figures are withheld: the exact interval of an accuracy near a half is wider than 0.46 there.
 LEAST_FILMS = 20
@@ -48,7 +48,7 @@ def subgroups(
     classes: Sequence[str],
     attributes: Mapping[str, Sequence[str]],
     patients: Sequence[str | None] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Subgroup]:
     """Return the figures of every group, in the order of the groupings, the largest group first, age in its own order.
 
     `gap` is the accuracy in the group minus that of all films. The macro AUROC is over the classes that the group has
@@ -71,9 +71,9 @@ def subgroups(
         found = [(str(name), names == name) for name in np.unique(names)]
         for name, member in sorted(found, key=lambda group: _rank(by, *group)):
             known = None if patients is None else [patients[film] for film in np.flatnonzero(member).tolist()]
-            figures = _figures(probabilities[member], truth[member], known, overall)
-            present = [classes[label] for label in np.unique(truth[member])]
-            rows.append({"by": by, "group": name, "n": int(member.sum()), **figures, "classes_present": present})
+            present = tuple(classes[label] for label in np.unique(truth[member]))
+            group = Subgroup(by=by, group=name, n=int(member.sum()), classes_present=present)
+            rows.append(group.model_copy(update=_figures(probabilities[member], truth[member], known, overall)))
     return rows
 
 
@@ -86,11 +86,11 @@ def _rank(by: str, name: str, member: npt.NDArray[np.bool_]) -> tuple[int, int, 
 
 def _figures(
     probabilities: Probabilities, truth: Labels, patients: Sequence[str | None] | None, overall: float
-) -> dict[str, Any]:
+) -> dict[str, object]:
     n, predicted = len(truth), probabilities.argmax(axis=1)
     if n < LEAST_FILMS:
         names = ("accuracy", "lower", "upper", "gap", "balanced_accuracy", "macro_auroc")
-        return {"suppressed": True, **dict.fromkeys(names), "macro_auroc_interval": list(UNDEFINED)}
+        return {"suppressed": True, **dict.fromkeys(names), "macro_auroc_interval": UNDEFINED}
     right = int((predicted == truth).sum())
     lower, upper = exact_interval(right, n)
     area, interval = macro_auroc(probabilities, truth, resampling(n, patients))

@@ -1,22 +1,33 @@
-"""The report of a training run: where it came from, how it went, and what it is worth, as plain JSON.
+"""The report of a training run: where it came from, how it went, and what the network is worth.
 
-Assembles only; each figure is computed where it belongs, from the answers of one network to the films.
+Assembles only; each figure is computed in its own module, from the answers of one network to the films.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from model_training.data.dataset import SPLITS, Dataset, Manifest, patient_of
-from model_training.data.films import reasons_of
+from model_training.data.films import Labels, reasons_of
 from model_training.metrics import calibration, evaluation, operating_points, source_leak, subgroups
+from model_training.metrics.calibration import Probabilities
 from model_training.networks.hyperparameters import Hyperparameters
-from model_training.report import worst_errors as gallery
 from model_training.report.limits import limits_of
 from model_training.report.provenance import provenance
+from model_training.report.worst_errors import worst
 from model_training.training.fit import Fitted
 from model_training.training.predictions import Predictions, predict
+from worker.models.documents.evaluation import Evaluation
+from worker.models.documents.report import (
+    DataSummary,
+    Epoch,
+    LeftOutFile,
+    Report,
+    Sample,
+    SourceLeak,
+    Subgroup,
+    WorstError,
+)
 
 #: The split of the answers that holds films of other hospitals.
 EXTERNAL = "external"
@@ -31,7 +42,7 @@ def assemble(
     *,
     predictions: Mapping[str, Predictions] | None = None,
     temperature: float = 1.0,
-) -> dict[str, Any]:
+) -> Report:
     """Return the report without the name of the version, which the file's content decides.
 
     Every split is evaluated in full; the films of `test` are looked at here for the first time.
@@ -48,28 +59,33 @@ def assemble(
         predictions = {
             split: predict(fitted.network, films, hyperparameters.batch_size) for split, films in data.splits.items()
         }
-    return {
-        "trained_on": data.kind,
-        "limits": list(limits_of(data)),
-        "data": _data(data),
-        "training": hyperparameters.recorded(),
-        "seconds": round(fitted.seconds, 1),
-        "history": list(fitted.history),
-        "kept_epoch": fitted.kept_epoch,
-        "provenance": provenance(seed=hyperparameters.seed, seconds=fitted.seconds, temperature=temperature),
-        **{split: evaluated(predictions[split], data.classes, data.manifest) for split in data.splits},
-        EXTERNAL: evaluated(predictions[EXTERNAL], data.classes, {}) if EXTERNAL in predictions else None,
-        **_of_test(predictions["test"], data),
-        "operating_points": operating_points.operating_points(
-            validation=_pair(predictions["validation"]), test=_pair(predictions["test"]), classes=data.classes
+    of_split = {split: evaluated(predictions[split], data.classes, data.manifest) for split in data.splits}
+    report = Report(
+        trained_on=data.kind,
+        limits=limits_of(data),
+        data=_data(data),
+        training=dict(hyperparameters.recorded()),
+        seconds=round(fitted.seconds, 1),
+        history=tuple(Epoch.model_validate(entry) for entry in fitted.history),
+        kept_epoch=fitted.kept_epoch,
+        provenance=provenance(seed=hyperparameters.seed, seconds=fitted.seconds, temperature=temperature),
+        train=of_split["train"],
+        validation=of_split["validation"],
+        test=of_split["test"],
+        external=evaluated(predictions[EXTERNAL], data.classes, {}) if EXTERNAL in predictions else None,
+        operating_points=tuple(
+            operating_points.operating_points(
+                validation=_pair(predictions["validation"]), test=_pair(predictions["test"]), classes=data.classes
+            )
         ),
-        "calibration": calibration.before_and_after(
+        calibration=calibration.before_and_after(
             {split: _pair(predictions[split]) for split in ("validation", "test")}, temperature
         ),
-    }
+    )
+    return report.model_copy(update=_of_test(predictions["test"], data))
 
 
-def evaluated(predictions: Predictions, classes: Sequence[str], manifest: Manifest) -> dict[str, Any]:
+def evaluated(predictions: Predictions, classes: Sequence[str], manifest: Manifest) -> Evaluation:
     """Return the evaluation of one set of films; intervals count patients where a manifest names them."""
     return evaluation.evaluate(
         predictions.probabilities,
@@ -80,7 +96,7 @@ def evaluated(predictions: Predictions, classes: Sequence[str], manifest: Manife
     )
 
 
-def by_attribute(predictions: Predictions, classes: Sequence[str], manifest: Manifest) -> list[dict[str, Any]]:
+def by_attribute(predictions: Predictions, classes: Sequence[str], manifest: Manifest) -> list[Subgroup]:
     """Return the results by source, view, sex and age, as far as a manifest states them."""
     attributes = subgroups.attributes(_rows(predictions.names, manifest))
     return subgroups.subgroups(
@@ -97,50 +113,52 @@ def patients_of(names: Sequence[str], manifest: Manifest) -> list[str | None]:
     return [patient_of(row) for row in _rows(names, manifest)]
 
 
-def worst_errors(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
+def worst_errors(predictions: Predictions, classes: Sequence[str]) -> list[WorstError]:
     """Return the films that were named wrongly with the greatest confidence, by their names."""
-    return gallery.worst(predictions.names, predictions.probabilities, predictions.labels, classes)
+    return worst(predictions.names, predictions.probabilities, predictions.labels, classes)
 
 
-def _of_test(predictions: Predictions, data: Dataset) -> dict[str, Any]:
-    """Return what is told of the test films alone."""
+def _of_test(predictions: Predictions, data: Dataset) -> dict[str, object]:
+    """Return the report's fields that concern the test films alone."""
     rows, patients = _rows(predictions.names, data.manifest), patients_of(predictions.names, data.manifest)
     sources = [row.get("source_repo") or "not stated" for row in rows]
     without = evaluation.evaluate_without(
         CONFOUNDED_CLASS, predictions.probabilities, predictions.labels, data.classes, patients=patients
     )
     return {
-        "test_by_source": evaluation.by_group(predictions.probabilities, predictions.labels, sources)
+        "test_by_source": tuple(evaluation.by_group(predictions.probabilities, predictions.labels, sources))
         if data.manifest
-        else [],
-        "subgroups": by_attribute(predictions, data.classes, data.manifest) if data.manifest else [],
+        else (),
+        "subgroups": tuple(by_attribute(predictions, data.classes, data.manifest)) if data.manifest else (),
         "without": {} if without is None else {CONFOUNDED_CLASS: without},
         "source_leak": _source_leak(predictions, data, sources, patients) if data.manifest else None,
-        "gallery": worst_errors(predictions, data.classes),
+        "worst_errors": tuple(worst_errors(predictions, data.classes)),
     }
 
 
 def _source_leak(
     predictions: Predictions, data: Dataset, sources: Sequence[str], patients: Sequence[str | None]
-) -> dict[str, Any] | None:
+) -> SourceLeak | None:
     if predictions.features is None:
         return None
     return source_leak.source_leak(predictions.features, sources, predictions.labels, data.classes, patients=patients)
 
 
-def _data(data: Dataset) -> dict[str, Any]:
+def _data(data: Dataset) -> DataSummary:
     """Return which films there were, and where they and their labels came from, as counts."""
-    found = {
-        "fingerprint": data.fingerprint,
-        "counts": data.counts,
-        "left_out": [asdict(entry) for entry in data.left_out],
-        "samples": _samples(data),
-        "splitting": asdict(data.splitting) if data.splitting else None,
+    summary = DataSummary(
+        fingerprint=data.fingerprint,
+        counts=data.counts,
+        left_out=tuple(LeftOutFile.model_validate(asdict(entry)) for entry in data.left_out),
+        samples=tuple(_samples(data)),
+        splitting=asdict(data.splitting) if data.splitting else None,
+    )
+    origins = {
+        key: {split: _origins(data, split, column) for split in SPLITS}
+        for key, column in (("sources", "source_repo"), ("label_sources", "label_provenance"))
+        if any(row.get(column) for row in data.manifest.values())
     }
-    for key, column in (("sources", "source_repo"), ("label_sources", "label_provenance")):
-        if any(row.get(column) for row in data.manifest.values()):
-            found[key] = {split: _origins(data, split, column) for split in SPLITS}
-    return found
+    return summary.model_copy(update=origins)
 
 
 def _origins(data: Dataset, split: str, column: str) -> dict[str, dict[str, int]]:
@@ -154,17 +172,17 @@ def _origins(data: Dataset, split: str, column: str) -> dict[str, dict[str, int]
     }
 
 
-def _samples(data: Dataset) -> list[dict[str, str]]:
+def _samples(data: Dataset) -> list[Sample]:
     """Return one training film of each class, by its name: the one with the lowest hash, so that nobody chose it."""
     films = data.splits["train"]
     by_digest = sorted(zip(films.sha256, films.names, films.labels.tolist(), strict=True), reverse=True)
     first = {label: name for _, name, label in by_digest}
-    return [{"class": data.classes[label], "film": first[label]} for label in sorted(first)]
+    return [Sample(class_name=data.classes[label], film=first[label]) for label in sorted(first)]
 
 
 def _rows(names: Sequence[str], manifest: Manifest) -> list[Mapping[str, str]]:
     return [manifest.get(name, {}) for name in names]
 
 
-def _pair(predictions: Predictions) -> tuple[Any, Any]:
+def _pair(predictions: Predictions) -> tuple[Probabilities, Labels]:
     return predictions.probabilities, predictions.labels

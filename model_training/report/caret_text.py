@@ -1,13 +1,13 @@
 """The confusion matrix as R prints it: `print.confusionMatrix`, and R's own rules for numbers, tables and lines.
 
-Knows the layout only; the figures come from `model_training.metrics.confusion_matrix`.
+This is the layout alone; the figures come from `model_training.metrics.confusion_matrix`.
 """
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from model_training.metrics.confusion_matrix import ConfusionMatrix, Figures
+from worker.models.documents.evaluation import CLASS_COLUMNS, ConfusionMatrix, OverallFigures
 
 #: R's default width of the console: wider tables are broken into blocks of columns.
 LINE_WIDTH = 80
@@ -29,31 +29,31 @@ def text(matrix: ConfusionMatrix, *, everything: bool = False) -> str:
     """Return caret's printed report; with `everything`, its mode of that name, which also shows precision and F1."""
     lines = ["Confusion Matrix and Statistics", ""]
     lines += _table(matrix)
-    shown = [name for name in next(iter(matrix.by_class.values())) if everything or name not in HIDDEN]
+    shown = [name for name in CLASS_COLUMNS if everything or name not in HIDDEN]
     overall = _overall(matrix.overall)
     if len(matrix.classes) > 2:  # noqa: PLR2004
         lines += ["", "Overall Statistics", *_two_columns(overall), "", "Statistics by Class:", ""]
         lines += _by_class(matrix, shown)
     else:
-        figures = _common([_value(matrix.by_class[matrix.classes[0]], name) for name in shown], DIGITS, pad=True)
+        positive = matrix.by_class[matrix.classes[0]].by_name()
+        figures = _common([_value(positive, name) for name in shown], DIGITS, pad=True)
         rows = [*overall, ("", ""), *zip([f"{name} :" for name in shown], figures, strict=True)]
         lines += _two_columns([*rows, ("", ""), ("'Positive' Class :", _names(matrix)[0])], closing=True)
     return "\n".join(lines) + "\n"
 
 
-def _overall(overall: Figures) -> list[tuple[str, str]]:
-    def rounded(name: str) -> str:
-        value = overall[name]
+def _overall(overall: OverallFigures) -> list[tuple[str, str]]:
+    def rounded(value: float | None) -> str:
         return "NaN" if value is None else _common([_rounded(value)], 15)[0]
 
-    accuracy_p, mcnemar_p = _p_values([overall["AccuracyPValue"], overall["McnemarPValue"]])
+    accuracy_p, mcnemar_p = _p_values([overall.accuracy_p_value, overall.mcnemar_p_value])
     return [
-        ("Accuracy :", rounded("Accuracy")),
-        ("95% CI :", f"({rounded('AccuracyLower')}, {rounded('AccuracyUpper')})"),
-        ("No Information Rate :", rounded("AccuracyNull")),
+        ("Accuracy :", rounded(overall.accuracy)),
+        ("95% CI :", f"({rounded(overall.accuracy_lower)}, {rounded(overall.accuracy_upper)})"),
+        ("No Information Rate :", rounded(overall.accuracy_null)),
         ("P-Value [Acc > NIR] :", accuracy_p),
         ("", ""),
-        ("Kappa :", rounded("Kappa")),
+        ("Kappa :", rounded(overall.kappa)),
         ("", ""),
         ("Mcnemar's Test P-Value :", mcnemar_p),
     ]
@@ -73,14 +73,15 @@ def _table(matrix: ConfusionMatrix) -> list[str]:
     # R sets row labels off by two blanks, or by what the longer name of the dimension leaves.
     offset = 2 if len("Prediction") < widest + 2 else len("Prediction") - widest
     labels = [" " * offset + _left(name, widest) for name in names]
-    digits = len(str(matrix.table.max()))  # R sets all counts of a table to one width.
-    columns = [[f"{count:>{digits}}" for count in column] for column in matrix.table.T]
+    digits = len(str(max(map(max, matrix.table))))  # R sets all counts of a table to one width.
+    columns = [[f"{count:>{digits}}" for count in column] for column in zip(*matrix.table, strict=True)]
     return _blocks(labels, names, columns, dimensions=("Prediction", "Reference"))
 
 
 def _by_class(matrix: ConfusionMatrix, shown: Sequence[str]) -> list[str]:
     widest = max(map(len, shown))
-    columns = [_common([_value(matrix.by_class[name], row) for row in shown], DIGITS) for name in matrix.classes]
+    by_class = [matrix.by_class[name].by_name() for name in matrix.classes]
+    columns = [_common([_value(figures, row) for row in shown], DIGITS) for figures in by_class]
     return _blocks([f"{row:<{widest}}" for row in shown], [f"Class: {name}" for name in _names(matrix)], columns)
 
 
@@ -139,7 +140,7 @@ def _rounded(value: float) -> float:
     return -nearer if value < 0 and nearer else nearer  # R shows no negative zero
 
 
-def _value(figures: Figures, name: str) -> float | str:
+def _value(figures: Mapping[str, float | None], name: str) -> float | str:
     """Return a figure, or R's word for why there is none: NaN for 0/0, NA where an operand is missing."""
     value = figures[name]
     if value is not None:

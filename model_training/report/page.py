@@ -6,15 +6,17 @@ Writes what the report says; computes nothing that is not a sum or a share of it
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model_training.data.dataset import SPLITS
 from model_training.report import figure_captions, figures, formatting
-from model_training.report.thumbnails import THUMBNAILS_DIR, gallery_file, sample_files
+from model_training.report.thumbnails import THUMBNAILS_DIR, error_file, sample_files
 from model_training.training.predictions import Predictions
 from worker import NOTICE
+from worker.models.documents.card import ModelCard
+from worker.models.documents.evaluation import CLASS_COLUMNS
+from worker.models.documents.report import DataSummary, Report
 
 PAGE_FILE = "report.html"
 STYLE_FILE = "report.css"
@@ -27,11 +29,11 @@ def folder_of(path: Path) -> Path:
 
 
 def write(
-    report: Mapping[str, Any],
+    report: Report,
     path: Path,
     *,
     predictions: Mapping[str, Predictions],
-    card: Mapping[str, Any] | None = None,
+    card: ModelCard | None = None,
     thumbnails: Path | None = None,
 ) -> None:
     """Write a page, and beside it a folder with its style, its figures and, where there are any, its thumbnails.
@@ -54,7 +56,7 @@ def write(
     path.write_text(_page(report, card, f"{folder.name}/", drawn, shown), encoding="utf-8")
 
 
-def publish(report: Mapping[str, Any], directory: Path, card: Mapping[str, Any] | None = None) -> None:
+def publish(report: Report, directory: Path, card: ModelCard | None = None) -> None:
     """Draw the figures and write the page into a run's own directory; it names films and shows none."""
     drawn = figures.draw_all(report, directory)
     shutil.copyfile(TEMPLATES / STYLE_FILE, directory / STYLE_FILE)
@@ -62,8 +64,8 @@ def publish(report: Mapping[str, Any], directory: Path, card: Mapping[str, Any] 
 
 
 def _page(
-    report: Mapping[str, Any],
-    card: Mapping[str, Any] | None,
+    report: Report,
+    card: ModelCard | None,
     prefix: str,
     drawn: Sequence[str],
     shown: set[str],
@@ -81,18 +83,22 @@ def _page(
     return environment.get_template("report.html").render(
         report=report,
         notice=NOTICE,
-        card=card or {},
+        card=card,
+        class_columns=CLASS_COLUMNS,
         prefix=prefix,
         splits=SPLITS,
         described={file: (figure_captions.title(file), figure_captions.described(file, report)) for file in drawn},
-        origins={
-            key: _origins(report["data"][key]) for key in ("sources", "label_sources") if key in report.get("data", {})
-        },
+        origins=_all_origins(report.data),
         pictures=shown,
         thumbnails=f"{prefix}{THUMBNAILS_DIR}/",
-        gallery_file=gallery_file,
+        error_file=error_file,
         sample_files=sample_files,
     )
+
+
+def _all_origins(data: DataSummary | None) -> dict[str, list[tuple[str, dict[str, list[int]], int]]]:
+    counts = {"sources": data.sources, "label_sources": data.label_sources} if data else {}
+    return {key: _origins(of_split) for key, of_split in counts.items() if of_split is not None}
 
 
 def _of_rows(table: Sequence[Sequence[int]]) -> list[list[float | None]]:

@@ -1,20 +1,20 @@
-"""Where a run came from: the software, the machine's kind and the commit that made it. Knows no films."""
+"""Where a run came from: the software, the machine's kind and the commit that made it."""
 
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from worker.decoding import PREPROCESSING
 from worker.models import backend
 from worker.models.classifier import device_name
+from worker.models.documents.report import Provenance
 
 CHECKOUT = Path(__file__).parent.parent.parent
 GIT_TIMEOUT_SECONDS = 10
 
 
-def provenance(*, seed: int, seconds: float, temperature: float) -> dict[str, Any]:
+def provenance(*, seed: int, seconds: float, temperature: float) -> Provenance:
     """Return what must be known to repeat a run.
 
     Args:
@@ -22,17 +22,17 @@ def provenance(*, seed: int, seconds: float, temperature: float) -> dict[str, An
         seconds: that the training took.
         temperature: by which the last layer was divided; 1 leaves it as it was.
     """
-    return {
-        "software": software(),
-        "platform": platform.machine(),
-        "processor": _processor(),
-        "device": device_name(),
-        "preprocessing": PREPROCESSING,
-        "git": commit(),
-        "seconds": round(seconds, 1),
-        "seed": seed,
-        "temperature": temperature,
-    }
+    return Provenance(
+        software=software(),
+        platform=platform.machine(),
+        processor=_processor(),
+        device=device_name(),
+        preprocessing=PREPROCESSING,
+        git=commit(),
+        seconds=round(seconds, 1),
+        seed=seed,
+        temperature=temperature,
+    )
 
 
 def software() -> dict[str, str]:

@@ -4,15 +4,15 @@ They are real films: they stay in the run's directory, are never part of a repos
 shows them. Written from the films' files by the worker's decoder; knows no network.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from model_training.data.films import Size
 from worker.decoding import Grey, Limits, decode, resize
 from worker.errors import RejectedImage
+from worker.models.documents.report import Report
 from worker.settings import settings
 
 THUMBNAILS_DIR = "thumbnails"
@@ -20,8 +20,8 @@ THUMBNAILS_DIR = "thumbnails"
 SIDE_PIXELS = 256
 
 
-def gallery_file(index: int) -> str:
-    """Return the name of the picture of the gallery's film of this index, from 0."""
+def error_file(index: int) -> str:
+    """Return the name of the picture of the worst error of this index, from 0."""
     return f"error-{index + 1:02}.png"
 
 
@@ -30,13 +30,13 @@ def sample_files(index: int) -> tuple[str, str]:
     return f"sample-{index + 1:02}-found.png", f"sample-{index + 1:02}-seen.png"
 
 
-def save(report: Mapping[str, Any], folder: Path, size: Size, directory: Path) -> None:
-    """Write the pictures of a report's gallery and samples into the folder `thumbnails` of a directory.
+def save(report: Report, folder: Path, size: Size, directory: Path) -> None:
+    """Write the pictures of a report's worst errors and samples into the folder `thumbnails` of a directory.
 
     A film that is not there any more, or no film any more, has no picture.
 
     Args:
-        report: names the films, below `folder`, in `gallery` and in `data.samples`.
+        report: names the films, below `folder`, in `worst_errors` and in `data.samples`.
         folder: the data, or the manifest in it.
         size: height and width at which the network sees films.
         directory: of the run.
@@ -48,12 +48,12 @@ def save(report: Mapping[str, Any], folder: Path, size: Size, directory: Path) -
         Image.fromarray(film).save(target / name, "PNG")
 
 
-def _pictures(report: Mapping[str, Any], root: Path, size: Size) -> Iterator[tuple[str, Grey]]:
-    for index, error in enumerate(report.get("gallery") or ()):
-        if (film := _film(root / error["film"])) is not None:
-            yield gallery_file(index), _small(film)
-    for index, sample in enumerate(report.get("data", {}).get("samples") or ()):
-        if (film := _film(root / sample["film"])) is not None:
+def _pictures(report: Report, root: Path, size: Size) -> Iterator[tuple[str, Grey]]:
+    for index, error in enumerate(report.worst_errors or ()):
+        if (film := _film(root / error.film)) is not None:
+            yield error_file(index), _small(film)
+    for index, sample in enumerate(report.data.samples if report.data else ()):
+        if (film := _film(root / sample.film)) is not None:
             found, seen = sample_files(index)
             yield found, _small(film)
             yield seen, resize(film, size)

@@ -1,19 +1,19 @@
-"""The worst errors of a network: films that it named wrongly with the most confidence. Knows their names only."""
+"""The worst errors of a network: films that it named wrongly with the most confidence, by name."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from model_training.data.films import Labels
 from model_training.metrics.calibration import Probabilities
+from worker.models.documents.report import WorstError
 
 MOST_ERRORS = 24
 
 
 def worst(
     names: Sequence[str], probabilities: Probabilities, truth: Labels, classes: Sequence[str], most: int = MOST_ERRORS
-) -> list[dict[str, Any]]:
+) -> list[WorstError]:
     """Return the errors, the most confident first, of equal ones the first by name.
 
     Args:
@@ -27,12 +27,12 @@ def worst(
     wrong = np.flatnonzero(predicted != truth).tolist()
     ranked = sorted(wrong, key=lambda film: (-probabilities[film, predicted[film]], names[film]))
     return [
-        {
-            "film": names[film],
-            "truth": classes[truth[film]],
-            "predicted": classes[predicted[film]],
-            "probability": float(probabilities[film, predicted[film]]),
-            "truth_probability": float(probabilities[film, truth[film]]),
-        }
+        WorstError(
+            film=names[film],
+            truth=classes[truth[film]],
+            predicted=classes[predicted[film]],
+            probability=float(probabilities[film, predicted[film]]),
+            truth_probability=float(probabilities[film, truth[film]]),
+        )
         for film in ranked[:most]
     ]

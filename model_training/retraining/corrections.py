@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from model_training.retraining.gate_films import LOCKED, GateFilms
 from worker.decoding import Grey, Limits, decode, resize
 from worker.errors import RejectedImage, TryAgainLater
 from worker.films import archive
+from worker.models.documents.retraining import CorrectedFilms
 from worker.settings import settings
 from worker.studies.reviews import ConfirmedLabel, LeftOutReview
 
@@ -49,14 +50,14 @@ class Corrections:
     films: tuple[CorrectedFilm, ...]
     left_out: tuple[LeftOutReview, ...]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> CorrectedFilms:
         """Return what a run's row tells of it."""
-        return {
-            "films": [[film.label.image_id, film.label.finding] for film in self.films],
-            "by_finding": dict(sorted(Counter(film.label.finding for film in self.films).items())),
-            "left_out": [[entry.image_id, entry.reason] for entry in self.left_out],
-            "left_out_reasons": dict(sorted(Counter(entry.reason for entry in self.left_out).items())),
-        }
+        return CorrectedFilms(
+            films=tuple((film.label.image_id, film.label.finding) for film in self.films),
+            by_finding=dict(sorted(Counter(film.label.finding for film in self.films).items())),
+            left_out=tuple((entry.image_id, entry.reason) for entry in self.left_out),
+            left_out_reasons=dict(sorted(Counter(entry.reason for entry in self.left_out).items())),
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _reason_against(label: ConfirmedLabel, of_patient: set[str], data: Dataset, 
     return LOCKED_PATIENT if names & locked.patients or of_patient & locked.contents else None
 
 
-def _opened(label: ConfirmedLabel, roots: Mapping[str, Any], limits: Limits, size: Size) -> Grey | str:
+def _opened(label: ConfirmedLabel, roots: Mapping[str, Path], limits: Limits, size: Size) -> Grey | str:
     """Return the film at the network's size, or why it cannot be read."""
     try:
         data = archive.read_verified(label.root, label.path, label.sha256, roots, limits.max_bytes)

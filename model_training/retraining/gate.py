@@ -1,20 +1,27 @@
 """The gate: whether a candidate may take the active version's place, judged on the same locked films, with reasons.
 
-It refuses what is worse, and what too few films allow nobody to call no worse. Takes probabilities; knows neither
-networks nor files.
+It rejects a candidate that is worse, or that has too few films to show that it is not. Takes probabilities.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model_training.data.films import Labels
 from model_training.metrics.bootstrap import resampling
 from model_training.metrics.calibration import Probabilities, calibration_error
 from model_training.metrics.comparison import compare
 from model_training.report.formatting import share
+from worker.models.documents.evaluation import Headline
+from worker.models.documents.verdict import (
+    CalibrationComparison,
+    Difference,
+    SensitivityTest,
+    ShownFigures,
+    Verdict,
+)
 
 #: Films of as many patients of each class the gate needs before it says anything.
 LEAST_PATIENTS_PER_CLASS = 10
@@ -41,7 +48,7 @@ class Contestant:
     thresholds: Mapping[str, float]
     trained_on: str
     #: Figures on films that decide nothing, by split.
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Headline] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Pair:
 
 
 #: Returns figures for the verdict and the reasons that speak against the candidate.
-Criterion = Callable[[Pair], tuple[dict[str, Any], list[str]]]
+Criterion = Callable[[Pair], tuple[dict[str, object], list[str]]]
 
 
 def judge(
@@ -77,8 +84,8 @@ def judge(
     *,
     known_fingerprints: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return the verdict: `passed`, the `reasons` against the candidate, and the figures behind them.
+) -> Verdict:
+    """Return the verdict on a candidate: passed or not, the reasons against it, and the figures behind them.
 
     Args:
         films: of the gate.
@@ -87,24 +94,24 @@ def judge(
         known_fingerprints: of the last verdict on the same data: locked splits that changed are told.
         notes: what a reader must know beside the figures.
     """
-    verdict: dict[str, Any] = {
+    verdict: dict[str, object] = {
         "candidate": candidate.version,
         "active": active.version if active else None,
         "n": len(films.truth),
         "films": {name: int((films.truth == index).sum()) for index, name in enumerate(films.classes)},
         "fingerprints": dict(films.fingerprints),
-        "shown": {"candidate": dict(candidate.shown), "active": dict(active.shown) if active else {}},
-        "notes": list(notes),
+        "shown": ShownFigures(candidate=dict(candidate.shown), active=dict(active.shown) if active else {}),
+        "notes": tuple(notes),
     }
     reasons = [*_changed(films.fingerprints, known_fingerprints or {}), *_too_few(films)]
     reasons += _unequal(films, candidate, active)
     if not reasons and active is not None:
         pair = Pair(films, _aligned(candidate, films.classes), _aligned(active, films.classes))
-        for criterion in (_discrimination, _sensitivity, _calibration, _missing):
+        for criterion in (_macro_auroc, _sensitivity, _calibration, _missing):
             figures, against = criterion(pair)
             verdict |= figures
             reasons += against
-    return {**verdict, "passed": not reasons, "reasons": reasons}
+    return Verdict.model_validate({**verdict, "passed": not reasons, "reasons": tuple(reasons)})
 
 
 def _changed(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
@@ -148,9 +155,9 @@ def _aligned(contestant: Contestant, classes: tuple[str, ...]) -> Contestant:
     return Contestant(contestant.version, classes, columns, contestant.thresholds, contestant.trained_on)
 
 
-def _discrimination(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+def _macro_auroc(pair: Pair) -> tuple[dict[str, object], list[str]]:
     """Macro AUROC is not worse, by the paired bootstrap over patients."""
-    found = compare(
+    comparison = compare(
         pair.active.probabilities,
         pair.candidate.probabilities,
         pair.films.truth,
@@ -158,23 +165,29 @@ def _discrimination(pair: Pair) -> tuple[dict[str, Any], list[str]]:
         names=(pair.active.version, pair.candidate.version),
         patients=pair.films.patients,
     )
-    macro = found["differences"]["macro_auroc"]
-    figures = {"macro_auroc": macro, "accuracy": found["differences"]["accuracy"], "bootstrap": found["bootstrap"]}
-    return {**figures, "auroc_margin": AUROC_MARGIN}, _auroc_reasons(macro)
+    macro = comparison.differences.macro_auroc
+    figures: dict[str, object] = {
+        "macro_auroc": macro,
+        "accuracy": comparison.differences.accuracy,
+        "bootstrap": comparison.bootstrap,
+        "auroc_margin": AUROC_MARGIN,
+    }
+    return figures, _auroc_reasons(macro)
 
 
-def _auroc_reasons(macro: Mapping[str, Any]) -> list[str]:
-    lower, upper = macro["interval"]
-    told = f"macro AUROC {share(macro['b'])}, the active version's {share(macro['a'])}"
-    if lower is None:  # The same in every resample: nothing is known of the spread, or there is none.
-        return [] if macro["difference"] >= 0 else [f"{told}: worse"]
-    told += f" (difference {macro['difference']:+.3f}, 95 % interval {lower:+.3f} to {upper:+.3f})"
+def _auroc_reasons(macro: Difference) -> list[str]:
+    lower, upper = macro.interval
+    difference = macro.difference or 0.0
+    figures = f"macro AUROC {share(macro.b)}, the active version's {share(macro.a)}"
+    if lower is None or upper is None:  # Every resample has the same value, so the spread is unknown or 0.
+        return [] if difference >= 0 else [f"{figures}: worse"]
+    figures += f" (difference {difference:+.3f}, 95 % interval {lower:+.3f} to {upper:+.3f})"
     if upper < 0:
-        return [f"{told}: worse"]
-    return [] if lower >= -AUROC_MARGIN else [f"{told}: too few films to say that it is not worse by {AUROC_MARGIN}"]
+        return [f"{figures}: worse"]
+    return [] if lower >= -AUROC_MARGIN else [f"{figures}: too few films to say that it is not worse by {AUROC_MARGIN}"]
 
 
-def _sensitivity(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+def _sensitivity(pair: Pair) -> tuple[dict[str, object], list[str]]:
     """No class's sensitivity at its operating point is significantly worse: McNemar's exact test, one-sided."""
     rows, reasons = {}, []
     for index, name in enumerate(pair.films.classes):
@@ -183,39 +196,41 @@ def _sensitivity(pair: Pair) -> tuple[dict[str, Any], list[str]]:
             one.probabilities[positive, index] >= one.thresholds.get(name, np.inf)
             for one in (pair.candidate, pair.active)
         ]
-        row = _paired(*alerts)
-        rows[name] = {**row, "threshold": pair.candidate.thresholds.get(name)}
+        row = _paired(*alerts).model_copy(update={"threshold": pair.candidate.thresholds.get(name)})
+        rows[name] = row
         if name not in pair.candidate.thresholds:
             reasons.append(f"the candidate has no operating point for {name}")
-        elif row["p"] < SIGNIFICANCE / len(pair.films.classes):
+        elif row.p < SIGNIFICANCE / len(pair.films.classes):
             reasons.append(
-                f"sensitivity for {name} {share(row['candidate'])}, the active version's {share(row['active'])}: worse "
-                f"(P = {row['p']:.2g}, {row['n']} films)"
+                f"sensitivity for {name} {share(row.candidate)}, the active version's {share(row.active)}: worse "
+                f"(P = {row.p:.2g}, {row.n} films)"
             )
     return {"sensitivity": rows, "rule": RULE, "significance": SIGNIFICANCE}, reasons
 
 
-def _paired(candidate: Any, active: Any) -> dict[str, Any]:  # noqa: ANN401 - of booleans
+def _paired(candidate: npt.NDArray[np.bool_], active: npt.NDArray[np.bool_]) -> SensitivityTest:
     from scipy.stats import binomtest  # noqa: PLC0415 - half a second of import
 
     lost, gained = int((active & ~candidate).sum()), int((candidate & ~active).sum())
     p = float(binomtest(lost, lost + gained, alternative="greater").pvalue) if lost + gained else 1.0
-    return {
-        "n": len(candidate),
-        "candidate": float(candidate.mean()),
-        "active": float(active.mean()),
-        "lost": lost,
-        "gained": gained,
-        "p": p,
-    }
+    return SensitivityTest(
+        n=len(candidate),
+        candidate=float(candidate.mean()),
+        active=float(active.mean()),
+        lost=lost,
+        gained=gained,
+        p=p,
+    )
 
 
-def _calibration(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+def _calibration(pair: Pair) -> tuple[dict[str, object], list[str]]:
     of_candidate, of_active = (
         calibration_error(one.probabilities, pair.films.truth) for one in (pair.candidate, pair.active)
     )
     bound = max(GOOD_CALIBRATION, of_active + CALIBRATION_MARGIN)
-    figures = {"calibration": {"candidate": of_candidate, "active": of_active, "bound": bound}}
+    figures: dict[str, object] = {
+        "calibration": CalibrationComparison(candidate=of_candidate, active=of_active, bound=bound)
+    }
     if of_candidate <= bound:
         return figures, []
     return figures, [
@@ -223,7 +238,7 @@ def _calibration(pair: Pair) -> tuple[dict[str, Any], list[str]]:
     ]
 
 
-def _missing(pair: Pair) -> tuple[dict[str, Any], list[str]]:
+def _missing(pair: Pair) -> tuple[dict[str, object], list[str]]:
     predicted = set(pair.candidate.probabilities.argmax(axis=1).tolist())
     never = [name for index, name in enumerate(pair.films.classes) if index not in predicted]
-    return {"never_predicted": never}, [f"the candidate never predicts {name}" for name in never]
+    return {"never_predicted": tuple(never)}, [f"the candidate never predicts {name}" for name in never]

@@ -1,8 +1,7 @@
-"""Asks candidate and active version for the gate's films, as a worker would load them, and has the gate judge."""
+"""Has both versions score the gate's films, loaded as a worker loads them, and asks the gate to judge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from model_training.data.films import OnFilm
 from model_training.metrics import evaluation
@@ -13,16 +12,18 @@ from model_training.retraining.gate_films import GATE, GateFilms
 from worker.database import reading, through_outages
 from worker.models import promotion, registry
 from worker.models.classifier import Classifier
+from worker.models.documents.report import Report
+from worker.models.documents.verdict import Verdict
 from worker.models.records import ModelVersion
 
-#: Of the splits that decide nothing.
+#: Splits whose figures are shown and decide nothing.
 SHOWN = ("test", EXTERNAL)
 BATCH_SIZE = 32
 
 
 def verdict_on(
     candidate: ModelVersion, split: GateFilms, fingerprints: Mapping[str, str], models_dir: Path, on_film: OnFilm
-) -> tuple[int | None, dict[str, Any]]:
+) -> tuple[int | None, Verdict]:
     """Return the id of the version that is active now and the gate's verdict on a candidate beside it.
 
     Args:
@@ -52,7 +53,7 @@ def verdict_on(
 def _standing() -> tuple[ModelVersion | None, Mapping[str, str]]:
     with reading() as session:
         last = promotion.latest(session)
-        return registry.active(session), last.verdict["fingerprints"] if last else {}
+        return registry.active(session), last.verdict.fingerprints if last else {}
 
 
 def _asked(row: ModelVersion, split: GateFilms, models_dir: Path, on_film: OnFilm) -> Contestant:
@@ -64,18 +65,21 @@ def _asked(row: ModelVersion, split: GateFilms, models_dir: Path, on_film: OnFil
         probabilities,
         _thresholds(row.report),
         classifier.card.trained_on,
-        {name: evaluation.headline(row.report[name]) for name in SHOWN if row.report.get(name)},
+        {name: evaluation.headline(part) for name in SHOWN if (part := row.report.of_split(name)) is not None},
     )
 
 
-def _thresholds(report: Mapping[str, Any]) -> dict[str, float]:
-    rows: Sequence[Mapping[str, Any]] = report.get("operating_points") or ()
-    return {row["class"]: row["threshold"] for row in rows if row["rule"] == gate.RULE and row["threshold"] is not None}
+def _thresholds(report: Report) -> dict[str, float]:
+    return {
+        point.class_name: point.threshold
+        for point in report.operating_points
+        if point.rule == gate.RULE and point.threshold is not None
+    }
 
 
 def _notes(active: ModelVersion | None, split: GateFilms) -> tuple[str, ...]:
     """A version that learned from the gate's films has an advantage that the candidate cannot have."""
-    if active is None or split.brought or active.card["training"].get(GATE) == split.fingerprint:
+    if active is None or split.brought or active.card.training.get(GATE) == split.fingerprint:
         return ()
-    told = f"{active.version} was not trained without the gate's films and may know them: the comparison favours it"
-    return (f"{told}; a folder `gate` beside the training data would be fair",)
+    note = f"{active.version} was not trained without the gate's films and may know them: the comparison favours it"
+    return (f"{note}; a folder `gate` beside the training data would be fair",)

@@ -5,15 +5,14 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from model_training import candidate
 from model_training.candidate import Recipe
 from model_training.data.class_folders import DatasetError
 from model_training.networks.catalogue import NETWORKS
+from model_training.report.formatting import share
 from model_training.retraining import judge, training_set
 from model_training.retraining.gate_films import GATE
 from model_training.retraining.heartbeat import RunHeartbeat, RunLost, RunStopped
@@ -23,6 +22,8 @@ from worker import atomic_files
 from worker.database import through_outages, transaction
 from worker.errors import ModelUnavailable
 from worker.models import directory, promotion, registry, retraining_runs
+from worker.models.documents.retraining import LearnedFrom, RunRequest
+from worker.models.documents.verdict import Verdict
 from worker.models.records import ModelVersion, RetrainingRun
 from worker.settings import settings as worker_settings
 
@@ -40,7 +41,7 @@ class _Run:
     owner: str
     recipe: Recipe
     #: What an earlier process told that it learned from; None for a run that begins.
-    learned_from: Mapping[str, Any] | None
+    learned_from: LearnedFrom | None
 
 
 def retrain(run_id: int) -> None:
@@ -91,7 +92,7 @@ def _carry_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
         active_id, verdict = judge.verdict_on(
             published,
             training.gate,
-            training.learned_from["fingerprints"],
+            training.learned_from.fingerprints,
             worker_settings().models_dir,
             heartbeat.on_film,
         )
@@ -100,11 +101,11 @@ def _carry_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
 
 
 def _describe(training: TrainingSet) -> str:
-    corrections = training.learned_from["corrections"]
+    corrections = training.learned_from.corrections
     films = len(training.data.splits["train"])
     return (
-        f"learns from {films} films, {len(corrections['films'])} of them confirmed by clinicians; "
-        f"{len(corrections['left_out'])} reviewed films are left out; {len(training.gate.files)} films judge"
+        f"learns from {films} films, {len(corrections.films)} of them confirmed by clinicians; "
+        f"{len(corrections.left_out)} reviewed films are left out; {len(training.gate.files)} films judge"
     )
 
 
@@ -121,8 +122,14 @@ def _train(run: _Run, training: TrainingSet, heartbeat: RunHeartbeat) -> Path:
         shutil.rmtree(left, ignore_errors=True)
     scratch = target.with_name(f".{target.name}")
     scratch.mkdir(parents=True)
-    notes = {GATE: training.gate.fingerprint, "corrected_films": len(training.learned_from["corrections"]["films"])}
-    candidate.build(run.recipe, scratch, heartbeat, training.data, notes)
+    corrected_films = len(training.learned_from.corrections.films)
+    candidate.build(
+        run.recipe,
+        scratch,
+        heartbeat,
+        training.data,
+        {GATE: training.gate.fingerprint, "corrected_films": corrected_films},
+    )
     atomic_files.rename_directory(scratch, target)
     return target
 
@@ -134,7 +141,7 @@ def _register(published: Path) -> ModelVersion:
 
 
 @through_outages
-def _record_verdict(row: ModelVersion, active_id: int | None, verdict: Mapping[str, Any]) -> bool:
+def _record_verdict(row: ModelVersion, active_id: int | None, verdict: Verdict) -> bool:
     """Store the verdict and tell whether the candidate was promoted on it, which only a setting allows."""
     with transaction() as session:
         promotion.record(session, row.id, active_id, verdict)
@@ -144,26 +151,26 @@ def _record_verdict(row: ModelVersion, active_id: int | None, verdict: Mapping[s
         return True
 
 
-def _message(row: ModelVersion, verdict: Mapping[str, Any], *, promoted: bool) -> str:
-    test = row.card["metrics"]["test"]
-    summary = f"registered {row.version}: accuracy {test['accuracy']:.3f} on {test['n']} test films; "
-    if not verdict["passed"]:
-        return f"{summary}the gate refuses it: {'; '.join(verdict['reasons'])}"
+def _message(row: ModelVersion, verdict: Verdict, *, promoted: bool) -> str:
+    test = row.card.metrics["test"]
+    summary = f"registered {row.version}: accuracy {share(test.accuracy)} on {test.n} test films; "
+    if not verdict.passed:
+        return f"{summary}the gate refuses it: {'; '.join(verdict.reasons)}"
     return summary + ("it passed the gate and is active" if promoted else "it passed the gate; not promoted")
 
 
-def _recipe(request: Mapping[str, Any], wanted: TrainingSettings) -> Recipe:
+def _recipe(request: RunRequest, wanted: TrainingSettings) -> Recipe:
     """Return what the run, or else the settings, ask to train.
 
     Raises:
         DatasetError: no data are configured, or a network that does not exist.
     """
-    data, network = request.get("data") or wanted.data, request.get("network") or wanted.network
+    data, network = request.data or wanted.data, request.network or wanted.network
     if data is None:
         raise DatasetError(
             "no training data are configured: set THORAQ_TRAINING_DATA to a folder of train, validation and test"
         )
     if network not in NETWORKS:
         raise DatasetError(f"THORAQ_TRAINING_NETWORK is {network}; there are {', '.join(NETWORKS)}")
-    epochs, seed = request.get("epochs") or wanted.epochs, request.get("seed", wanted.seed)
+    epochs, seed = request.epochs or wanted.epochs, wanted.seed if request.seed is None else request.seed
     return Recipe(Path(data), network, epochs, seed, wanted.external)

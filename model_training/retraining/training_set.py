@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from model_training.retraining.corrections import CorrectedFilm, Corrections
 from model_training.retraining.gate_films import GateFilms
 from worker.database import reading, through_outages
 from worker.decoding import Grey
+from worker.models.documents.retraining import LearnedFrom
 from worker.studies import reviews
 from worker.studies.reviews import ConfirmedLabel, LeftOutReview
 
@@ -31,11 +31,11 @@ class TrainingSet:
     data: Dataset
     gate: GateFilms
     #: Counts, fingerprints, corrected films taken and left out: what the run's row and the verdict tell.
-    learned_from: Mapping[str, Any]
+    learned_from: LearnedFrom
 
 
 def prepare(
-    data: Path, size: Size, *, seed: int, resumed_from: Mapping[str, Any] | None, on_film: OnFilm = ignore
+    data: Path, size: Size, *, seed: int, resumed_from: LearnedFrom | None, on_film: OnFilm = ignore
 ) -> TrainingSet:
     """Read the base set, set the gate apart and take in what clinicians confirmed.
 
@@ -55,7 +55,7 @@ def prepare(
     _require_every_class(base, remaining)
     labels, left_out, contents = _confirmed()
     if resumed_from is not None:
-        earlier = {(image_id, finding) for image_id, finding in resumed_from["corrections"]["films"]}
+        earlier = set(resumed_from.corrections.films)
         labels = [label for label in labels if (label.image_id, label.finding) in earlier]
     confirmed = corrections.read(labels, contents, data=base, gate=gate, size=size, on_film=on_film)
     confirmed = replace(confirmed, left_out=(*left_out, *confirmed.left_out))
@@ -117,13 +117,13 @@ def _fingerprint(splits: Mapping[str, Films], classes: Sequence[str]) -> str:
     )
 
 
-def _learned_from(data: Dataset, gate: GateFilms, confirmed: Corrections) -> dict[str, Any]:
-    return {
-        "counts": {**data.counts, gate_films.GATE: _per_class(gate)},
-        "fingerprints": gate_films.fingerprints(data, gate),
-        "gate": "a folder of its own" if gate.brought else "set apart from train by patient",
-        "corrections": confirmed.summary(),
-    }
+def _learned_from(data: Dataset, gate: GateFilms, confirmed: Corrections) -> LearnedFrom:
+    return LearnedFrom(
+        counts={**data.counts, gate_films.GATE: _per_class(gate)},
+        fingerprints=gate_films.fingerprints(data, gate),
+        gate="a folder of its own" if gate.brought else "set apart from train by patient",
+        corrections=confirmed.summary(),
+    )
 
 
 def _per_class(gate: GateFilms) -> dict[str, int]:

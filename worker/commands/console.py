@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from worker import database
 from worker.database import MAX_ROW_ID, reading
+from worker.models.documents.document import Document
 
 Result = TypeVar("Result")
 
@@ -23,11 +24,13 @@ ROW_ID = click.IntRange(1, MAX_ROW_ID)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else there.")
 
 
-def print_json(value: BaseModel | Iterable[BaseModel] | Any) -> None:  # noqa: ANN401
+def print_json(value: object) -> None:
     """Print one value as JSON."""
     import json  # noqa: PLC0415
 
-    def plain(part: Any) -> Any:  # noqa: ANN401
+    def plain(part: object) -> object:
+        if isinstance(part, Document):
+            return part.stored()
         return part.model_dump(mode="json") if isinstance(part, BaseModel) else part
 
     value = [plain(part) for part in value] if isinstance(value, list) else plain(value)

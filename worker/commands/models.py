@@ -4,12 +4,14 @@ import getpass
 from pathlib import Path
 
 import click
+from pydantic import JsonValue
 from sqlalchemy import select
 
 from worker.commands.console import database_errors, json_option, print_json, print_table
 from worker.database import reading, transaction
 from worker.models import promotion, registry
 from worker.models.directory import SHIPPED
+from worker.models.documents.evaluation import Headline
 from worker.models.promotion import NotPassed
 from worker.models.records import ModelVersion
 from worker.settings import settings
@@ -32,31 +34,34 @@ def list_models(*, as_json: bool) -> None:
     """
     with database_errors(), reading() as session:
         active = registry.active(session)
-        rows = [
-            {
-                "version": row.version,
-                "active": active is not None and row.id == active.id,
-                "network": row.card["network"],
-                "trained_on": row.card["trained_on"],
-                "classes": row.card["classes"],
-                "test": row.card["metrics"].get("test"),
-                "registered_at": row.registered_at.isoformat(),
-            }
-            for row in session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc()))
-        ]
+        versions = list(session.scalars(select(ModelVersion).order_by(ModelVersion.id.desc())))
     if as_json:
-        print_json(rows)
+        print_json([_listed(row, active=active is not None and row.id == active.id) for row in versions])
         return
+    tests = {row.id: row.card.metrics.get("test", Headline()) for row in versions}
     print_table(
         "model versions",
         ("version", "active", "trained on", "test accuracy", "test n", "registered"),
         [
-            (row["version"], "active" if row["active"] else "", row["trained_on"],
-             None if not row["test"] else f"{row['test']['accuracy']:.3f}",
-             None if not row["test"] else row["test"]["n"], row["registered_at"])
-            for row in rows
+            (row.version, "active" if active and row.id == active.id else "", row.card.trained_on,
+             None if tests[row.id].accuracy is None else f"{tests[row.id].accuracy:.3f}",
+             tests[row.id].n, row.registered_at.isoformat())
+            for row in versions
         ],
     )  # fmt: skip
+
+
+def _listed(row: ModelVersion, *, active: bool) -> dict[str, JsonValue]:
+    test = row.card.metrics.get("test")
+    return {
+        "version": row.version,
+        "active": active,
+        "network": row.card.network,
+        "trained_on": row.card.trained_on,
+        "classes": list(row.card.classes),
+        "test": test.stored() if test else None,
+        "registered_at": row.registered_at.isoformat(),
+    }
 
 
 @models.command()
@@ -71,12 +76,13 @@ def show(version: str, *, as_json: bool) -> None:
         row = registry.active(session) if version == "active" else registry.find(session, version)
         if row is None:
             raise click.UsageError(f"there is no version {version}")
-        found = promotion.latest(session, row.id)
-        judged = {"judged_at": found.judged_at.isoformat(), **found.verdict} if found else None
+        gate = promotion.latest(session, row.id)
+        judged = {"judged_at": gate.judged_at.isoformat(), **gate.verdict.stored()} if gate else None
+    card = row.card.stored()
     if as_json:
-        print_json({"card": row.card, "report": row.report, "gate": judged})
+        print_json({"card": card, "report": row.report.stored(), "gate": judged})
         return
-    print_table(row.version, ("", ""), row.card.items())
+    print_table(row.version, ("", ""), card.items())
     if judged:
         print_table("the gate's verdict", ("", ""), judged.items())
     else:

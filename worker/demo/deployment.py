@@ -110,7 +110,7 @@ def prepare(settings: Settings, *, phantoms: bool) -> None:
     chosen = SHIPPED_PHANTOMS if phantoms else SHIPPED_FILMS
     with transaction() as session:
         rows = {path: registry.import_model(session, path, settings.models_dir) for path in SHIPPED}
-        registry.promote(session, rows[chosen].version, by="demo")
+        registry.activate(session, rows[chosen].version, by="demo")
     _thoraq("user", "add", ACCOUNT, "--role", "admin", "--password-stdin", "--or-update", stdin=PASSWORD)
 
 

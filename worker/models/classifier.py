@@ -13,7 +13,8 @@ from worker.films.film_check import FILM_CHECK_FILE, FilmCheck, load_film_check
 from worker.films.preparation import for_network
 from worker.models import grad_cam
 from worker.models.backend import devices, keras, memory_errors
-from worker.models.directory import ModelCard, verified
+from worker.models.directory import verified
+from worker.models.documents.card import ModelCard
 from worker.models.grad_cam import Heat
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """A model on disk: its network's file, its card and its report in one directory, published whole, verified by SHA-256.
 
-Knows no rows; never loads a network.
+Does not import the tables, and loads no network.
 """
 
 import contextlib
@@ -9,15 +9,12 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from worker import atomic_files
-from worker.errors import ModelUnavailable
+from worker.errors import ModelUnavailable, UnreadableDocument
+from worker.models.documents.card import ModelCard
+from worker.models.documents.report import Report
 
 MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"
@@ -33,58 +30,6 @@ SHIPPED_PHANTOMS = SHIPPED_DIR / "phantoms"
 SHIPPED = (SHIPPED_FILMS, SHIPPED_PAPER, SHIPPED_PHANTOMS)
 
 
-class FilmCheckCard(BaseModel):
-    """The detector of what is no film of the kind that a model knows; it lies beside the network's file."""
-
-    model_config = ConfigDict(frozen=True)
-
-    #: Of `worker.films.film_check.FILM_CHECK_FILE`.
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    #: Per split: how many films there were, and how many the detector rejected.
-    rejections: dict[str, dict[str, int]]
-
-
-class ModelCard(BaseModel):
-    """What must be known of a network to use it; it travels beside the network's file."""
-
-    model_config = ConfigDict(frozen=True)
-
-    #: `<network>-<first 12 digits of the file's SHA-256>`.
-    version: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    #: The architecture's name, as `thoraq networks` lists it.
-    network: str
-    #: The findings, in the order of the network's outputs.
-    classes: tuple[str, ...]
-    #: Height and width of the input in pixels.
-    input_size: tuple[int, int]
-    #: Copies of the one grey channel that the network expects.
-    channels: int
-    #: `worker.decoding.PREPROCESSING` with which it was trained.
-    preprocessing: str
-    trainable_parameters: int
-    #: What it learned from: real films, or drawn phantoms. Shown wherever a prediction is.
-    trained_on: Literal["films", "phantoms"]
-    #: SHA-256 over the exact images, labels and splits.
-    data_fingerprint: str
-    #: Images per split and class.
-    data_counts: dict[str, dict[str, int]]
-    seed: int
-    epochs: int
-    batch_size: int
-    #: Every other setting of the training run.
-    training: dict[str, Any]
-    #: Figures per split, each with its n: {"test": {"n", "accuracy", ...}}.
-    metrics: dict[str, dict[str, float | int | None]]
-    #: Versions of Python, Keras and the backend that trained it.
-    software: dict[str, str]
-    trained_at: datetime
-    #: None: the model takes whatever the decoder takes.
-    film_check: FilmCheckCard | None = None
-    #: What a reader must know before believing a figure.
-    limits: tuple[str, ...]
-
-
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
@@ -95,7 +40,7 @@ def read_card(directory: Path) -> ModelCard:
     """Return the card of a model directory.
 
     Raises:
-        ModelUnavailable: there is no card, or it is not one.
+        ModelUnavailable: there is no card, or the file holds something else.
     """
     try:
         return ModelCard.model_validate_json((directory / CARD_FILE).read_bytes())
@@ -104,11 +49,19 @@ def read_card(directory: Path) -> ModelCard:
         raise ModelUnavailable(message) from error
 
 
-def read_report(directory: Path) -> dict[str, Any]:
-    """Return the evaluation report of a model directory; an empty one when it was published without."""
+def read_report(directory: Path) -> Report:
+    """Return the evaluation report of a model directory; an empty one where the model was published without.
+
+    Raises:
+        UnreadableDocument: the file holds something else.
+    """
     path = directory / REPORT_FILE
-    report: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return report
+    if not path.is_file():
+        return Report()
+    try:
+        return Report.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnreadableDocument(f"no readable {REPORT_FILE} in {directory}") from error
 
 
 def verified(directory: Path, sha256: str | None = None) -> tuple[Path, ModelCard]:
@@ -133,10 +86,10 @@ def verified(directory: Path, sha256: str | None = None) -> tuple[Path, ModelCar
     return path, card
 
 
-def write_card(directory: Path, card: ModelCard, report: Mapping[str, Any]) -> None:
+def write_card(directory: Path, card: ModelCard, report: Report) -> None:
     """Write the card and the report beside a network's file."""
-    (directory / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
-    (directory / REPORT_FILE).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    (directory / CARD_FILE).write_text(json.dumps(card.stored(), indent=2, allow_nan=False) + "\n")
+    (directory / REPORT_FILE).write_text(json.dumps(report.stored(), indent=1, allow_nan=False) + "\n")
 
 
 def publish(directory: Path, models_dir: Path) -> Path:

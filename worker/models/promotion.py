@@ -3,14 +3,12 @@
 A person may force a promotion; that is recorded with it.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.errors import ModelUnavailable, ScoringError
 from worker.models import registry
+from worker.models.documents.verdict import Verdict
 from worker.models.records import GateVerdict, ModelVersion, RetrainingRun
 
 
@@ -27,11 +25,9 @@ class NotPassed(ScoringError):
         self.reasons = reasons
 
 
-def record(session: Session, candidate_id: int, active_id: int | None, verdict: Mapping[str, Any]) -> GateVerdict:
-    """Store a verdict; `verdict` has `passed` and `reasons`."""
-    row = GateVerdict(
-        candidate_id=candidate_id, active_id=active_id, passed=bool(verdict["passed"]), verdict=dict(verdict)
-    )
+def record(session: Session, candidate_id: int, active_id: int | None, verdict: Verdict) -> GateVerdict:
+    """Store a verdict on a candidate beside the version that was active then."""
+    row = GateVerdict(candidate_id=candidate_id, active_id=active_id, passed=verdict.passed, verdict=verdict)
     session.add(row)
     session.flush()
     return row
@@ -49,7 +45,7 @@ def reasons_against(session: Session, row: ModelVersion) -> list[str]:
     if verdict is None:
         return ["it was never judged"]
     if not verdict.passed:
-        return [str(reason) for reason in verdict.verdict["reasons"]]
+        return list(verdict.verdict.reasons)
     if verdict.active_id != registry.active_id(session):
         return ["it was judged beside a version that is not active any more"]
     return []
@@ -77,5 +73,5 @@ def promote(session: Session, version: str, by: str, *, force: bool = False) -> 
     )
     if reasons and bound and not force:
         raise NotPassed(version, reasons)
-    registry.promote(session, version, by, forced=bool(reasons) and force, verdict_id=verdict.id if verdict else None)
+    registry.activate(session, version, by, forced=bool(reasons) and force, verdict_id=verdict.id if verdict else None)
     return row, reasons

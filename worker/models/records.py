@@ -5,12 +5,16 @@ What was published, which is active since when, what the gate said of it; one ro
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from worker.database import Base, UtcDateTime, now
+from worker.models.documents.card import ModelCard
+from worker.models.documents.column import DocumentColumn
+from worker.models.documents.report import Report
+from worker.models.documents.retraining import LearnedFrom, RunRequest
+from worker.models.documents.verdict import Verdict
 
 
 class ModelVersion(Base):
@@ -21,8 +25,8 @@ class ModelVersion(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     version: Mapped[str] = mapped_column(String(64), unique=True)
     sha256: Mapped[str] = mapped_column(String(64))
-    card: Mapped[dict[str, Any]] = mapped_column(JSON)
-    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+    card: Mapped[ModelCard] = mapped_column(DocumentColumn(ModelCard))
+    report: Mapped[Report] = mapped_column(DocumentColumn(Report))
     registered_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
@@ -56,7 +60,7 @@ class GateVerdict(Base):
     active_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
     passed: Mapped[bool]
     #: Reasons, figures and the fingerprints of the locked splits, as `model_training.retraining.gate` writes them.
-    verdict: Mapped[dict[str, Any]] = mapped_column(JSON)
+    verdict: Mapped[Verdict] = mapped_column(DocumentColumn(Verdict))
     judged_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     candidate: Mapped[ModelVersion] = relationship(foreign_keys=candidate_id)
@@ -84,8 +88,8 @@ class RetrainingRun(Base):
     asked_by: Mapped[str] = mapped_column(String(64))
     #: The date of a nightly run; unique, so that there is one a night however many beat processes run.
     night: Mapped[date | None] = mapped_column(unique=True)
-    #: What was asked for beyond the settings: {"data", "network", "epochs", "seed"}, each optional.
-    request: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    #: What to train where it differs from the settings.
+    request: Mapped[RunRequest] = mapped_column(DocumentColumn(RunRequest), default=RunRequest)
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: The trainer that has it; another that comes back from a long silence finds that it lost the run.
@@ -104,7 +108,7 @@ class RetrainingRun(Base):
     #: Who wants it stopped; the trainer stops between two batches.
     cancel_asked_by: Mapped[str | None] = mapped_column(String(64))
     #: What it learned from: counts and fingerprints of the splits, corrected films taken and left out.
-    learned_from: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    learned_from: Mapped[LearnedFrom | None] = mapped_column(DocumentColumn(LearnedFrom))
     #: How it ended, for a person.
     message: Mapped[str | None] = mapped_column(String(1024))
     candidate_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))

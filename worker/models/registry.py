@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
-from sqlalchemy import select
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import JSON, select, type_coerce
 from sqlalchemy.orm import Session
 
-from worker.errors import ModelUnavailable
+from worker.errors import ModelUnavailable, UnreadableDocument
 from worker.models.directory import publish, read_report, verified
+from worker.models.documents.report import OperatingPoint
 from worker.models.records import Activation, ModelVersion
+
+OPERATING_POINTS = TypeAdapter(tuple[OperatingPoint, ...])
 
 
 def register(session: Session, directory: Path) -> ModelVersion:
@@ -18,7 +22,7 @@ def register(session: Session, directory: Path) -> ModelVersion:
         row = ModelVersion(
             version=card.version,
             sha256=card.sha256,
-            card=card.model_dump(mode="json"),
+            card=card,
             report=read_report(directory),
         )
         session.add(row)
@@ -29,6 +33,20 @@ def register(session: Session, directory: Path) -> ModelVersion:
 def find(session: Session, version: str) -> ModelVersion | None:
     """Return the row of a version, if it is registered."""
     return session.scalar(select(ModelVersion).where(ModelVersion.version == version))
+
+
+def operating_points(session: Session, version_id: int | None) -> tuple[OperatingPoint, ...]:
+    """Return a version's operating points; the rest of its long report is not read.
+
+    Raises:
+        UnreadableDocument: the report has something else in their place.
+    """
+    column = type_coerce(ModelVersion.report, JSON)["operating_points"]
+    stored = session.scalar(select(column).where(ModelVersion.id == version_id))
+    try:
+        return OPERATING_POINTS.validate_python(stored or ())
+    except ValidationError as error:
+        raise UnreadableDocument(f"the report of model version {version_id} has unreadable operating points") from error
 
 
 def active(session: Session) -> ModelVersion | None:
@@ -47,16 +65,16 @@ def current_activation(session: Session) -> Activation | None:
     return session.scalar(select(Activation).order_by(Activation.id.desc()).limit(1))
 
 
-def promote(
+def activate(
     session: Session, version: str, by: str, *, forced: bool = False, verdict_id: int | None = None
 ) -> ModelVersion:
-    """Make a registered version the active one; whether it may be is for `worker.models.promotion` to say.
+    """Make a registered version the active one without asking the gate; `worker.models.promotion` asks it.
 
     Args:
         session: of the transaction.
         version: its name.
-        by: who promotes it.
-        forced: against the gate, which is recorded.
+        by: who activates it.
+        forced: whether it is activated against the gate, which is recorded.
         verdict_id: the gate's verdict, where there is one.
 
     Raises:
@@ -113,5 +131,5 @@ def import_model(session: Session, directory: Path, models_dir: Path) -> ModelVe
     """Publish and register a model directory; it becomes active only where nothing is."""
     row = register(session, publish(directory, models_dir))
     if active(session) is None:
-        promote(session, row.version, by="import")
+        activate(session, row.version, by="import")
     return row

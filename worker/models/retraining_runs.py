@@ -1,11 +1,9 @@
 """Retraining runs as rows: who asked, how far it is, how it ended. The training itself lives on the other floor."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
@@ -14,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from worker import wakeups
 from worker.database import now, reading, through_outages, transaction
+from worker.models.documents.retraining import LearnedFrom, RunRequest
 from worker.models.records import RetrainingEvent, RetrainingRun, RunState
 from worker.settings import settings
 
@@ -24,21 +23,6 @@ UNFINISHED = (RunState.ASKED, RunState.RUNNING)
 MAX_DEATHS = 3
 #: So long after its hour a night without a run is caught up with: beat has had its chance.
 CATCH_UP_AFTER = timedelta(minutes=10)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a run shall train where the settings say otherwise; None: what they say."""
-
-    #: A folder on the trainer's host.
-    data: str | None = None
-    network: str | None = None
-    epochs: int | None = None
-    seed: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what is wished for."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -62,31 +46,31 @@ class Standing(Enum):
     LOST = "lost"  #: The run is over, or another trainer's.
 
 
-def ask(by: str, night: date | None = None, wish: Wish | None = None) -> int:
+def ask(by: str, night: date | None = None, request: RunRequest | None = None) -> int:
     """Ask for one retraining and return its run's id; the unfinished run's where there is one, whatever it trains.
 
     Args:
         by: who asked.
         night: the date of a nightly run; of all that ask for one date, the first makes the run.
-        wish: what to train.
+        request: what to train.
     """
     try:
         with transaction() as session:
             run = _unfinished(session)
             if run is None:
-                run = _new(session, by, night, wish or Wish())
+                run = _new(session, by, night, request or RunRequest())
     except IntegrityError:  # Another asked at the same moment, or for the same night before.
         with reading() as session:
             run = _unfinished(session) or session.scalar(select(RetrainingRun).where(RetrainingRun.night == night))
         if run is None:  # The other's run has ended in between.
-            return ask(by, night, wish)
+            return ask(by, night, request)
     if run.state == RunState.ASKED:
         wakeups.wake_trainer(run.id)
     return run.id
 
 
-def _new(session: Session, by: str, night: date | None, wish: Wish) -> RetrainingRun:
-    run = RetrainingRun(asked_by=by, night=night, request=wish.as_dict(), unfinished=True)
+def _new(session: Session, by: str, night: date | None, request: RunRequest) -> RetrainingRun:
+    run = RetrainingRun(asked_by=by, night=night, request=request, unfinished=True)
     session.add(run)
     session.flush()
     _log(session, run.id, f"asked for by {by}")
@@ -140,14 +124,12 @@ def report(run_id: int, owner: str, progress: Progress) -> Standing:
 
 
 @through_outages
-def note(run_id: int, text: str, learned_from: Mapping[str, Any] | None = None) -> None:
+def note(run_id: int, text: str, learned_from: LearnedFrom | None = None) -> None:
     """Add a line to a run's log, and what it learns from, where that is told."""
     with transaction() as session:
         _log(session, run_id, text)
         if learned_from is not None:
-            session.execute(
-                update(RetrainingRun).where(RetrainingRun.id == run_id).values(learned_from=dict(learned_from))
-            )
+            session.execute(update(RetrainingRun).where(RetrainingRun.id == run_id).values(learned_from=learned_from))
 
 
 def cancel(run_id: int, by: str) -> bool:

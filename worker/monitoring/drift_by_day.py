@@ -160,12 +160,12 @@ def reference_of(session: Session, source: str, model_version_id: int, before: d
 
 def _disagreed(session: Session, row: DriftDay) -> Iterable[Alarm]:
     version = session.get_one(ModelVersion, row.model_version_id)
-    accuracy = (version.card.get("metrics", {}).get("test") or {}).get("accuracy")
-    if accuracy is None or row.source == EVERY_SOURCE:
+    test = version.card.metrics.get("test")
+    if test is None or test.accuracy is None or row.source == EVERY_SOURCE:
         return
     verdicts = reviews.newest_of_version(session, row.model_version_id, row.source, NEWEST_REVIEWS)
     if reason := drift.disagreement(
-        sum(verdict == Verdict.CORRECT for verdict in verdicts), len(verdicts), 1 - accuracy
+        sum(verdict == Verdict.CORRECT for verdict in verdicts), len(verdicts), 1 - test.accuracy
     ):
         yield Alarm(Kind.REVIEWS, reason)
 

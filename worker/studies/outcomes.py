@@ -151,7 +151,7 @@ def _outcome(image: Image) -> Outcome:
         label=prediction.label if prediction else None,
         probabilities=prediction.probabilities if prediction else None,
         model_version=prediction.model_version.version if prediction else None,
-        trained_on=prediction.model_version.card["trained_on"] if prediction else None,
+        trained_on=prediction.model_version.card.trained_on if prediction else None,
         attempts=image.attempts,
         received_at=image.received_at,
         finished_at=image.finished_at,

@@ -1,18 +1,19 @@
 """The figures of a report as SVG, drawn from its numbers; the same numbers draw the same bytes.
 
-Each part of a report has its figure where the part is there. Knows no page.
+A report that lacks a part lacks that part's figure.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from model_training.report.figures.certainty import draw_coverage, draw_reliability
 from model_training.report.figures.confusion import draw_confusion
-from model_training.report.figures.discrimination import draw_precision_recall, draw_roc
 from model_training.report.figures.groups import draw_groups
+from model_training.report.figures.roc import draw_precision_recall, draw_roc
 from model_training.report.figures.training import draw_curves
 from model_training.training.predictions import Predictions, load
+from worker.models.documents.evaluation import Calibration
+from worker.models.documents.report import Report
 
 __all__ = ["draw_all", "draw_confusion", "draw_curves"]
 
@@ -25,9 +26,7 @@ COVERAGE_FILE = "coverage.svg"
 GROUPS_FILE = "groups.svg"
 
 
-def draw_all(
-    report: Mapping[str, Any], directory: Path, predictions: Mapping[str, Predictions] | None = None
-) -> tuple[str, ...]:
+def draw_all(report: Report, directory: Path, predictions: Mapping[str, Predictions] | None = None) -> tuple[str, ...]:
     """Draw every figure that a report has the numbers for, and return the names of their files.
 
     Args:
@@ -35,31 +34,31 @@ def draw_all(
         directory: where the figures go.
         predictions: of the network; when None, those that the run kept in the directory.
     """
-    test, drawn = report["test"], {}
+    test, drawn = report.tested, {}
     answered = (load(directory) if predictions is None else predictions).get("test")
 
     def draw(name: str, drawer: Callable[..., None], *parts: object) -> None:
         drawer(*parts, directory / name)
         drawn[name] = True
 
-    if report.get("history"):
+    if report.history:
         draw(CURVES_FILE, draw_curves, report)
-    draw(CONFUSION_FILE, draw_confusion, test, f"{report['version']} on the {report.get('on', 'test split')}")
-    if answered is not None and "discrimination" in test:
+    draw(CONFUSION_FILE, draw_confusion, test, f"{report.version} on the {report.on or 'test split'}")
+    if answered is not None and test.roc is not None:
         draw(ROC_FILE, draw_roc, test, answered)
         draw(PRECISION_RECALL_FILE, draw_precision_recall, test, answered)
     if calibrations := _calibrations(report):
         draw(RELIABILITY_FILE, draw_reliability, calibrations)
-    if test.get("coverage"):
-        draw(COVERAGE_FILE, draw_coverage, test["coverage"])
-    if any(row["accuracy"] is not None for row in report.get("subgroups") or ()):
-        draw(GROUPS_FILE, draw_groups, report["subgroups"], test)
+    if test.coverage:
+        draw(COVERAGE_FILE, draw_coverage, test.coverage)
+    if any(row.accuracy is not None for row in report.subgroups):
+        draw(GROUPS_FILE, draw_groups, report.subgroups, test)
     return tuple(drawn)
 
 
-def _calibrations(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _calibrations(report: Report) -> dict[str, Calibration]:
     """Return the calibrations to draw, by title: before and after temperature scaling where both are known."""
-    scaling = report.get("calibration")
+    scaling, published = report.calibration, report.tested.calibration
     if scaling:
-        return {"Before": scaling["before"]["test"], "After": scaling["after"]["test"]}
-    return {"As published": report["test"]["calibration"]} if "calibration" in report["test"] else {}
+        return {"Before": scaling.before["test"], "After": scaling.after["test"]}
+    return {"As published": published} if published else {}

@@ -1,21 +1,19 @@
 """The confusion matrix: rows predicted, columns reference, as in caret."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from model_training.report.figures.style import SMALL, save, sheet
+from worker.models.documents.evaluation import Evaluation
 
 #: Cells from this share on are dark and carry white figures.
 DARK_SHARE = 0.5
 
 
-def draw_confusion(evaluation: Mapping[str, Any], title: str, path: Path) -> None:
+def draw_confusion(evaluation: Evaluation, title: str, path: Path) -> None:
     """Draw the counts, shaded by their share of the reference class."""
-    classes: Sequence[str] = evaluation["classes"]
-    table = np.asarray(evaluation["table"])
+    classes, table = evaluation.classes, np.asarray(evaluation.table)
     totals = table.sum(axis=0)
     shares = np.divide(table, totals, out=np.zeros(table.shape), where=totals > 0)
     figure = sheet(6.8, 5.6)
@@ -27,6 +25,6 @@ def draw_confusion(evaluation: Mapping[str, Any], title: str, path: Path) -> Non
     labels = [f"{name}\n(n = {n})" for name, n in zip(classes, totals, strict=True)]
     axes.set_xticks(range(len(classes)), labels, rotation=30, ha="right", fontsize=SMALL)
     axes.set_yticks(range(len(classes)), list(classes), fontsize=SMALL)
-    axes.set(xlabel="reference", ylabel="prediction", title=f"{title} (n = {evaluation['n']})")
+    axes.set(xlabel="reference", ylabel="prediction", title=f"{title} (n = {evaluation.n})")
     figure.colorbar(image, ax=axes, label="share of the reference class")
     save(figure, path)

@@ -1,29 +1,34 @@
 """Accuracy within each group of films beside that of all."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from model_training.report.figures.style import COLOURS, GREY, SMALL, save, sheet
+from worker.models.documents.evaluation import Evaluation
+from worker.models.documents.report import Subgroup
 
 #: Longer names of groups are broken into lines.
 NAME_CHARACTERS = 44
 INCHES_PER_GROUP = 0.34
 
 
-def draw_groups(rows: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any], path: Path) -> None:
+def draw_groups(rows: Sequence[Subgroup], evaluation: Evaluation, path: Path) -> None:
     """Draw each group's accuracy with its exact 95 % interval and its n; groups that are suppressed are left out."""
-    shown = [row for row in rows if row["accuracy"] is not None]
-    overall = evaluation["overall"]["Accuracy"]
+    shown = [row for row in rows if row.accuracy is not None]
+    overall = evaluation.overall.accuracy or 0
     figure = sheet(8, 1.4 + INCHES_PER_GROUP * len(shown))
     axes = figure.subplots()
-    axes.axvline(overall, color=GREY, linestyle="dashed", label=f"all films: {overall:.3f} (n = {evaluation['n']})")
-    kinds = list(dict.fromkeys(row["by"] for row in shown))
+    axes.axvline(overall, color=GREY, linestyle="dashed", label=f"all films: {overall:.3f} (n = {evaluation.n})")
+    kinds = list(dict.fromkeys(row.by for row in shown))
     for height, row in enumerate(shown):
-        index = kinds.index(row["by"])
-        axes.plot([row["lower"], row["upper"]], [height, height], color=COLOURS[index % len(COLOURS)], linewidth=1.5)
-        axes.plot(row["accuracy"], height, marker="osD^v"[index % 5], color=COLOURS[index % len(COLOURS)], markersize=5)
+        index = kinds.index(row.by)
+        axes.plot(
+            [row.lower or 0, row.upper or 0], [height, height], color=COLOURS[index % len(COLOURS)], linewidth=1.5
+        )
+        axes.plot(
+            row.accuracy or 0, height, marker="osD^v"[index % 5], color=COLOURS[index % len(COLOURS)], markersize=5
+        )
     labels = [_label(row) for row in shown]
     axes.set_yticks(range(len(shown)), labels, fontsize=7)
     axes.invert_yaxis()
@@ -33,7 +38,7 @@ def draw_groups(rows: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]
     save(figure, path)
 
 
-def _label(row: Mapping[str, Any]) -> str:
+def _label(row: Subgroup) -> str:
     # The fill breaks lines at plain blanks only: n stays with its number.
-    n = f"(n = {row['n']})".replace(" ", "\N{NO-BREAK SPACE}")
-    return textwrap.fill(f"{row['by']}: {row['group']} {n}", NAME_CHARACTERS)
+    n = f"(n = {row.n})".replace(" ", "\N{NO-BREAK SPACE}")
+    return textwrap.fill(f"{row.by}: {row.group} {n}", NAME_CHARACTERS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from cards import card
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -19,6 +20,7 @@ from dashboard.accounts.accounts import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker.database import now, transaction
+from worker.models.documents.report import Report
 from worker.models.records import Activation, ModelVersion
 from worker.monitoring.drift import Day, Moments
 from worker.monitoring.heartbeats import Process
@@ -95,15 +97,11 @@ class Rows:
 
     def model(self, version: str = "v3-0123456789ab", trained_on: str = "films", report: Mapping | None = None) -> int:
         """Register and activate a model version; return its id."""
-        card = {
-            "version": version,
-            "network": "v3",
-            "classes": list(CLASSES),
-            "trained_on": trained_on,
-            "limits": ["One label for each film: two findings at once cannot be told."],
-        }
+        limits = ["One label for each film: two findings at once cannot be told."]
+        known = card(version=version, network="v3", classes=CLASSES, trained_on=trained_on, limits=limits, metrics={})
+        stored = Report.model_validate(report or {})
         with transaction() as session:
-            model = ModelVersion(version=version, sha256="0" * 64, card=card, report=dict(report or {}))
+            model = ModelVersion(version=version, sha256="0" * 64, card=known, report=stored)
             session.add(model)
             session.flush()
             session.add(Activation(model_version_id=model.id, activated_by="test"))

@@ -105,9 +105,3 @@ def test_a_noun_follows_its_number(number, noun, text):
 def test_commands_are_marked_and_the_rest_is_escaped():
     """Text from elsewhere stays text."""
     assert "&lt;b&gt; <code>thoraq worker</code>" == str(formatting.commands("<b> `thoraq worker`"))
-
-
-def test_a_stored_moment_without_a_zone_is_utc():
-    """Old cards have none."""
-    assert datetime(2026, 11, 23, tzinfo=UTC) == formatting.parsed("2026-11-23T00:00:00")
-    assert formatting.parsed(None) is None

@@ -39,7 +39,7 @@ REPORT = {
         "byClass": {"A": {"Sensitivity": 1.0, "Precision": None}, "B": {}},
         "auroc": {"A": 0.9, "B": 0.8, "macro": 0.85},
     },
-    "history": {"loss": [1.0, 0.5], "val_loss": [1.1, 0.7], "accuracy": [0.5, 0.8], "val_accuracy": [0.4, 0.6]},
+    "history": [{"epoch": 1, "loss": 1.0, "val_loss": 1.1, "accuracy": 0.5, "val_accuracy": 0.4}],
 }
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from model_training.report.assemble import assemble
 from model_training.settings import settings
 from model_training.training.fit import Fitted
 from model_training.training.predictions import Predictions
-from worker.models.directory import ModelCard
+from worker.models.documents.card import ModelCard
+from worker.models.documents.report import Report
 
 SIDE_PIXELS = 64
 FILMS = {"train": 24, "validation": 8, "test": 8}
@@ -158,7 +158,7 @@ def drawn_run() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def full_report(drawn_run: SimpleNamespace) -> dict[str, Any]:
+def full_report(drawn_run: SimpleNamespace) -> Report:
     """Its report, with films of another hospital and a temperature."""
     external = draw_predictions("external", 30, np.random.default_rng(8))
     external = Predictions(

@@ -33,8 +33,8 @@ def test_the_card_says_what_was_trained_and_how(made, shared_data):
     assert (3, 6, 32) == (card.seed, card.epochs, card.batch_size)
     assert read(shared_data, card.input_size).fingerprint == card.data_fingerprint
     assert {"Left": 4, "Right": 4} == card.data_counts["test"]
-    assert {"n", "accuracy", "accuracy_lower", "accuracy_upper", "macro_auroc"} <= card.metrics["test"].keys()
-    assert 8 == card.metrics["test"]["n"]
+    assert {"n", "accuracy", "accuracy_lower", "accuracy_upper", "macro_auroc"} <= card.metrics["test"].stored().keys()
+    assert 8 == card.metrics["test"].n
     assert card.training["kept_by"]
     assert "Research use only; not a medical device." in card.limits
 
@@ -44,12 +44,12 @@ def test_the_report_holds_curves_and_evaluations(made):
     directory, card, _ = made
     report = read_report(directory)
 
-    assert card.version == report["version"]
-    assert list(range(1, 7)) == [entry["epoch"] for entry in report["history"]]
+    assert card.version == report.version
+    assert list(range(1, 7)) == [epoch.epoch for epoch in report.history]
     assert {"train": 24, "validation": 8, "test": 8} == {
-        split: report[split]["n"] for split in ("train", "validation", "test")
+        split: report.of_split(split).n for split in ("train", "validation", "test")
     }
-    assert list(card.limits) == report["limits"]
+    assert card.limits == report.limits
     assert (directory / "curves.svg").is_file()
     assert (directory / "confusion.svg").is_file()
 
@@ -78,7 +78,7 @@ def test_the_worker_scores_what_the_report_says(made, shared_data):
 
     table = np.zeros((2, 2), int)
     np.add.at(table, (predicted, films.labels), 1)
-    assert read_report(directory)["test"]["table"] == table.tolist()
+    assert read_report(directory).stored()["test"]["table"] == table.tolist()
 
 
 def test_the_same_training_gives_the_same_file_and_so_the_same_version(made, shared_data, tmp_path, watcher):
@@ -94,13 +94,13 @@ def test_what_is_published_is_calibrated_on_validation_films(made, shared_data):
     """No temperature is left to find: the last layer is divided by it."""
     directory, _, _ = made
     kept = predictions.load(directory)["validation"]
-    report = read_report(directory)["calibration"]
+    scaling = read_report(directory).calibration
 
     # These films are so easy that the temperature ends at the edge of what is looked for.
-    undone = tempered(kept.probabilities, 1 / report["temperature"])
-    assert fit_temperature(undone, kept.labels) == pytest.approx(report["temperature"], rel=0.01)
-    assert report["temperature"] == read_report(directory)["provenance"]["temperature"]
-    assert report["before"]["validation"]["log_loss"] >= report["after"]["validation"]["log_loss"]
+    undone = tempered(kept.probabilities, 1 / scaling.temperature)
+    assert fit_temperature(undone, kept.labels) == pytest.approx(scaling.temperature, rel=0.01)
+    assert scaling.temperature == read_report(directory).provenance.temperature
+    assert scaling.before["validation"].log_loss >= scaling.after["validation"].log_loss
 
 
 def test_a_run_that_is_over_leaves_no_checkpoint(made):
@@ -115,8 +115,8 @@ def test_films_of_other_hospitals_are_evaluated_and_not_trained_on(shared_data, 
     build(recipe, tmp_path / "candidate", watcher)
 
     report = read_report(tmp_path / "candidate")
-    assert 8 == report["external"]["n"]
-    assert {"Left": 12, "Right": 12} == report["data"]["counts"]["train"]
+    assert 8 == report.external.n
+    assert {"Left": 12, "Right": 12} == report.data.counts["train"]
 
 
 def test_progress_is_told_film_by_film(drawn, draw):
@@ -148,9 +148,9 @@ def test_sources_are_told_apart_where_a_manifest_names_them(drawn, tmp_path, wat
 
     build(Recipe(drawn, "phantom", epochs=1), tmp_path / "candidate", watcher)
 
-    groups = read_report(tmp_path / "candidate")["test_by_source"]
-    assert {"north", "south"} == {row["group"] for row in groups}
-    assert 8 == sum(row["n"] for row in groups)
+    groups = read_report(tmp_path / "candidate").test_by_source
+    assert {"north", "south"} == {row.group for row in groups}
+    assert 8 == sum(row.n for row in groups)
 
 
 def test_a_network_that_does_not_exist_is_not_trained(drawn, tmp_path, watcher):

@@ -25,7 +25,7 @@ def stored(tmp_path, full_report, drawn_run):
     directory = tmp_path / "stored"
     directory.mkdir()
     shutil.copy(SHIPPED_PHANTOMS / "card.json", directory)
-    (directory / "report.json").write_text(json.dumps({"version": "v3-0", "network": "v3", **full_report}))
+    (directory / "report.json").write_text(json.dumps({"version": "v3-0", "network": "v3", **full_report.stored()}))
     save(directory, drawn_run.predictions)
     return directory
 

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 
 from dashboard.accounts.accounts import Role
-from dashboard.models.reports import CLASS_COLUMNS, splits
+from dashboard.models.reports import splits
 from worker.database import now, transaction
+from worker.models.documents.evaluation import CLASS_COLUMNS
+from worker.models.documents.report import Report
 from worker.monitoring.records import DriftAlarm
 from worker.settings import settings
 
@@ -20,7 +22,7 @@ REPORT = {
         "auroc": {"A": 0.91, "B": 0.92, "C": None, "macro": 0.915},
         "rejected": {"count": 2, "reasons": {"blank": 2}},
     },
-    "history": {"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]},
+    "history": [{"epoch": 1, "loss": 1.0, "accuracy": 0.5, "val_loss": 1.1, "val_accuracy": 0.4}],
 }
 
 
@@ -66,7 +68,7 @@ def test_a_report_shows_accuracy_with_n_and_interval(client, rows):
 
 def test_the_confusion_matrix_has_predictions_in_rows_and_shades_by_share_of_the_row():
     """5 of 6 predicted A are A: shade 8 of 10."""
-    name, cells = splits(REPORT)[0].matrix[0]
+    name, cells = splits(Report.model_validate(REPORT))[0].matrix[0]
 
     assert "A" == name
     assert [(5, 8, True), (1, 2, False), (0, 0, False)] == [(cell.count, cell.shade, cell.right) for cell in cells]

@@ -41,7 +41,7 @@ def test_the_same_seed_draws_the_same_whatever_was_drawn_before():
 def test_films_whose_patients_are_all_unknown_are_drawn_as_films():
     """The report says what was drawn."""
     assert "film" == resampling(3).unit == resampling(3, [None, "", None]).unit
-    assert {"resamples": RESAMPLES, "seed": 0, "unit": "film", "units": 3} == resampling(3).as_dict()
+    assert {"resamples": RESAMPLES, "seed": 0, "unit": "film", "units": 3} == resampling(3).described().stored()
 
 
 def test_the_interval_of_a_mean_is_the_one_of_theory():
@@ -59,7 +59,7 @@ def test_the_interval_of_a_mean_is_the_one_of_theory():
 @pytest.mark.parametrize("values", [np.full(9, 0.5), np.full(9, np.nan), np.array([0.1, 0.2, 0.3, 0.4] + [np.nan] * 5)])
 def test_a_statistic_without_spread_or_mostly_undefined_has_no_interval(values):
     """Nothing is known of it; one patient alone gives the same value in every resample."""
-    assert [None, None] == percentile_interval(values)
+    assert (None, None) == percentile_interval(values)
 
 
 def test_some_undefined_resamples_are_left_out():

@@ -37,28 +37,28 @@ def test_brier_score_and_log_loss_are_those_of_several_classes():
 
     found = calibration(probabilities, np.array([0, 1]))
 
-    assert (0.14 + 0.5) / 2 == pytest.approx(found["brier"], abs=1e-6)
-    assert -(np.log(0.7) + np.log(0.5)) / 2 == pytest.approx(found["log_loss"], abs=1e-6)
+    assert (0.14 + 0.5) / 2 == pytest.approx(found.brier, abs=1e-6)
+    assert -(np.log(0.7) + np.log(0.5)) / 2 == pytest.approx(found.log_loss, abs=1e-6)
 
 
 def test_a_film_whose_class_was_ruled_out_costs_a_finite_loss():
     """JSON has no infinity."""
     found = calibration(np.array([[1.0, 0.0]], np.float32), np.array([1]))
 
-    assert -np.log(1e-7) == pytest.approx(found["log_loss"])
-    assert (1.0, 2.0) == (found["ece"], found["brier"])
-    json.dumps(found, allow_nan=False)
+    assert -np.log(1e-7) == pytest.approx(found.log_loss)
+    assert (1.0, 2.0) == (found.ece, found.brier)
+    json.dumps(found.stored(), allow_nan=False)
 
 
 def test_every_bin_is_told_and_an_empty_one_is_undefined():
     """A probability of 1 falls into the last bin, one on an edge into the lower."""
-    rows = calibration(np.array([[1.0, 0.0], [0.6, 0.4], [0.6, 0.4]], np.float32), np.array([0, 0, 1]))["reliability"]
+    rows = calibration(np.array([[1.0, 0.0], [0.6, 0.4], [0.6, 0.4]], np.float32), np.array([0, 0, 1])).reliability
 
-    assert (15, 3) == (len(rows), sum(row["n"] for row in rows))
-    assert {"lower": 14 / 15, "upper": 1.0, "n": 1, "confidence": 1.0, "accuracy": 1.0} == rows[14]
+    assert (15, 3) == (len(rows), sum(row.n for row in rows))
+    assert {"lower": 14 / 15, "upper": 1.0, "n": 1, "confidence": 1.0, "accuracy": 1.0} == rows[14].stored()
     # 0.6 in single precision lies just above the edge 9 / 15.
-    assert (2, 0.5) == (rows[9]["n"], rows[9]["accuracy"])
-    assert {"lower": 0.0, "upper": 1 / 15, "n": 0, "confidence": None, "accuracy": None} == rows[0]
+    assert (2, 0.5) == (rows[9].n, rows[9].accuracy)
+    assert {"lower": 0.0, "upper": 1 / 15, "n": 0, "confidence": None, "accuracy": None} == rows[0].stored()
 
 
 def test_the_temperature_of_films_that_are_twice_as_certain_as_they_should_be_is_two():
@@ -73,7 +73,7 @@ def test_no_other_temperature_has_a_smaller_loss():
 
     found = fit_temperature(probabilities, truth)
 
-    losses = {t: calibration(tempered(probabilities, t), truth)["log_loss"] for t in np.linspace(0.5, 6, 111)}
+    losses = {t: calibration(tempered(probabilities, t), truth).log_loss for t in np.linspace(0.5, 6, 111)}
     best = min(losses, key=losses.get)
     assert best == pytest.approx(found, abs=0.05)
 
@@ -113,10 +113,10 @@ def test_before_and_after_undo_the_temperature_and_leave_what_was_published():
 
     found = before_and_after({"validation": (published, truth)}, 2.0)
 
-    assert (2.0, "validation") == (found["temperature"], found["fitted_on"])
-    assert calibration(published, truth) == found["after"]["validation"]
-    assert calibration(raw, truth)["log_loss"] == pytest.approx(found["before"]["validation"]["log_loss"], abs=1e-5)
-    assert found["after"]["validation"]["ece"] < found["before"]["validation"]["ece"]
+    assert (2.0, "validation") == (found.temperature, found.fitted_on)
+    assert calibration(published, truth) == found.after["validation"]
+    assert calibration(raw, truth).log_loss == pytest.approx(found.before["validation"].log_loss, abs=1e-5)
+    assert found.after["validation"].ece < found.before["validation"].ece
 
 
 def test_how_sure_a_network_is_of_itself_does_not_count_once_it_is_calibrated():

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import beta
 
 from model_training.metrics import confusion_matrix
+from model_training.metrics.intervals import exact_interval, share
 
 THREE = [[5, 1, 0], [1, 4, 1], [1, 1, 6]]
 #: The paper's test: true positives, predicted and true totals as printed, the errors spread as they fit.
@@ -21,7 +22,7 @@ SIX = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pne
 
 def rounded(figures, digits=4):
     """Return figures rounded as caret prints them."""
-    return {name: None if value is None else round(value, digits) for name, value in figures.items()}
+    return {name: None if value is None else round(value, digits) for name, value in figures.stored().items()}
 
 
 def test_overall_figures_of_three_classes_are_carets():
@@ -37,8 +38,8 @@ def test_overall_figures_of_three_classes_are_carets():
         "AccuracyPValue": 0.0003,
         "McnemarPValue": 0.8013,
     } == rounded(overall)
-    assert 0.0003106 == round(overall["AccuracyPValue"], 7)
-    assert 0.8012520 == round(overall["McnemarPValue"], 7)
+    assert 0.0003106 == round(overall.accuracy_p_value, 7)
+    assert 0.8012520 == round(overall.mcnemar_p_value, 7)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_overall_figures_of_two_classes_are_carets():
 
 def test_a_sparse_table_has_no_mcnemar():
     """A pair of classes that are never confused is 0/0 to the test; caret says NA."""
-    assert confusion_matrix.from_table([[3, 1, 0], [1, 3, 1], [0, 2, 3]], "ABC").overall["McnemarPValue"] is None
+    assert confusion_matrix.from_table([[3, 1, 0], [1, 3, 1], [0, 2, 3]], "ABC").overall.mcnemar_p_value is None
 
 
 def test_the_papers_accuracy_and_totals_give_its_figures():
@@ -81,18 +82,18 @@ def test_the_papers_accuracy_and_totals_give_its_figures():
     matrix = confusion_matrix.from_table(PAPER, SIX)
 
     right, n = 663, 819
-    assert round(right / n, 4) == 0.8095 == round(matrix.overall["Accuracy"], 4)
-    assert 182 / 819 == matrix.overall["AccuracyNull"]
-    assert beta.ppf(0.025, right, n - right + 1) == pytest.approx(matrix.overall["AccuracyLower"])
-    assert beta.ppf(0.975, right + 1, n - right) == pytest.approx(matrix.overall["AccuracyUpper"])
+    assert round(right / n, 4) == 0.8095 == round(matrix.overall.accuracy, 4)
+    assert 182 / 819 == matrix.overall.accuracy_null
+    assert beta.ppf(0.025, right, n - right + 1) == pytest.approx(matrix.overall.accuracy_lower)
+    assert beta.ppf(0.975, right + 1, n - right) == pytest.approx(matrix.overall.accuracy_upper)
     for name, hits, predicted, true in zip(
         SIX, (61, 126, 111, 94, 129, 142), (64, 157, 141, 98, 207, 152), (80, 140, 136, 182, 136, 145), strict=True
     ):
         figures = matrix.by_class[name]
-        assert hits / true == figures["Sensitivity"]
-        assert hits / predicted == pytest.approx(figures["Pos Pred Value"])
-        assert (n - true - predicted + hits) / (n - true) == pytest.approx(figures["Specificity"])
-        assert true / n == figures["Prevalence"]
+        assert hits / true == figures.sensitivity
+        assert hits / predicted == pytest.approx(figures.pos_pred_value)
+        assert (n - true - predicted + hits) / (n - true) == pytest.approx(figures.specificity)
+        assert true / n == figures.prevalence
 
 
 def test_a_class_that_is_never_predicted_has_no_precision():
@@ -100,7 +101,7 @@ def test_a_class_that_is_never_predicted_has_no_precision():
     figures = confusion_matrix.from_table([[4, 2], [0, 0]], ("common", "rare")).by_class["rare"]
 
     assert (0.0, 1.0, None, None, None) == tuple(
-        figures[name] for name in ("Sensitivity", "Specificity", "Precision", "Pos Pred Value", "F1")
+        figures.by_name()[name] for name in ("Sensitivity", "Specificity", "Precision", "Pos Pred Value", "F1")
     )
 
 
@@ -109,21 +110,22 @@ def test_a_class_that_has_no_film_has_no_sensitivity():
     figures = confusion_matrix.from_table([[4, 0, 1], [1, 0, 1], [0, 0, 3]], "ABC").by_class["B"]
 
     assert [None] * 5 == [
-        figures[name] for name in ("Sensitivity", "Recall", "Pos Pred Value", "Neg Pred Value", "Balanced Accuracy")
+        figures.by_name()[name]
+        for name in ("Sensitivity", "Recall", "Pos Pred Value", "Neg Pred Value", "Balanced Accuracy")
     ]
-    assert 0.0 == figures["Precision"]
+    assert 0.0 == figures.precision
 
 
 def test_rows_are_predictions_and_columns_the_reference():
     """The transpose of scikit-learn's table."""
     matrix = confusion_matrix.from_labels(truth=[0, 0, 1], predicted=[1, 0, 1], classes=("A", "B"))
 
-    assert [[1, 0], [1, 1]] == matrix.as_dict()["table"]
+    assert [[1, 0], [1, 1]] == matrix.stored()["table"]
 
 
 def test_an_interval_of_nothing_is_undefined():
     """No film, no share."""
-    assert {None} == set(confusion_matrix.accuracy_with_interval(0, 0).values())
+    assert (None, None, None) == (share(0, 0), *exact_interval(0, 0))
 
 
 @pytest.mark.parametrize("table", [np.zeros((2, 2)), [[1, 2, 3], [4, 5, 6]], [[1]]])

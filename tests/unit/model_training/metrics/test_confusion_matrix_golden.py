@@ -59,7 +59,7 @@ def test_there_are_tables_of_every_kind():
 @golden
 def test_every_figure_is_carets(case):
     """Undefined where R says NA or NaN, and nowhere else."""
-    ours = matrix_of(case).as_dict()
+    ours = matrix_of(case).stored()
 
     assert case["table"] == ours["table"]
     assert {} == differences(ours["overall"], case["overall"])

@@ -12,11 +12,11 @@ def test_the_least_certain_are_withheld_first():
 
     rows = coverage(probabilities, np.array([1] * 9 + [0] * 11))
 
-    assert [(step / 20, 20 - step) for step in range(19)] == [(row["withheld_share"], row["n"]) for row in rows]
-    assert 11 / 20 == rows[0]["accuracy"]
-    assert 11 / 12 == rows[8]["accuracy"]
-    assert {1.0} == {row["accuracy"] for row in rows[9:]}
-    assert all(row["lower"] < row["accuracy"] <= row["upper"] for row in rows)
+    assert [(step / 20, 20 - step) for step in range(19)] == [(row.withheld_share, row.n) for row in rows]
+    assert 11 / 20 == rows[0].accuracy
+    assert 11 / 12 == rows[8].accuracy
+    assert {1.0} == {row.accuracy for row in rows[9:]}
+    assert all(row.lower < row.accuracy <= row.upper for row in rows)
 
 
 def test_films_of_equal_certainty_are_withheld_together():
@@ -25,9 +25,9 @@ def test_films_of_equal_certainty_are_withheld_together():
 
     rows = coverage(probabilities, np.zeros(10, np.int64))
 
-    assert [(0.0, 10), (0.5, 5)] == [(row["withheld_share"], row["n"]) for row in rows]
+    assert [(0.0, 10), (0.5, 5)] == [(row.withheld_share, row.n) for row in rows]
 
 
 def test_one_film_is_never_withheld():
     """There is one row."""
-    assert [1] == [row["n"] for row in coverage(np.array([[1.0, 0.0]], np.float32), np.array([0]))]
+    assert [1] == [row.n for row in coverage(np.array([[1.0, 0.0]], np.float32), np.array([0]))]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model_training.metrics.evaluation import by_group, evaluate, evaluate_without, headline
+from worker.models.documents.evaluation import Evaluation
 
 CLASSES = ("A", "B", "C")
 
@@ -24,7 +25,7 @@ def leaning(truth):
 
 def test_an_evaluation_is_json_with_nulls_for_what_is_undefined():
     """A class that is never predicted and never true spoils no mean and shows no 0."""
-    result = json.loads(json.dumps(evaluate(certain(0, 1, 1), np.array([0, 1, 0]), CLASSES), allow_nan=False))
+    result = json.loads(json.dumps(evaluate(certain(0, 1, 1), np.array([0, 1, 0]), CLASSES).stored(), allow_nan=False))
 
     assert 3 == result["n"]
     assert [[1, 0, 0], [1, 1, 0], [0, 0, 0]] == result["table"]
@@ -40,8 +41,8 @@ def test_rejected_files_are_counted_beside_the_films():
     """They are not among the n."""
     result = evaluate(certain(0, 1), np.array([0, 1]), CLASSES, {"corrupt": 2, "empty": 1})
 
-    assert 2 == result["n"]
-    assert {"count": 3, "reasons": {"corrupt": 2, "empty": 1}} == result["rejected"]
+    assert 2 == result.n
+    assert {"count": 3, "reasons": {"corrupt": 2, "empty": 1}} == result.rejected.stored()
 
 
 def test_an_evaluation_says_what_it_says_of_every_film_and_class():
@@ -51,17 +52,15 @@ def test_an_evaluation_says_what_it_says_of_every_film_and_class():
 
     result = evaluate(probabilities, truth, CLASSES)
 
-    assert set(CLASSES) == set(result["discrimination"]) == set(result["byClass"])
-    assert result["macro"]["auroc"] == result["auroc"]["macro"]
-    assert {name: row["auroc"] for name, row in result["discrimination"].items()} | {
-        "macro": result["macro"]["auroc"]
-    } == result["auroc"]
-    assert result["ece"] == result["calibration"]["ece"]
-    assert result["coverage"][0]["n"] == result["n"] == 60
-    assert result["coverage"][0]["accuracy"] == result["overall"]["Accuracy"]
-    assert {"resamples": 2000, "seed": 0, "unit": "film", "units": 60, "complete": 2000} == result["bootstrap"]
-    lower, upper = result["balanced_accuracy_interval"]
-    assert lower < result["balanced_accuracy"] < upper
+    assert set(CLASSES) == set(result.roc) == set(result.by_class)
+    assert result.macro.auroc == result.macro_auroc
+    assert {name: row.auroc for name, row in result.roc.items()} | {"macro": result.macro.auroc} == result.auroc
+    assert result.ece == result.calibration.ece
+    assert result.coverage[0].n == result.n == 60
+    assert result.coverage[0].accuracy == result.overall.accuracy
+    assert {"resamples": 2000, "seed": 0, "unit": "film", "units": 60, "complete": 2000} == result.bootstrap.stored()
+    lower, upper = result.balanced_accuracy_interval
+    assert lower < result.balanced_accuracy < upper
 
 
 def test_the_same_answers_are_evaluated_alike():
@@ -79,19 +78,20 @@ def test_films_of_the_same_patient_are_one_piece_of_evidence():
     apart = evaluate(probabilities, truth, CLASSES)
     together = evaluate(probabilities, truth, CLASSES, patients=[f"p{film % 60}" for film in range(180)])
 
-    assert ("patient", 60) == (together["bootstrap"]["unit"], together["bootstrap"]["units"])
-    assert np.ptp(together["balanced_accuracy_interval"]) > 1.4 * np.ptp(apart["balanced_accuracy_interval"])
-    assert together["balanced_accuracy"] == apart["balanced_accuracy"]
+    assert ("patient", 60) == (together.bootstrap.unit, together.bootstrap.units)
+    assert np.ptp(together.balanced_accuracy_interval) > 1.4 * np.ptp(apart.balanced_accuracy_interval)
+    assert together.balanced_accuracy == apart.balanced_accuracy
 
 
 @pytest.mark.parametrize("truth", [[0], [2, 2, 2, 2], [0, 1]])
 def test_the_smallest_sets_of_films_are_evaluated_without_a_number_that_is_none(truth):
     """One film, films of one class, one film of each of two."""
     for probabilities in (certain(*truth), np.full((len(truth), 3), 1 / 3, np.float32), certain(*[1] * len(truth))):
-        result = json.loads(json.dumps(evaluate(probabilities, np.array(truth), CLASSES), allow_nan=False))
+        stored = evaluate(probabilities, np.array(truth), CLASSES).stored()
+        result = Evaluation.model_validate_json(json.dumps(stored, allow_nan=False))
 
-        assert [None, None] == result["balanced_accuracy_interval"] == result["macro"]["auroc_interval"]
-        assert len(truth) == result["n"]
+        assert (None, None) == result.balanced_accuracy_interval == result.macro.auroc_interval
+        assert len(truth) == result.n
 
 
 def test_one_patient_alone_gives_no_interval():
@@ -100,8 +100,8 @@ def test_one_patient_alone_gives_no_interval():
 
     result = evaluate(leaning(truth), truth, CLASSES, patients=["one"] * 60)
 
-    assert [None, None] == result["balanced_accuracy_interval"] == result["macro"]["auroc_interval"]
-    assert [None, None] == result["discrimination"]["A"]["auroc_interval"]
+    assert (None, None) == result.balanced_accuracy_interval == result.macro.auroc_interval
+    assert (None, None) == result.roc["A"].auroc_interval
 
 
 def test_without_a_class_the_others_share_its_probability():
@@ -110,15 +110,15 @@ def test_without_a_class_the_others_share_its_probability():
 
     result = evaluate_without("A", probabilities, np.array([1, 2, 0]), CLASSES)
 
-    assert (2, ["B", "C"], [[1, 0], [0, 1]]) == (result["n"], result["classes"], result["table"])
-    assert -(np.log(0.6) + np.log(0.75)) / 2 == pytest.approx(result["calibration"]["log_loss"], abs=1e-6)
+    assert (2, ("B", "C"), ((1, 0), (0, 1))) == (result.n, result.classes, result.table)
+    assert -(np.log(0.6) + np.log(0.75)) / 2 == pytest.approx(result.calibration.log_loss, abs=1e-6)
 
 
 def test_who_was_certain_of_the_class_left_out_says_nothing_of_the_others():
     """All of them are then alike."""
     result = evaluate_without("A", certain(0, 0), np.array([1, 2]), CLASSES)
 
-    assert np.log(2) == pytest.approx(result["calibration"]["log_loss"])
+    assert np.log(2) == pytest.approx(result.calibration.log_loss)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_without_a_class_the_patients_of_the_other_films_stay():
     """They are matched film by film."""
     result = evaluate_without("A", certain(0, 1, 2, 2), np.array([0, 1, 2, 2]), CLASSES, patients=["p", "q", "q", "r"])
 
-    assert 2 == result["bootstrap"]["units"]
+    assert 2 == result.bootstrap.units
 
 
 def test_two_thousand_resamples_of_a_test_split_take_seconds_at_most():
@@ -154,13 +154,13 @@ def test_groups_carry_their_n_and_interval():
     """The largest first."""
     rows = by_group(certain(0, 0, 1), np.array([0, 1, 1]), ["one", "two", "two"])
 
-    assert [("two", 2, 0.5), ("one", 1, 1.0)] == [(row["group"], row["n"], row["Accuracy"]) for row in rows]
-    assert rows[1]["AccuracyLower"] == pytest.approx(0.025)
+    assert [("two", 2, 0.5), ("one", 1, 1.0)] == [(row.group, row.n, row.accuracy) for row in rows]
+    assert rows[1].accuracy_lower == pytest.approx(0.025)
 
 
 def test_the_headline_gives_every_accuracy_its_n_and_interval():
     """What a card carries."""
     figures = headline(evaluate(certain(0, 1, 2, 0), np.array([0, 1, 2, 1]), CLASSES))
 
-    assert (4, 0.75) == (figures["n"], figures["accuracy"])
-    assert figures["accuracy_lower"] < 0.75 < figures["accuracy_upper"]
+    assert (4, 0.75) == (figures.n, figures.accuracy)
+    assert figures.accuracy_lower < 0.75 < figures.accuracy_upper

@@ -21,4 +21,4 @@ def test_the_interval_is_scipys_too(part, whole):
 
 def test_a_share_of_nothing_is_undefined():
     """And so is its interval."""
-    assert (None, [None, None]) == (share(0, 0), exact_interval(0, 0))
+    assert (None, (None, None)) == (share(0, 0), exact_interval(0, 0))

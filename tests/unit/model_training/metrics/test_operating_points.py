@@ -14,8 +14,8 @@ def two_classes(scores):
 
 def rows_of(validation, test):
     points = operating_points(validation=validation, test=test, classes=("A", "B"))
-    json.dumps(points, allow_nan=False)
-    return {(row["class"], row["rule"]): row for row in points}
+    json.dumps([point.stored() for point in points], allow_nan=False)
+    return {(row.class_name, row.rule): row for row in points}
 
 
 def test_nineteen_of_twenty_positives_alert():
@@ -42,9 +42,9 @@ def test_the_test_films_do_not_move_a_threshold():
     one = rows_of(validation, (two_classes([0.1, 0.95]), np.array([0, 1])))
     other = rows_of(validation, (two_classes([0.99, 0.01]), np.array([0, 1])))
 
-    assert {key: row["threshold"] for key, row in one.items()} == {key: row["threshold"] for key, row in other.items()}
-    assert 0.0 == one["A", "Youden"]["test"]["sensitivity"]
-    assert 1.0 == other["A", "Youden"]["test"]["sensitivity"]
+    assert {key: row.threshold for key, row in one.items()} == {key: row.threshold for key, row in other.items()}
+    assert 0.0 == one["A", "Youden"].test.sensitivity
+    assert 1.0 == other["A", "Youden"].test.sensitivity
 
 
 def test_alerts_are_counted_with_exact_intervals():
@@ -53,13 +53,15 @@ def test_alerts_are_counted_with_exact_intervals():
     test = two_classes([0.9, 0.8, 0.7, 0.1, 0.95, 0.3, 0.2, 0.1]), np.array([0, 0, 0, 0, 1, 1, 1, 1])
 
     row = rows_of(validation, test)["A", "Youden"]
-    shown = row["test"]
+    shown = row.test
 
-    assert ("validation", pytest.approx(0.7)) == (row["chosen_on"], row["threshold"])
-    assert (8, 4, 4, 50.0) == tuple(shown[name] for name in ("n", "n_positive", "alerts", "alerts_per_100"))
-    assert (0.75, 0.75, 0.75, 0.75) == tuple(shown[name] for name in ("sensitivity", "specificity", "ppv", "npv"))
+    assert ("validation", pytest.approx(0.7)) == (row.chosen_on, row.threshold)
+    assert (8, 4, 4, 50.0) == tuple(getattr(shown, name) for name in ("n", "n_positive", "alerts", "alerts_per_100"))
+    assert (0.75, 0.75, 0.75, 0.75) == tuple(
+        getattr(shown, name) for name in ("sensitivity", "specificity", "ppv", "npv")
+    )
     # Of R: binom.test(3, 4)$conf.int.
-    assert [0.194120449683243, 0.993690536791489] == pytest.approx(shown["ppv_interval"], abs=1e-9)
+    assert [0.194120449683243, 0.993690536791489] == pytest.approx(shown.ppv_interval, abs=1e-9)
 
 
 def test_a_class_without_validation_films_has_no_threshold_and_no_figures():
@@ -67,18 +69,18 @@ def test_a_class_without_validation_films_has_no_threshold_and_no_figures():
     rows = rows_of((two_classes([0.9, 0.7]), np.array([0, 0])), (two_classes([0.9, 0.2]), np.array([0, 1])))
 
     for row in rows.values():
-        assert row["threshold"] is None
-        assert row["test"]["n"] == 2
-        assert {None} == {row["test"][name] for name in ("sensitivity", "ppv", "alerts", "alerts_per_100")}
-        assert [None, None] == row["test"]["sensitivity_interval"]
+        assert row.threshold is None
+        assert row.test.n == 2
+        assert {None} == {getattr(row.test, name) for name in ("sensitivity", "ppv", "alerts", "alerts_per_100")}
+        assert (None, None) == row.test.sensitivity_interval
 
 
 def test_where_nothing_alerts_the_predictive_value_is_undefined():
     """0 of 0 is not 0."""
     rows = rows_of((two_classes([0.9, 0.2]), np.array([0, 1])), (two_classes([0.5, 0.4]), np.array([0, 1])))
 
-    shown = rows["A", "Youden"]["test"]
-    assert (0, 0.0, None, [None, None]) == (shown["alerts"], shown["sensitivity"], shown["ppv"], shown["ppv_interval"])
+    shown = rows["A", "Youden"].test
+    assert (0, 0.0, None, (None, None)) == (shown.alerts, shown.sensitivity, shown.ppv, shown.ppv_interval)
 
 
 def test_both_rules_are_told_for_every_class():

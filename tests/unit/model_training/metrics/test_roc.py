@@ -11,8 +11,8 @@ from model_training.metrics.roc import (
     areas,
     auroc,
     delong_interval,
-    discrimination,
     macro_auroc,
+    roc_areas,
 )
 
 CLASSES = ("A", "B", "C")
@@ -70,10 +70,10 @@ def test_films_of_one_class_only_have_no_area():
     probabilities, truth = np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 0])
 
     assert {"A": None, "B": None, "C": None, "macro": None} == auroc(probabilities, truth, CLASSES)
-    found = discrimination(probabilities, truth, CLASSES, resampling(2))
+    found = roc_areas(probabilities, truth, CLASSES, resampling(2))
     nothing = {"auroc": None, "auroc_interval": [None, None], "auprc": None, "auprc_interval": [None, None]}
-    assert nothing == found["macro"]
-    assert nothing.items() <= found["discrimination"]["A"].items()
+    assert nothing == found.macro.stored()
+    assert nothing == {name: found.by_class["A"].stored()[name] for name in nothing}
 
 
 def test_delongs_interval_is_procs():
@@ -108,25 +108,25 @@ def test_one_film_a_perfect_order_and_equal_scores_have_no_delong_interval(score
     """A variance of 0 says nothing of other films."""
     found = delong_interval(np.array(scores), np.array(labels, bool), np.arange(len(scores)))
 
-    assert [None, None] == found
+    assert (None, None) == found
 
 
 def test_intervals_of_many_films_hold_the_area_and_agree_with_each_other():
     """DeLong's and the bootstrap's macro interval are built apart; both shrink with the films."""
     probabilities, truth = films(300)
 
-    found = discrimination(probabilities, truth, CLASSES, resampling(300))
+    found = roc_areas(probabilities, truth, CLASSES, resampling(300))
 
-    for name, row in found["discrimination"].items():
-        assert row["auroc_interval"][0] < row["auroc"] < row["auroc_interval"][1], name
-        assert row["auprc_interval"][0] < row["auprc"] < row["auprc_interval"][1]
-        assert DELONG == row["auroc_method"]
-        assert row["n_positive"] / 300 == row["prevalence"]
-    widths = [np.ptp(row["auroc_interval"]) for row in found["discrimination"].values()]
-    assert np.ptp(found["macro"]["auroc_interval"]) < min(widths)
-    assert 2000 == found["bootstrap"]["complete"]
+    for name, row in found.by_class.items():
+        assert row.auroc_interval[0] < row.auroc < row.auroc_interval[1], name
+        assert row.auprc_interval[0] < row.auprc < row.auprc_interval[1]
+        assert DELONG == row.auroc_method
+        assert row.n_positive / 300 == row.prevalence
+    widths = [np.ptp(row.auroc_interval) for row in found.by_class.values()]
+    assert np.ptp(found.macro.auroc_interval) < min(widths)
+    assert 2000 == found.bootstrap.complete
     area, interval = macro_auroc(probabilities, truth, resampling(300))
-    assert (found["macro"]["auroc"], found["macro"]["auroc_interval"]) == (area, pytest.approx(interval, abs=1e-12))
+    assert (found.macro.auroc, found.macro.auroc_interval) == (area, pytest.approx(interval, abs=1e-12))
 
 
 def test_patients_with_many_films_widen_every_interval():
@@ -134,15 +134,15 @@ def test_patients_with_many_films_widen_every_interval():
     probabilities, truth = films(60)
     four_times = np.tile(probabilities, (4, 1)), np.tile(truth, 4)
 
-    apart = discrimination(*four_times, CLASSES, resampling(240))
-    together = discrimination(*four_times, CLASSES, resampling(240, [f"patient {film % 60}" for film in range(240)]))
+    apart = roc_areas(*four_times, CLASSES, resampling(240))
+    together = roc_areas(*four_times, CLASSES, resampling(240, [f"patient {film % 60}" for film in range(240)]))
 
-    assert CLUSTERED == together["discrimination"]["A"]["auroc_method"]
+    assert CLUSTERED == together.by_class["A"].auroc_method
     for name in CLASSES:
         for figure in ("auroc_interval", "auprc_interval"):
-            wide, narrow = (np.ptp(found["discrimination"][name][figure]) for found in (together, apart))
+            wide, narrow = (np.ptp(getattr(found.by_class[name], figure)) for found in (together, apart))
             assert wide > 1.5 * narrow
-    assert np.ptp(together["macro"]["auroc_interval"]) > 1.5 * np.ptp(apart["macro"]["auroc_interval"])
+    assert np.ptp(together.macro.auroc_interval) > 1.5 * np.ptp(apart.macro.auroc_interval)
 
 
 def test_resamples_that_lose_a_class_are_left_out_and_counted():
@@ -150,10 +150,10 @@ def test_resamples_that_lose_a_class_are_left_out_and_counted():
     probabilities, _ = films(40)
     truth = np.array([0] * 20 + [1] * 18 + [2] * 2)
 
-    found = discrimination(probabilities, truth, CLASSES, resampling(40))
+    found = roc_areas(probabilities, truth, CLASSES, resampling(40))
 
-    assert found["bootstrap"]["complete"] / 2000 == pytest.approx(1 - (38 / 40) ** 40, abs=0.03)
-    assert None not in found["macro"]["auroc_interval"]
+    assert found.bootstrap.complete / 2000 == pytest.approx(1 - (38 / 40) ** 40, abs=0.03)
+    assert None not in found.macro.auroc_interval
 
 
 def test_a_class_of_one_patient_gives_the_macro_no_interval():
@@ -162,8 +162,8 @@ def test_a_class_of_one_patient_gives_the_macro_no_interval():
     truth = np.array([0] * 20 + [1] * 18 + [2] * 2)
 
     drawn = resampling(40, [f"p{film}" for film in range(38)] + ["one", "one"])
-    found = discrimination(probabilities, truth, CLASSES, drawn)
+    found = roc_areas(probabilities, truth, CLASSES, drawn)
 
-    assert [None, None] == found["macro"]["auroc_interval"] == found["discrimination"]["C"]["auprc_interval"]
-    assert found["macro"]["auroc"] is not None
-    assert (found["macro"]["auroc"], [None, None]) == macro_auroc(probabilities, truth, drawn)
+    assert (None, None) == found.macro.auroc_interval == found.by_class["C"].auprc_interval
+    assert found.macro.auroc is not None
+    assert (found.macro.auroc, (None, None)) == macro_auroc(probabilities, truth, drawn)

@@ -20,7 +20,7 @@ def films(n=200, leak=0.0):
 
 def told(features, sources, truth, **known):
     found = source_leak(features, sources, truth, CLASSES, **known)
-    json.dumps(found, allow_nan=False)
+    json.dumps(found.stored(), allow_nan=False)
     return found
 
 
@@ -28,21 +28,21 @@ def test_features_that_carry_the_source_tell_it():
     """Among all films, and among those of one class."""
     found = told(*films(leak=6.0))
 
-    assert found["accuracy"] > 0.95
-    assert found["macro_auroc"] > 0.95
-    assert ("No-Findings", 8) == (found["within"]["class"], found["within"]["features"])
-    assert found["within"]["accuracy_interval"][0] > found["within"]["chance"] + 0.1
-    assert found["n"] > found["within"]["n"]
-    assert 200 == found["n"] == sum(found["sources"].values())
+    assert found.accuracy > 0.95
+    assert found.macro_auroc > 0.95
+    assert ("No-Findings", 8) == (found.within.class_name, found.within.features)
+    assert found.within.accuracy_interval[0] > found.within.chance + 0.1
+    assert found.n > found.within.n
+    assert 200 == found.n == sum(found.sources.values())
 
 
 def test_features_without_the_source_tell_no_more_than_chance():
     """The interval of the area holds one half."""
     found = told(*films())
 
-    lower, upper = found["macro_auroc_interval"]
+    lower, upper = found.macro_auroc_interval
     assert lower < 0.5 < upper
-    assert found["accuracy_interval"][0] < found["chance"] + 0.05
+    assert found.accuracy_interval[0] < found.chance + 0.05
 
 
 def test_what_the_class_alone_tells_is_said():
@@ -52,9 +52,9 @@ def test_what_the_class_alone_tells_is_said():
 
     found = told(features, sources, truth)
 
-    assert 1.0 == found["chance_given_class"]
-    assert max(found["sources"].values()) / 200 == found["chance"]
-    assert found["within"] is None
+    assert 1.0 == found.chance_given_class
+    assert max(found.sources.values()) / 200 == found.chance
+    assert found.within is None
 
 
 def test_films_of_one_patient_are_never_in_both_folds():
@@ -67,9 +67,9 @@ def test_films_of_one_patient_are_never_in_both_folds():
     known = told(fingerprint, sources, np.ones(200, np.int64), patients=[f"p{unit}" for unit in patient])
     unknown = told(fingerprint, sources, np.ones(200, np.int64))
 
-    assert unknown["accuracy"] > 0.95
-    assert known["accuracy"] < 0.8
-    assert 40 == known["bootstrap"]["units"]
+    assert unknown.accuracy > 0.95
+    assert known.accuracy < 0.8
+    assert 40 == known.bootstrap.units
 
 
 def test_small_sources_are_left_out_and_counted():
@@ -82,7 +82,7 @@ def test_small_sources_are_left_out_and_counted():
 
     found = told(features, sources, truth, patients=patients)
 
-    assert (200, 40, {"source 0", "source 1"}) == (found["n"], found["left_out"], set(found["sources"]))
+    assert (200, 40, {"source 0", "source 1"}) == (found.n, found.left_out, set(found.sources))
 
 
 def test_one_source_alone_cannot_be_told_from_itself():

@@ -49,12 +49,12 @@ def test_a_group_has_its_figures_and_the_gap_to_all():
     right, wrong = subgroups(probabilities, truth, CLASSES, {"view": ["AP"] * 20 + ["PA"] * 20})
 
     assert ("view", "AP", 20, False, 1.0, 0.375) == tuple(
-        right[name] for name in ("by", "group", "n", "suppressed", "accuracy", "gap")
+        getattr(right, name) for name in ("by", "group", "n", "suppressed", "accuracy", "gap")
     )
-    assert (0.25, -0.375, ["A", "B"]) == (wrong["accuracy"], wrong["gap"], wrong["classes_present"])
-    assert wrong["lower"] < 0.25 < wrong["upper"]
-    assert 1.0 == right["macro_auroc"] == right["balanced_accuracy"]
-    assert wrong["macro_auroc_interval"][0] < wrong["macro_auroc"] < wrong["macro_auroc_interval"][1]
+    assert (0.25, -0.375, ("A", "B")) == (wrong.accuracy, wrong.gap, wrong.classes_present)
+    assert wrong.lower < 0.25 < wrong.upper
+    assert 1.0 == right.macro_auroc == right.balanced_accuracy
+    assert wrong.macro_auroc_interval[0] < wrong.macro_auroc < wrong.macro_auroc_interval[1]
 
 
 def test_small_groups_are_counted_and_not_judged():
@@ -62,12 +62,12 @@ def test_small_groups_are_counted_and_not_judged():
     rows = subgroups(*films(40), CLASSES, {"sex": ["F"] * 20 + ["M"] * 19 + ["other"]})
 
     assert [("F", 20, False), ("M", 19, True), ("other", 1, True)] == [
-        (row["group"], row["n"], row["suppressed"]) for row in rows
+        (row.group, row.n, row.suppressed) for row in rows
     ]
     figures = ("accuracy", "lower", "upper", "gap", "balanced_accuracy", "macro_auroc")
-    assert {None} == {row[name] for row in rows[1:] for name in figures}
-    assert [None, None] == rows[2]["macro_auroc_interval"]
-    json.dumps(rows, allow_nan=False)
+    assert {None} == {getattr(row, name) for row in rows[1:] for name in figures}
+    assert (None, None) == rows[2].macro_auroc_interval
+    json.dumps([row.stored() for row in rows], allow_nan=False)
 
 
 def test_groups_are_in_order_and_what_is_not_stated_comes_last():
@@ -84,7 +84,7 @@ def test_groups_are_in_order_and_what_is_not_stated_comes_last():
 
     assert [
         "big", "small", "not stated", "under 16", "40 to 59", "75 and over", "not stated"
-    ] == [row["group"] for row in rows]  # fmt: skip
+    ] == [row.group for row in rows]  # fmt: skip
 
 
 def test_a_patients_films_are_one_unit_in_a_group_too():
@@ -95,5 +95,5 @@ def test_a_patients_films_are_one_unit_in_a_group_too():
     [apart] = subgroups(*twice)
     [together] = subgroups(*twice, patients=[f"p{film % 40}" for film in range(80)])
 
-    assert np.ptp(together["macro_auroc_interval"]) > 1.2 * np.ptp(apart["macro_auroc_interval"])
-    assert together["macro_auroc"] == apart["macro_auroc"]
+    assert np.ptp(together.macro_auroc_interval) > 1.2 * np.ptp(apart.macro_auroc_interval)
+    assert together.macro_auroc == apart.macro_auroc

@@ -6,6 +6,8 @@ import pytest
 
 from model_training.report import figures
 from model_training.training.predictions import save
+from worker.models.documents.evaluation import Evaluation
+from worker.models.documents.report import Report
 
 REPORT = {
     "history": [
@@ -22,7 +24,7 @@ EVALUATION = {"n": 12, "classes": ["A", "B"], "table": [[7, 1], [0, 4]]}
 def drawn_figures(full_report, drawn_run, tmp_path_factory):
     """Every figure of the drawn run, twice, once from the answers that it kept."""
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
-    report = {"version": "v3-0", **full_report}
+    report = full_report.model_copy(update={"version": "v3-0"})
     save(folders[1], drawn_run.predictions)
     names = [figures.draw_all(report, folders[0], drawn_run.predictions), figures.draw_all(report, folders[1])]
     assert names[0] == names[1]
@@ -66,9 +68,9 @@ def test_curves_name_their_area_with_n_and_interval(drawn_figures, full_report):
     """In the legend, as the table has them."""
     text = (drawn_figures[0][0] / "roc.svg").read_text()
 
-    found = full_report["test"]["discrimination"]["Effusions"]
-    lower, upper = found["auroc_interval"]
-    assert f"<!-- Effusions (n = 30): {found['auroc']:.3f} ({lower:.3f} to {upper:.3f}) -->" in text
+    found = full_report.test.roc["Effusions"]
+    lower, upper = found.auroc_interval
+    assert f"<!-- Effusions (n = 30): {found.auroc:.3f} ({lower:.3f} to {upper:.3f}) -->" in text
 
 
 def test_a_figure_has_no_script_and_nothing_from_elsewhere(drawn_figures):
@@ -81,22 +83,24 @@ def test_a_figure_has_no_script_and_nothing_from_elsewhere(drawn_figures):
 
 def test_a_report_of_an_older_release_has_fewer_figures(tmp_path):
     """No curve without predictions, no reliability without bins."""
-    assert ("curves.svg", "confusion.svg") == figures.draw_all(
-        {**REPORT, "version": "v3-0", "test": EVALUATION}, tmp_path
-    )
+    report = Report.model_validate({**REPORT, "version": "v3-0", "test": EVALUATION})
+
+    assert ("curves.svg", "confusion.svg") == figures.draw_all(report, tmp_path)
 
 
 def test_the_learning_rate_is_drawn_where_the_history_has_it(tmp_path):
     """A schedule is part of the story."""
     history = [{**entry, "learning_rate": 0.001} for entry in REPORT["history"]]
 
-    figures.draw_curves({**REPORT, "history": history}, tmp_path / "curves.svg")
+    figures.draw_curves(Report.model_validate({**REPORT, "history": history}), tmp_path / "curves.svg")
 
     assert "<!-- learning rate -->" in (tmp_path / "curves.svg").read_text()
 
 
 def test_a_class_without_a_film_is_drawn_without_a_share(tmp_path):
     """0/0 is neither an error nor a colour."""
-    figures.draw_confusion({**EVALUATION, "table": [[7, 0], [5, 0]]}, "a model", tmp_path / "confusion.svg")
+    evaluation = Evaluation.model_validate({**EVALUATION, "table": [[7, 0], [5, 0]]})
+
+    figures.draw_confusion(evaluation, "a model", tmp_path / "confusion.svg")
 
     assert "<!-- (n = 0) -->" in (tmp_path / "confusion.svg").read_text()

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from cards import card
 from PIL import Image
 
 from model_training.metrics import confusion_matrix
@@ -13,14 +14,10 @@ from model_training.report import page as report_page
 from model_training.report import text as report_text
 from model_training.training.predictions import save
 from worker.models import directory as model_directory
+from worker.models.documents.evaluation import ClassFigures
+from worker.models.documents.report import Report
 
-CARD = {
-    "sha256": "ab" * 32,
-    "trainable_parameters": 167_750,
-    "input_size": [64, 64],
-    "channels": 3,
-    "trained_at": "2026-01-01T00:00:00Z",
-}
+CARD = card(trainable_parameters=167_750)
 VOID = {"meta", "link", "img", "br"}
 
 
@@ -51,7 +48,7 @@ def elements_of(path):
 @pytest.fixture(scope="module")
 def report(full_report):
     """The drawn run's, under a name."""
-    return {"version": "v3-0", "network": "v3", **full_report}
+    return full_report.model_copy(update={"version": "v3-0", "network": "v3"})
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +57,7 @@ def page(report, drawn_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     pictures = folder / "run" / "thumbnails"
     pictures.mkdir(parents=True)
-    for name in (thumbnails.gallery_file(0), *thumbnails.sample_files(0)):
+    for name in (thumbnails.error_file(0), *thumbnails.sample_files(0)):
         Image.new("L", (64, 64), 90).save(pictures / name)
     report_page.write(report, folder / "report.html", predictions=drawn_run.predictions, card=CARD, thumbnails=pictures)
     return folder / "report.html"
@@ -98,7 +95,7 @@ def test_every_table_has_a_caption_and_scoped_heads_and_every_picture_its_words(
     assert all("scope" in attrs for tag, attrs in found if tag == "th")
     words = [attrs["alt"] for tag, attrs in found if tag == "img"]
     assert all(words)
-    assert any(f"{report['test']['discrimination']['Effusions']['auroc']:.3f}" in word for word in words)
+    assert any(f"{report.test.roc['Effusions'].auroc:.3f}" in word for word in words)
     levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
     assert 1 == levels.count(1)
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
@@ -127,10 +124,10 @@ def undrawn(monkeypatch):
 
 def test_what_is_undefined_is_called_so(report, undrawn, tmp_path):
     """Never 0, never None."""
-    by_class = {**report["test"]["byClass"], "Effusions": dict.fromkeys(report["test"]["byClass"]["Effusions"])}
-    test = {**report["test"], "byClass": by_class}
+    by_class = {**report.test.by_class, "Effusions": ClassFigures()}
+    test = report.test.model_copy(update={"by_class": by_class})
 
-    report_page.write({**report, "test": test}, tmp_path / "page.html", predictions={})
+    report_page.write(report.model_copy(update={"test": test}), tmp_path / "page.html", predictions={})
 
     text = (tmp_path / "page.html").read_text()
     assert text.count("<td>undefined</td>") >= 11
@@ -140,9 +137,9 @@ def test_what_is_undefined_is_called_so(report, undrawn, tmp_path):
 
 def test_names_from_the_data_are_text_and_not_markup(report, undrawn, tmp_path):
     """A source or a file may be called anything."""
-    error = {**report["gallery"][0], "film": "test/<script>alert(1)</script>.png"}
+    error = report.worst_errors[0].model_copy(update={"film": "test/<script>alert(1)</script>.png"})
 
-    report_page.write({**report, "gallery": [error]}, tmp_path / "page.html", predictions={})
+    report_page.write(report.model_copy(update={"worst_errors": (error,)}), tmp_path / "page.html", predictions={})
 
     assert "<script" not in (tmp_path / "page.html").read_text()
 
@@ -151,7 +148,7 @@ def test_a_published_page_shows_no_film(report, drawn_run, tmp_path):
     """It names them; the thumbnails stay where they are."""
     save(tmp_path, drawn_run.predictions)
     (tmp_path / "thumbnails").mkdir()
-    Image.new("L", (64, 64)).save(tmp_path / "thumbnails" / thumbnails.gallery_file(0))
+    Image.new("L", (64, 64)).save(tmp_path / "thumbnails" / thumbnails.error_file(0))
 
     report_page.publish(report, tmp_path, CARD)
 
@@ -165,7 +162,7 @@ def test_a_published_page_shows_no_film(report, drawn_run, tmp_path):
 def test_reports_of_older_releases_have_a_page(undrawn, tmp_path):
     """The parts that they have."""
     rest = {"auroc": {"macro": None}, "balanced_accuracy": 0.5, "ece": 0.1, "rejected": {"count": 0, "reasons": {}}}
-    report = {"version": "v3-0", "test": {**caret_report(), **rest}}
+    report = Report.model_validate({"version": "v3-0", "test": {**caret_report(), **rest}})
 
     report_page.write(report, tmp_path / "page.html", predictions={})
 
@@ -175,7 +172,7 @@ def test_reports_of_older_releases_have_a_page(undrawn, tmp_path):
 
 def caret_report():
     matrix = confusion_matrix.from_table([[5, 1, 0], [1, 4, 1], [1, 1, 6]], "ABC")
-    return {"n": 20, **matrix.as_dict()}
+    return {"n": 20, **matrix.stored()}
 
 
 def test_the_shipped_reports_have_pages(undrawn, tmp_path):
@@ -187,7 +184,7 @@ def test_the_shipped_reports_have_pages(undrawn, tmp_path):
 
 def test_the_text_has_carets_own_print_in_it(report):
     """To the byte, mode everything."""
-    matrix = confusion_matrix.from_table(report["test"]["table"], report["test"]["classes"])
+    matrix = confusion_matrix.from_table(report.test.table, report.test.classes)
 
     text = report_text.text(report)
 

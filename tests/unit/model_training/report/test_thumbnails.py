@@ -4,11 +4,15 @@ import pytest
 from PIL import Image
 
 from model_training.report import thumbnails
+from worker.models.documents.report import DataSummary, Report, Sample, WorstError
 
-REPORT = {
-    "gallery": [{"film": "test/A/wide.png"}, {"film": "test/A/gone.png"}, {"film": "test/A/broken.png"}],
-    "data": {"samples": [{"class": "A", "film": "test/A/wide.png"}]},
-}
+REPORT = Report(
+    worst_errors=[
+        WorstError(film=f"test/A/{name}.png", truth="A", predicted="B", probability=0.9, truth_probability=0.1)
+        for name in ("wide", "gone", "broken")
+    ],
+    data=DataSummary(counts={}, samples=[Sample(class_name="A", film="test/A/wide.png")]),
+)
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ def test_the_most_confident_errors_come_first():
 
     rows = worst(["right", "z", "worst", "a"], probabilities, np.array([0, 0, 0, 0]), CLASSES)
 
-    assert ["worst", "a", "z"] == [row["film"] for row in rows]
+    assert ["worst", "a", "z"] == [row.film for row in rows]
     assert {
         "film": "worst", "truth": "A", "predicted": "B",
         "probability": pytest.approx(0.8), "truth_probability": pytest.approx(0.2),
-    } == rows[0]  # fmt: skip
+    } == rows[0].stored()  # fmt: skip
 
 
 def test_no_more_than_asked_for_are_shown():

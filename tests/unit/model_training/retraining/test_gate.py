@@ -30,52 +30,52 @@ def test_a_better_candidate_passes_with_no_reason_against_it():
     """And the figures stand in the verdict."""
     verdict = judge(films(), answering(4, version="new"), answering(2, 1, version="old"))
 
-    assert (True, []) == (verdict["passed"], verdict["reasons"])
-    assert ("new", "old", N) == (verdict["candidate"], verdict["active"], verdict["n"])
-    assert verdict["macro_auroc"]["difference"] > 0
-    assert PRINTS == verdict["fingerprints"]
+    assert (True, ()) == (verdict.passed, verdict.reasons)
+    assert ("new", "old", N) == (verdict.candidate, verdict.active, verdict.n)
+    assert verdict.macro_auroc.difference > 0
+    assert PRINTS == verdict.fingerprints
 
 
 def test_the_same_answers_pass():
     """Not worse is enough."""
-    assert judge(films(), answering(3), answering(3))["passed"]
+    assert judge(films(), answering(3), answering(3)).passed
 
 
 def test_a_candidate_that_learned_nothing_is_refused_as_worse():
     """Shuffled labels give answers that have nothing to do with the truth."""
     verdict = judge(films(), answering(0), answering(3, 1))
 
-    assert not verdict["passed"]
-    assert any(reason.startswith("macro AUROC") and reason.endswith("worse") for reason in verdict["reasons"])
+    assert not verdict.passed
+    assert any(reason.startswith("macro AUROC") and reason.endswith("worse") for reason in verdict.reasons)
 
 
 def test_one_class_that_is_worse_is_enough_to_refuse_and_is_named():
     """A mean hides what a patient with that finding meets."""
     verdict = judge(films(), answering(3, spoil=2), answering(3, 1))
 
-    assert any(reason.startswith("sensitivity for Pneumothorax") for reason in verdict["reasons"])
-    assert not any(reason.startswith("sensitivity for Effusions") for reason in verdict["reasons"])
+    assert any(reason.startswith("sensitivity for Pneumothorax") for reason in verdict.reasons)
+    assert not any(reason.startswith("sensitivity for Effusions") for reason in verdict.reasons)
 
 
 def test_what_too_few_films_cannot_tell_is_refused_for_that():
     """Ten patients of a class at least, whatever the figures."""
     verdict = judge(films(27), answering(4, n=27), answering(4, 1, n=27))
 
-    assert 3 == sum("too few to judge" in reason for reason in verdict["reasons"])
+    assert 3 == sum("too few to judge" in reason for reason in verdict.reasons)
 
 
 def test_films_of_one_patient_count_as_one():
     """Three hundred films of six people are six."""
     verdict = judge(films(patients=[str(index % 6) for index in range(N)]), answering(4), answering(4, 1))
 
-    assert any("too few" in reason for reason in verdict["reasons"])
+    assert any("too few" in reason for reason in verdict.reasons)
 
 
 def test_a_difference_that_the_films_cannot_rule_out_is_refused():
     """The interval reaches beyond the margin though the figures are alike."""
     verdict = judge(films(45), answering(1.5, n=45), answering(1.5, 1, n=45))
 
-    assert any("too few films to say" in reason for reason in verdict["reasons"])
+    assert any("too few films to say" in reason for reason in verdict.reasons)
 
 
 def test_answers_that_cannot_be_taken_at_their_word_are_refused():
@@ -85,7 +85,7 @@ def test_answers_that_cannot_be_taken_at_their_word_are_refused():
 
     verdict = judge(films(), replace(candidate, probabilities=certain), answering(1.5))
 
-    assert any(reason.startswith("calibration error") for reason in verdict["reasons"])
+    assert any(reason.startswith("calibration error") for reason in verdict.reasons)
 
 
 def test_a_class_that_the_candidate_does_not_know_refuses_it():
@@ -95,7 +95,7 @@ def test_a_class_that_the_candidate_does_not_know_refuses_it():
 
     verdict = judge(films(), less, old)
 
-    assert ["the candidate does not know Pneumothorax"] == verdict["reasons"]
+    assert ("the candidate does not know Pneumothorax",) == verdict.reasons
 
 
 def test_a_class_that_only_the_candidate_knows_speaks_for_it():
@@ -105,8 +105,8 @@ def test_a_class_that_only_the_candidate_knows_speaks_for_it():
 
     verdict = judge(films(), new, old)
 
-    assert verdict["passed"], verdict["reasons"]
-    assert 0 == verdict["sensitivity"]["Pneumothorax"]["active"]
+    assert verdict.passed, verdict.reasons
+    assert 0 == verdict.sensitivity["Pneumothorax"].active
 
 
 def test_a_class_that_the_candidate_never_predicts_refuses_it():
@@ -116,7 +116,7 @@ def test_a_class_that_the_candidate_never_predicts_refuses_it():
 
     verdict = judge(films(), replace(candidate, probabilities=never), answering(3, spoil=2))
 
-    assert "the candidate never predicts Pneumothorax" in verdict["reasons"]
+    assert "the candidate never predicts Pneumothorax" in verdict.reasons
 
 
 @pytest.mark.parametrize("split", ["test", "gate"])
@@ -126,8 +126,8 @@ def test_a_locked_split_that_changed_is_told_and_refuses(split):
 
     verdict = judge(films(), answering(4), answering(2, 1), known_fingerprints=before)
 
-    assert [f"the films of {split} are not those of the last verdict (999999999999, now {PRINTS[split][:12]})"] == (
-        verdict["reasons"]
+    assert (f"the films of {split} are not those of the last verdict (999999999999, now {PRINTS[split][:12]})",) == (
+        verdict.reasons
     )
 
 
@@ -135,9 +135,9 @@ def test_drawn_phantoms_do_not_replace_films():
     """A model of another world."""
     verdict = judge(films(), replace(answering(4), trained_on="phantoms"), answering(2, 1))
 
-    assert "the candidate learned from phantoms, the active version films" in verdict["reasons"]
+    assert "the candidate learned from phantoms, the active version films" in verdict.reasons
 
 
 def test_without_an_active_version_there_is_nothing_to_be_no_worse_than():
     """The first version is a person's choice."""
-    assert ["there is no active version to compare with"] == judge(films(), answering(4), None)["reasons"]
+    assert ("there is no active version to compare with",) == judge(films(), answering(4), None).reasons

@@ -78,9 +78,9 @@ def test_a_candidate_as_good_as_the_active_version_passes_and_waits_for_a_person
     """Nothing promotes itself by default."""
     run, verdict = carried_out()
 
-    assert verdict.passed, verdict.verdict["reasons"]
-    assert (RunState.DONE, 40) == (run.state, verdict.verdict["n"])
-    assert {"test"} <= verdict.verdict["shown"]["candidate"].keys()
+    assert verdict.passed, verdict.verdict.reasons
+    assert (RunState.DONE, 40) == (run.state, verdict.verdict.n)
+    assert {"test"} <= verdict.verdict.shown.candidate.keys()
     assert active == active_now()
     assert run.message.endswith("passed the gate; not promoted")
 
@@ -113,7 +113,7 @@ def test_a_candidate_of_shuffled_labels_is_refused_with_the_reason(
     run, verdict = carried_out()
 
     assert not verdict.passed
-    assert any("macro AUROC" in reason for reason in verdict.verdict["reasons"]), verdict.verdict["reasons"]
+    assert any("macro AUROC" in reason for reason in verdict.verdict.reasons), verdict.verdict.reasons
     assert "the gate refuses it" in run.message
     assert active == active_now()
 
@@ -148,4 +148,4 @@ def test_a_run_that_was_killed_after_its_training_does_not_train_again(active, m
     run, verdict = carried_out()
 
     assert (RunState.DONE, active) == (run.state, run.candidate.version)
-    assert any("the same bytes" in note for note in verdict.verdict["notes"])
+    assert any("the same bytes" in note for note in verdict.verdict.notes)

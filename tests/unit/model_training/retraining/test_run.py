@@ -14,6 +14,7 @@ from worker.celery_app import RETRAIN, app
 from worker.database import reading, transaction
 from worker.models import directory as model_directory
 from worker.models import promotion, registry
+from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingRun, RunState
 from worker.settings import settings
 
@@ -58,7 +59,7 @@ def test_a_run_registers_its_candidate_and_promotes_nothing(configured):
         assert registry.active(session) is None
         verdict = promotion.latest(session, run.candidate_id)
     assert not verdict.passed
-    assert "there is no active version to compare with" in verdict.verdict["reasons"]
+    assert "there is no active version to compare with" in verdict.verdict.reasons
     directory = configured / "models" / run.candidate.version
     assert run.candidate.sha256 == model_directory.sha256_of(directory / model_directory.MODEL_FILE)
     assert (directory / "curves.svg").is_file()
@@ -72,9 +73,9 @@ def test_a_run_tells_what_it_learns_from(configured):
     retraining.retrain(run_id)
 
     told = look_at(run_id).learned_from
-    assert 24 == sum(told["counts"]["train"].values()) + sum(told["counts"]["gate"].values())
-    assert {"validation", "test", "gate"} == told["fingerprints"].keys()
-    assert [] == told["corrections"]["films"]
+    assert 24 == sum(told.counts["train"].values()) + sum(told.counts["gate"].values())
+    assert {"validation", "test", "gate"} == told.fingerprints.keys()
+    assert () == told.corrections.films
 
 
 def test_a_run_that_another_took_is_left_alone(configured, monkeypatch):
@@ -164,14 +165,14 @@ def test_a_run_that_is_cancelled_stops_between_two_batches(configured, monkeypat
     assert list((configured / "checkpoints").glob("*.npz"))
 
 
-def test_a_wish_rules_over_the_settings(configured):
+def test_a_request_rules_over_the_settings(configured):
     """Data, network, epochs and seed of one run."""
-    run_id = worker.models.retraining_runs.ask(by="test", wish=worker.models.retraining_runs.Wish(epochs=1, seed=9))
+    run_id = worker.models.retraining_runs.ask(by="test", request=RunRequest(epochs=1, seed=9))
 
     retraining.retrain(run_id)
 
     run = look_at(run_id)
-    assert (1, 9) == (run.epochs_planned, run.candidate.card["seed"])
+    assert (1, 9) == (run.epochs_planned, run.candidate.card.seed)
 
 
 def test_the_task_is_acknowledged_at_once_and_outlives_the_limits_of_scoring():

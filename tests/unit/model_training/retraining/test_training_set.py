@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from cards import card
 from sqlalchemy import select
 
 from model_training.data import dataset
@@ -12,6 +13,7 @@ from model_training.data.class_folders import DatasetError
 from model_training.retraining import gate_films, training_set
 from worker.database import transaction
 from worker.films import archive
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.settings import ARCHIVE, settings
 from worker.studies import reviews
@@ -50,7 +52,7 @@ def gated(drawn, draw):
 def handed_over(database, tmp_path):
     """A function that hands a film over, has it scored and corrected, and returns its id."""
     with transaction() as session:
-        session.add(ModelVersion(id=1, version="v", sha256="0" * 64, card={}, report={}))
+        session.add(ModelVersion(id=1, version="v", sha256="0" * 64, card=card(), report=Report()))
         session.add(
             Submission(id="s", source="pacs", request_id="1", content_sha256="", priority=1, refused=[], extra={})
         )
@@ -92,7 +94,7 @@ def prepared(data, resumed_from=None):
 
 
 def reasons(found):
-    return dict(found.learned_from["corrections"]["left_out"])
+    return dict(found.learned_from.corrections.left_out)
 
 
 def test_without_reviews_a_gate_folder_leaves_train_as_it_is(database, gated):
@@ -139,7 +141,7 @@ def test_a_confirmed_film_is_learned_under_the_finding_that_was_confirmed(handed
     assert 25 == len(train)
     assert "Right" == found.data.classes[train.labels[-1]]
     assert {"patient_id": "pacs/p9", "source_repo": "reviews"} == found.data.manifest[train.names[-1]]
-    assert [[film, "Right"]] == found.learned_from["corrections"]["films"]
+    assert ((film, "Right"),) == found.learned_from.corrections.films
     assert train.pixels[-1][:, :8].mean() > train.pixels[-1][:, 8:].mean()
 
 

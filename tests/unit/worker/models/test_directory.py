@@ -39,7 +39,7 @@ def test_the_shipped_models_are_whole_small_and_honest(directory):
     assert path.stat().st_size < 20_000_000
     assert ("phantoms" if directory == model_directory.SHIPPED_PHANTOMS else "films") == card.trained_on
     assert {".keras", ".json", ".svg"} <= {file.suffix for file in directory.iterdir()} <= SHIPPED_KINDS
-    assert sum(card.data_counts["test"].values()) == report["test"]["n"] == card.metrics["test"]["n"]
+    assert sum(card.data_counts["test"].values()) == report.test.n == card.metrics["test"].n
     assert card.limits
 
 

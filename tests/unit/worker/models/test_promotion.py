@@ -1,10 +1,13 @@
 """Who may take the active version's place: what passed the gate, what a person brought, and what a person forces."""
 
 import pytest
+from cards import card
 
 from worker.database import reading, transaction
 from worker.errors import ModelUnavailable
 from worker.models import promotion, registry
+from worker.models.documents.report import Report
+from worker.models.documents.verdict import Verdict
 from worker.models.promotion import NotPassed
 from worker.models.records import ModelVersion, RetrainingRun
 
@@ -14,15 +17,15 @@ def versions(database):
     """`old` is active; `new` is the candidate of a retraining; `brought` was imported."""
     with transaction() as session:
         for name in ("old", "new", "brought"):
-            session.add(ModelVersion(version=name, sha256="0" * 64, card={}, report={}))
+            session.add(ModelVersion(version=name, sha256="0" * 64, card=card(), report=Report()))
         session.flush()
         session.add(RetrainingRun(asked_by="t", candidate_id=2))
-        registry.promote(session, "old", "t")
+        registry.activate(session, "old", "t")
 
 
 def judged(*reasons, active_id=1):
     with transaction() as session:
-        promotion.record(session, 2, active_id, {"passed": not reasons, "reasons": list(reasons)})
+        promotion.record(session, 2, active_id, Verdict(passed=not reasons, reasons=reasons))
 
 
 def promote(version, **how):

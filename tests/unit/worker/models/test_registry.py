@@ -34,7 +34,7 @@ def active():
 
 def promote(version):
     with transaction() as session:
-        registry.promote(session, version, by="test")
+        registry.activate(session, version, by="test")
 
 
 def rollback():

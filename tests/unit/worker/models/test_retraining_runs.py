@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from worker import intake_tasks, wakeups
 from worker.database import now, reading, transaction
 from worker.models import retraining_runs
+from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingEvent, RetrainingRun
-from worker.models.retraining_runs import Progress, Standing, Wish
+from worker.models.retraining_runs import Progress, Standing
 from worker.settings import settings
 
 NIGHT = date(2026, 11, 23)
@@ -69,9 +70,9 @@ def test_two_beat_processes_and_ten_people_at_the_same_moment_make_one_run(wakeu
 
 def test_a_run_keeps_what_was_wished_for(wakeups_sent):
     """What the settings decide is left to them."""
-    retraining_runs.ask(by="a", wish=Wish(network="v3", epochs=5))
+    retraining_runs.ask(by="a", request=RunRequest(network="v3", epochs=5))
 
-    assert {"network": "v3", "epochs": 5} == runs()[0].request
+    assert {"network": "v3", "epochs": 5} == runs()[0].request.stored()
 
 
 def test_a_run_under_way_wakes_the_trainer_once(wakeups_sent):

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from cards import card
 from PIL import Image as Picture
 from sqlalchemy import select
 
@@ -12,6 +13,7 @@ from worker.database import reading, transaction
 from worker.errors import Reason
 from worker.films.phantoms import draw
 from worker.models import registry
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.monitoring import drift_by_day
 from worker.monitoring.drift import Day, Kind
@@ -27,10 +29,10 @@ TODAY = date(2026, 11, 25)
 def films(database):
     """A function that records a day's scored and rejected films of one source; a version is active."""
     with transaction() as session:
-        card = {"metrics": {"test": {"accuracy": 0.9}}}
-        session.add(ModelVersion(id=1, version="v", sha256="0" * 64, card=card, report={}))
+        metrics = {"test": {"n": 100, "accuracy": 0.9}}
+        session.add(ModelVersion(id=1, version="v", sha256="0" * 64, card=card(metrics=metrics), report=Report()))
         session.flush()
-        registry.promote(session, "v", "t")
+        registry.activate(session, "v", "t")
 
     def record(days_ago, count, *, grey=100.0, source="pacs", rejected=0, label="A"):
         random, at = np.random.default_rng(days_ago), datetime(2026, 11, 25, 9, tzinfo=UTC) - timedelta(days=days_ago)

@@ -84,7 +84,7 @@ def test_the_version_that_made_the_prediction_draws_the_heat_map(film, phantom_m
     """A promotion in between changes nothing."""
     with transaction() as session:
         other = registry.import_model(session, directory.SHIPPED_PAPER, settings().models_dir)
-        registry.promote(session, other.version, by="test")
+        registry.activate(session, other.version, by="test")
 
     heat_map_requests.request(1, "Opacity")
 

@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from cards import card
 from sqlalchemy import select, update
 
 from worker.database import now, reading, transaction
 from worker.errors import Reason
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.studies import claim_order, ledger
 from worker.studies.claims import Rejected, Scored
@@ -19,7 +21,7 @@ LIMITS = {"limit": 4, "lease_seconds": 60, "max_attempts": 3}
 def waiting(database):
     """Six waiting images: three routine, then three urgent ones; ids 1 to 6."""
     with transaction() as session:
-        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={}, report={}))
+        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card=card(), report=Report()))
         submission = Submission(
             id="s", source="t", request_id="r", content_sha256="", priority=1, refused=[], extra={}, studies=[Study()]
         )

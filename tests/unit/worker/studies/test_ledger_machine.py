@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 import pytest
+from cards import card
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -11,6 +12,7 @@ from sqlalchemy import delete, select, update
 
 from worker.database import now, reading, transaction
 from worker.errors import Reason
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.studies import ledger, rejected_films
 from worker.studies.claims import Rejected, Scored
@@ -43,7 +45,7 @@ class Ledger(RuleBasedStateMachine):
                 session.execute(delete(table))
             if session.get(ModelVersion, 1) is None:
                 session.add_all(
-                    ModelVersion(id=n, version=f"m-{n}", sha256="0" * 64, card={}, report={}) for n in (1, 2)
+                    ModelVersion(id=n, version=f"m-{n}", sha256="0" * 64, card=card(), report=Report()) for n in (1, 2)
                 )
         self.believed = {"a": {}, "b": {}}
         self.stood = {}

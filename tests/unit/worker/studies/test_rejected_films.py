@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from cards import card
 from click.testing import CliRunner
 from sqlalchemy import select
 
@@ -10,6 +11,7 @@ from worker import wakeups
 from worker.commands.rejections import cancel, rejections
 from worker.database import now, reading, transaction
 from worker.errors import Reason
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.studies import ledger, rejected_films
 from worker.studies.claims import Rejected, Scored
@@ -37,7 +39,7 @@ def rejected(wakeups_sent):
     )  # fmt: skip
     wakeups_sent.clear()
     with transaction() as session:
-        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={"trained_on": "films"}, report={}))
+        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card=card(trained_on="films"), report=Report()))
         session.flush()
         ledger.claim(session, "a", limit=9, **LIMITS)
         outcomes = [Rejected(n, None, Reason.CORRUPT, "damaged") for n in (1, 2)]

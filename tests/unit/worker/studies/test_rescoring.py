@@ -33,7 +33,7 @@ def other(scored):
     """Another version is active: the paper's network."""
     with transaction() as session:
         row = registry.import_model(session, directory.SHIPPED_PAPER, settings().models_dir)
-        return registry.promote(session, row.version, "t").version
+        return registry.activate(session, row.version, "t").version
 
 
 def versions():

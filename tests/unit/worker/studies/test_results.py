@@ -1,10 +1,12 @@
 """The result of a study, which the ledger keeps up to date."""
 
 import pytest
+from cards import card
 from sqlalchemy import select
 
 from worker.database import reading, transaction
 from worker.errors import Reason
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.studies import ledger
 from worker.studies.claims import Rejected, Scored
@@ -15,7 +17,7 @@ from worker.studies.records import Image, Study, Submission
 def study(database):
     """One study of three waiting films, claimed by `a`."""
     with transaction() as session:
-        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={}, report={}))
+        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card=card(), report=Report()))
         study = Study(id=1, images=[Image(id=n, root="images", path=f"{n}.png", priority=1) for n in (1, 2, 3)])
         session.add(
             Submission(
@@ -98,7 +100,7 @@ def test_two_workers_that_finish_a_study_at_once_see_each_other(database):
     from threading import Barrier
 
     with transaction() as session:
-        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={}, report={}))
+        session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card=card(), report=Report()))
         studies = [
             Study(id=n, images=[Image(id=10 * n + k, root="images", path="p", priority=1) for k in (1, 2)])
             for n in range(1, 9)

@@ -1,9 +1,11 @@
 """Reviews are added and never changed; the labels on which all reviewers agree are confirmed."""
 
 import pytest
+from cards import card
 from sqlalchemy import select
 
 from worker.database import reading, transaction
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.studies import reviews
 from worker.studies.records import Image, ImageState, Prediction, Study, Submission, Verdict
@@ -14,7 +16,7 @@ from worker.studies.reviews import LeftOutReview, UnfitReview
 def scored(database):
     """A function that records a study with scored films and returns its id and theirs."""
     with transaction() as session:
-        version = ModelVersion(version="v", sha256="0" * 64, card={}, report={})
+        version = ModelVersion(version="v", sha256="0" * 64, card=card(), report=Report())
         submission = Submission(
             id="s", source="pacs", request_id="1", content_sha256="0" * 64, priority=1, refused=[], extra={}
         )

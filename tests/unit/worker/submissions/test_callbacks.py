@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from cards import card
 from pydantic import ValidationError
 from receiver import KEY, SECRET, listening
 from sqlalchemy import select, update
@@ -14,6 +15,7 @@ from sqlalchemy import select, update
 from worker import wakeups
 from worker.database import now, reading, transaction
 from worker.errors import Reason, RefusedSubmission
+from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.settings import Settings, settings
 from worker.studies import ledger, rejected_films
@@ -48,7 +50,7 @@ def finish():
     """Score the first film and reject the second."""
     with transaction() as session:
         if session.get(ModelVersion, 1) is None:
-            session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card={"trained_on": "phantoms"}, report={}))
+            session.add(ModelVersion(id=1, version="m-1", sha256="0" * 64, card=card(), report=Report()))
         claims = ledger.claim(session, "a", limit=9, lease_seconds=60, max_attempts=9)
         record = [Rejected(claim.image_id, None, Reason.CORRUPT, "damaged") for claim in claims[1:]]
         ledger.record(session, "a", [Scored(claims[0].image_id, "1" * 64, {"Effusions": 1.0}), *record], 1)
