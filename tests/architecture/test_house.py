@@ -1,4 +1,4 @@
-"""The rules of the house that a tool of ours must watch."""
+"""Rules of the repository that no ready-made tool checks."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).parent.parent.parent
     ],
 )
 def test_keras_is_imported_by_no_parent_and_no_page(module):
-    """CUDA does not survive a fork, and pages start fast: only the child that computes imports a backend."""
+    """CUDA does not survive a fork, and pages must start fast: only the child that computes imports a backend."""
     code = f"import {module}, sys; print(sorted({{'keras', 'tensorflow', 'torch', 'jax'}} & set(sys.modules)))"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT)
@@ -33,7 +33,7 @@ def test_keras_is_imported_by_no_parent_and_no_page(module):
 
 
 def test_the_import_contract_holds():
-    """Arrows go one way."""
+    """Imports between packages go one way."""
     done = subprocess.run([Path(sys.executable).parent / "lint-imports"], capture_output=True, text=True, cwd=CHECKOUT)
 
     assert 0 == done.returncode, done.stdout
@@ -49,7 +49,7 @@ def commands(command, name):
 
 
 def test_every_command_has_help_with_an_example():
-    """Nobody has to guess how a command is called."""
+    """A user sees how each command is called."""
     from worker.cli import InstalledCommands
 
     found = dict(commands(InstalledCommands(), "thoraq"))
@@ -61,7 +61,7 @@ def test_every_command_has_help_with_an_example():
 
 
 def test_the_contract_of_command_names_is_kept():
-    """Others script against these names."""
+    """Other people's scripts call these names."""
     names = set().union(*(point.load() for point in entry_points(group="thoraq.commands")))
 
     assert set() == {
@@ -72,7 +72,7 @@ def test_the_contract_of_command_names_is_kept():
 
 
 def test_locks_carry_versions_and_hashes_and_no_address():
-    """Whoever installs chooses the registry."""
+    """The person who installs chooses the registry."""
     for lock in CHECKOUT.glob("requirements*.lock"):
         text = lock.read_text()
         assert "://" not in text
@@ -90,8 +90,8 @@ def test_the_dashboard_needs_neither_a_network_nor_a_decoder():
     }  # fmt: skip
 
 
-def test_no_module_is_named_for_nothing():
-    """A file is a noun of the domain or a step of the flow."""
+def test_no_module_has_a_name_that_says_nothing():
+    """A file is named for a thing or a step of the domain."""
     names = {
         path.stem for root in ("worker", "dashboard", "model_training") for path in (CHECKOUT / root).rglob("*.py")
     }
@@ -99,8 +99,22 @@ def test_no_module_is_named_for_nothing():
     assert set() == names & {"utils", "common", "helpers", "misc", "base", "core"}
 
 
+def test_contributing_shows_only_tests_and_targets_that_exist():
+    """A newcomer's first command must not fail."""
+    text = (CHECKOUT / "CONTRIBUTING.md").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    calls = re.findall(r"`make one T=(\S+?)(?: ARGS=\"-k (\w+)\")?`", text)
+
+    assert set() == set(re.findall(r"`make ([a-z]+)", text)) - targets
+    assert 2 == len(calls)
+    for path, word in calls:
+        assert (CHECKOUT / path).exists()
+        files = [CHECKOUT / path] if path.endswith(".py") else (CHECKOUT / path).glob("test_*.py")
+        assert any(re.search(rf"def test_\w*{word}", file.read_text()) for file in files)
+
+
 def test_the_readme_names_only_commands_and_targets_that_exist():
-    """The README is true, line by line, as far as a test can tell."""
+    """README and docs show no command that is missing."""
     text = (CHECKOUT / "README.md").read_text() + "".join(p.read_text() for p in (CHECKOUT / "docs").glob("*.md"))
     names = set().union(*(point.load() for point in entry_points(group="thoraq.commands")))
     targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
