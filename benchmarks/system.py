@@ -51,7 +51,7 @@ def hand_over(names: list[str], request_id: str) -> str:
 def finished(submission_id: str) -> bool:
     """Tell whether every film of a submission has its outcome."""
     with reading() as session:
-        return outcomes.standing(session, submission_id).finished
+        return outcomes.submission_status(session, submission_id).finished
 
 
 @click.command()

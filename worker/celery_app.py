@@ -14,8 +14,9 @@ from worker.settings import Settings, settings
 #: The task that any Celery client may send, with kwargs {"request": envelope}. Its name has the major version.
 SCORE_REQUEST = "cxr.score.v1"
 SCORE = "thoraq.score"
-EXPLAIN = "thoraq.explain"
-DETAIL = "thoraq.detail"
+#: The values of these two are the task names of earlier versions, whose processes may still send them.
+DRAW_HEAT_MAPS = "thoraq.explain"
+DRAW_FULL_PICTURE = "thoraq.detail"
 SWEEP = "thoraq.sweep"
 RETRAIN = "thoraq.retrain"
 RETRAIN_NIGHTLY = "thoraq.retrain_nightly"

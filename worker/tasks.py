@@ -47,7 +47,7 @@ def _killed_without_memory() -> Iterator[None]:
         raise
 
 
-@app.task(name=celery_app.EXPLAIN)
+@app.task(name=celery_app.DRAW_HEAT_MAPS)
 def draw_heat_maps() -> None:
     """Draw the requested heat maps."""
     with _killed_without_memory():
@@ -55,7 +55,7 @@ def draw_heat_maps() -> None:
 
 
 # Acknowledged before it runs: a film that kills the process at full size does so only once.
-@app.task(name=celery_app.DETAIL, acks_late=False)
+@app.task(name=celery_app.DRAW_FULL_PICTURE, acks_late=False)
 def draw_full_picture(image_id: int) -> None:
     """Draw the full-size picture of a film, into which a reader zooms."""
     with _killed_without_memory():

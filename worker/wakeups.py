@@ -5,7 +5,16 @@ import logging
 from kombu.exceptions import OperationalError
 
 from worker import metrics
-from worker.celery_app import DETAIL, EXPLAIN, PICTURE_QUEUE, RETRAIN, SCORE, SCORE_QUEUE, TRAIN_QUEUE, app
+from worker.celery_app import (
+    DRAW_FULL_PICTURE,
+    DRAW_HEAT_MAPS,
+    PICTURE_QUEUE,
+    RETRAIN,
+    SCORE,
+    SCORE_QUEUE,
+    TRAIN_QUEUE,
+    app,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +40,7 @@ def wake_scorers(images: int, batch_size: int) -> bool:
 
 def wake_for_heat_maps() -> bool:
     """Wake a worker to draw the requested heat maps; return whether the broker took the message."""
-    return _send(EXPLAIN, PICTURE_QUEUE)
+    return _send(DRAW_HEAT_MAPS, PICTURE_QUEUE)
 
 
 def wake_for_full_picture(image_id: int) -> bool:
@@ -45,7 +54,7 @@ def wake_for_full_picture(image_id: int) -> bool:
     except OperationalError:
         logger.warning("the broker does not say how many pictures are pending; no further one is requested")
         return False
-    return _send(DETAIL, PICTURE_QUEUE, image_id=image_id)
+    return _send(DRAW_FULL_PICTURE, PICTURE_QUEUE, image_id=image_id)
 
 
 def wake_trainer(run_id: int) -> bool:

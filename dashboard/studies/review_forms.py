@@ -14,7 +14,7 @@ from worker.settings import settings
 from worker.studies import rejected_films, reviews
 from worker.studies.records import Image, ImageState, Study, StudyState, Verdict
 from worker.studies.rejected_films import Selection
-from worker.studies.reviews import UnfitReview
+from worker.studies.reviews import InvalidReview
 
 blueprint = Blueprint("reviews", __name__)
 
@@ -30,7 +30,7 @@ def review(study_id: int) -> ResponseReturnValue:
         study = session.get(Study, study_id) or abort(404)
         try:
             _add(session, study)
-        except UnfitReview as error:
+        except InvalidReview as error:
             session.rollback()
             flash(f"Nothing was saved: {error}.", "error")
             return redirect(url_for("study.show", study_id=study_id, _anchor="review"), 303)
@@ -72,17 +72,17 @@ def _add(session: Session, study: Study) -> None:
     """Store the review in the form.
 
     Raises:
-        UnfitReview: the form is incomplete or invalid; the message says why.
+        InvalidReview: the form is incomplete or invalid; the message says why.
     """
     verdict = request.form.get("verdict")
     if verdict not in set(Verdict):
-        raise UnfitReview("choose whether you agree or see something else")
+        raise InvalidReview("choose whether you agree or see something else")
     agreed = [study.label] if study.label else []
     findings = agreed if verdict == Verdict.AGREE else request.form.getlist("findings")
     if len(findings) > MAX_FINDINGS or not all(
         name.isprintable() and len(name) <= MAX_FINDING_CHARACTERS for name in findings
     ):
-        raise UnfitReview("these findings are unknown")
+        raise InvalidReview("these findings are unknown")
     reviews.add(
         session,
         study.id,

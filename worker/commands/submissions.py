@@ -15,7 +15,7 @@ from worker.commands.console import database_errors, json_option, print_json, pr
 from worker.database import reading
 from worker.settings import settings
 from worker.studies import outcomes
-from worker.studies.outcomes import Outcome, RefusedMessage, Standing
+from worker.studies.outcomes import Outcome, RefusedMessage, SubmissionStatus
 from worker.studies.records import Priority
 from worker.submissions.envelope import json_schema
 from worker.submissions.intake import Acceptance, submit_files
@@ -110,15 +110,15 @@ def _read(films: list[tuple[str, Path]]) -> Iterator[tuple[str, bytes]]:
             raise click.UsageError(f"{path}: {error.strerror}; nothing was submitted") from error
 
 
-def wait_until_finished(acceptance: Acceptance, meanwhile: Callable[[], None] = lambda: None) -> Standing:
+def wait_until_finished(acceptance: Acceptance, meanwhile: Callable[[], None] = lambda: None) -> SubmissionStatus:
     """Show a progress bar until every film of a submission is scored or rejected; return its counts."""
     with progress("scoring", acceptance.accepted) as show:
         while True:
             with reading() as session:
-                standing = outcomes.standing(session, acceptance.submission_id)
-            show(standing.scored + standing.rejected)
-            if standing.finished:
-                return standing
+                status = outcomes.submission_status(session, acceptance.submission_id)
+            show(status.scored + status.rejected)
+            if status.finished:
+                return status
             meanwhile()
             time.sleep(POLL_SECONDS)
 
@@ -152,15 +152,15 @@ def status(submission: str | None, source: str | None, request_id: str | None, *
                 _show_refusals(refused, as_json=as_json)
                 return
         _require(submission)
-        standing = outcomes.standing(session, submission)
+        status = outcomes.submission_status(session, submission)
     if as_json:
-        print_json(standing)
+        print_json(status)
         return
-    age = standing.oldest_waiting_seconds
+    age = status.oldest_waiting_seconds
     print_table(
         f"submission {submission}" if submission else "all submissions",
         ("waiting", "scoring", "scored", "rejected", "refused", "oldest unfinished"),
-        [(standing.waiting, standing.scoring, standing.scored, standing.rejected, standing.refused,
+        [(status.waiting, status.scoring, status.scored, status.rejected, status.refused,
           precisedelta(age, format="%.0f") if age is not None else "none")],
     )  # fmt: skip
 

@@ -47,7 +47,7 @@ class BatchSteps:
         }
 
     @through_outages
-    def claim(self, owner: str, *, together: bool) -> Claims:
+    def claim(self, owner: str, *, others_in_flight: bool) -> Claims:
         """Claim a batch, and read which version is to score it."""
         limit = self._batch_sizer.films
         with transaction() as session:
@@ -58,7 +58,7 @@ class BatchSteps:
                 lease_seconds=self._settings.lease_seconds,
                 max_attempts=self._settings.max_attempts,
                 max_wait=self._max_wait,
-                together=together,
+                others_in_flight=others_in_flight,
             )
             return Claims(claims, registry.active_id(session), full=len(claims) >= limit)
 

@@ -64,8 +64,8 @@ class Outcomes:
 class Steps(Protocol):
     """The four steps of a batch."""
 
-    def claim(self, owner: str, *, together: bool) -> Claims:
-        """Claim the next films; with `together`, none that must be alone. Runs in the claim thread."""
+    def claim(self, owner: str, *, others_in_flight: bool) -> Claims:
+        """Claim the next films; with `others_in_flight`, none that must be alone. Runs in the claim thread."""
 
     def decode(self, claims: Claims) -> Batch:
         """Hand films to the decoders and return at once."""
@@ -155,8 +155,8 @@ class Pipeline:
         """
         room = len(self._batches) - oldest_is_decoded < BATCHES_AHEAD and time.monotonic() < self._deadline
         if self._may_claim and self._claim is None and room:
-            together = self._claimed_films > 0
-            self._claim = self._claim_thread.submit(self._steps.claim, self._owner, together=together)
+            others_in_flight = self._claimed_films > 0
+            self._claim = self._claim_thread.submit(self._steps.claim, self._owner, others_in_flight=others_in_flight)
 
     def take_claimed(self, claim: Future[Claims]) -> None:
         """Hand the claimed films to the decoders; wait for the claim if it is not done."""

@@ -42,7 +42,7 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
     lease_seconds: int,
     max_attempts: int,
     max_wait: Mapping[Priority, timedelta] = types.MappingProxyType({}),
-    together: bool = False,
+    others_in_flight: bool = False,
 ) -> list[Claim]:
     """Lease up to `limit` images to `owner`, most urgent and oldest first, and count the attempt.
 
@@ -56,13 +56,13 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
         lease_seconds: how long the claim holds.
         max_attempts: an image that has been claimed this often is rejected instead of claimed again.
         max_wait: images that have waited longer get a share of the batch, however many more urgent ones there are.
-        together: the owner still works on other images. An image that must be alone is not leased now, and neither is
-            any image that comes after it.
+        others_in_flight: the owner still works on other images. An image that must be alone is not leased now, and
+            neither is any image that comes after it.
     """
     while images := candidates(session, limit, max_wait):
         spent = [image for image in images if image.attempts >= max_attempts]
         if not spent:
-            if images[0].attempts and together:
+            if images[0].attempts and others_in_flight:
                 return []
             return _lease(session, owner, images, lease_seconds)
         for image in session.scalars(select(Image).where(Image.id.in_([row.id for row in spent]))):

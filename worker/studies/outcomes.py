@@ -15,7 +15,7 @@ from worker.studies.records import UNFINISHED, Image, ImageState, Prediction, Re
 PAGE = 500
 
 
-class Standing(BaseModel):
+class SubmissionStatus(BaseModel):
     """How many films are in each state, in one submission or in all."""
 
     submission_id: str | None = None
@@ -65,7 +65,7 @@ class Outcome(BaseModel):
     finished_at: datetime | None
 
 
-def standing(session: Session, submission_id: str | None = None) -> Standing:
+def submission_status(session: Session, submission_id: str | None = None) -> SubmissionStatus:
     """Return how many films are in each state, in one submission or in all."""
     counts = select(Image.state, func.count(), func.min(Image.received_at)).group_by(Image.state)
     refused = select(Submission.refused).where(func.json_array_length(Submission.refused) > 0)
@@ -77,7 +77,7 @@ def standing(session: Session, submission_id: str | None = None) -> Standing:
         refused_messages = session.scalar(select(func.count()).select_from(Refusal)) or 0
     rows = session.execute(counts).all()
     unfinished = [first for state, _, first in rows if state in UNFINISHED]
-    return Standing(
+    return SubmissionStatus(
         submission_id=submission_id,
         **{state: count for state, count, _ in rows},
         refused=refused_messages + sum(len(entries) for entries in session.scalars(refused)),

@@ -14,7 +14,7 @@ from worker.errors import ScoringError
 from worker.studies.records import MAX_NOTE_CHARACTERS, NO_FINDINGS, Image, Review, Study, Submission, Verdict
 
 
-class UnfitReview(ScoringError):
+class InvalidReview(ScoringError):
     """A review cannot be stored; the message tells the reviewer why."""
 
 
@@ -63,15 +63,15 @@ def add(  # noqa: PLR0913 - the parts of a review
         note: free text without identifiers.
 
     Raises:
-        UnfitReview: there is no such study or film, it has no result yet, or the findings or the note are invalid.
+        InvalidReview: there is no such study or film, it has no result yet, or the findings or the note are invalid.
     """
     images = [image for image in _scored(session, study_id) if image_id in {None, image.id}]
     if not images:
-        raise UnfitReview("there is no scored film to review")
+        raise InvalidReview("there is no scored film to review")
     shown = images[0].prediction
     if not findings and shown and verdict == Verdict.AGREE and len(images) == 1:
         findings = [shown.label]
-    _require_fit(findings, note)
+    _require_valid(findings, note)
     review = Review(
         study_id=study_id,
         image_id=image_id,
@@ -86,13 +86,13 @@ def add(  # noqa: PLR0913 - the parts of a review
     return review
 
 
-def _require_fit(findings: Sequence[str], note: str | None) -> None:
+def _require_valid(findings: Sequence[str], note: str | None) -> None:
     if not findings:
-        raise UnfitReview("a review names at least one finding")
+        raise InvalidReview("a review names at least one finding")
     if NO_FINDINGS in findings and len(set(findings)) > 1:
-        raise UnfitReview(f"{NO_FINDINGS} excludes every other finding")
+        raise InvalidReview(f"{NO_FINDINGS} excludes every other finding")
     if note and len(note) > MAX_NOTE_CHARACTERS:
-        raise UnfitReview(f"a note has at most {MAX_NOTE_CHARACTERS} characters")
+        raise InvalidReview(f"a note has at most {MAX_NOTE_CHARACTERS} characters")
 
 
 def of_study(session: Session, study_id: int) -> list[Review]:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, aliased
 from worker import NOTICE
 from worker.database import now, transaction
 from worker.settings import CallbackEndpoint, settings
-from worker.studies.outcomes import outcomes, standing
+from worker.studies.outcomes import outcomes, submission_status
 from worker.studies.records import Study, StudyState, Submission
 from worker.submissions.records import Delivery
 
@@ -88,7 +88,7 @@ def deliver_due() -> int:
 def payload(session: Session, delivery: Delivery) -> dict[str, Any]:
     """Return the body of a call: the current state of the submission and its outcomes."""
     submission = delivery.submission
-    counts = standing(session, submission.id)
+    counts = submission_status(session, submission.id)
     return {
         "type": EVENT,
         "timestamp": now().isoformat(),

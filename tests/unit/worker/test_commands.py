@@ -34,11 +34,11 @@ def test_submit_status_and_results_agree(thoraq, films):
     (films / "notes.txt").write_text("not a film")
 
     acceptance = json.loads(thoraq("submit", str(films), "--json").stdout)
-    standing = json.loads(thoraq("status", acceptance["submission_id"], "--json").stdout)
+    status = json.loads(thoraq("status", acceptance["submission_id"], "--json").stdout)
     results = json.loads(thoraq("results", acceptance["submission_id"], "--json").stdout)
 
     assert 5 == acceptance["accepted"]
-    assert (4, 1, 0) == (standing["scored"], standing["rejected"], standing["waiting"])
+    assert (4, 1, 0) == (status["scored"], status["rejected"], status["waiting"])
     assert "unsupported_format" == {row["reference"]: row["reason"] for row in results}["broken.png"]
     assert "Effusions/phantom-0000.png" in {row["reference"] for row in results}
 
@@ -127,10 +127,10 @@ def test_a_submission_carries_identifiers_and_is_found_by_its_own_key(thoraq, fi
             "submit", str(films), *key, "--study-uid", "1.2.3", "--accession", "A1", "--issuer", "NORTH", "--json"
         ).stdout
     )  # fmt: skip
-    standing = json.loads(thoraq("status", *key, "--json").stdout)
+    status = json.loads(thoraq("status", *key, "--json").stdout)
     results = json.loads(thoraq("results", accepted["submission_id"], "--json").stdout)
 
-    assert accepted["submission_id"] == standing["submission_id"]
+    assert accepted["submission_id"] == status["submission_id"]
     assert {("1.2.3", "A1")} == {(row["study_instance_uid"], row["accession_number"]) for row in results}
     assert 1 == len({row["study_id"] for row in results})
 

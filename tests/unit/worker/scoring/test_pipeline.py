@@ -24,7 +24,7 @@ class FakeSteps:
     def __init__(self, *claims: Claims) -> None:
         self.claims = list(claims)
         self.log: list[tuple[str, int]] = []
-        self.together: list[bool] = []
+        self.others_in_flight: list[bool] = []
         #: First film -> future of its decoding; films that are not named are decoded at once.
         self.decoding: dict[int, Future[list]] = {}
         self.errors: dict[tuple[str, int], Exception] = {}
@@ -32,8 +32,8 @@ class FakeSteps:
         self.holds: dict[tuple[str, int], threading.Event] = {}
         self.changed = threading.Condition()
 
-    def claim(self, owner, *, together):
-        self.together.append(together)
+    def claim(self, owner, *, others_in_flight):
+        self.others_in_flight.append(others_in_flight)
         claims = self.claims.pop(0) if self.claims else films()
         self._step("claim", claims.films[0].image_id if claims.films else 0)
         return claims
@@ -222,7 +222,7 @@ def test_a_film_that_was_tried_before_is_alone(pipeline):
 
     assert 1 == pipeline(steps).run()
     assert [1] == steps.of("claim")
-    assert [False] == steps.together
+    assert [False] == steps.others_in_flight
 
 
 def test_later_claims_say_that_others_are_in_flight(pipeline):
@@ -231,7 +231,7 @@ def test_later_claims_say_that_others_are_in_flight(pipeline):
 
     pipeline(steps).run()
 
-    assert [False, True, True] == steps.together
+    assert [False, True, True] == steps.others_in_flight
 
 
 def test_the_batch_sizer_is_told_of_every_batch(pipeline):

@@ -140,7 +140,7 @@ def test_a_film_that_must_be_alone_waits_until_nothing_is_in_flight(waiting):
     with transaction() as session:
         ledger.reclaim(session, "a")
 
-    assert [] == claim("b", together=True)
+    assert [] == claim("b", others_in_flight=True)
     assert [4] == claim("b")
 
 

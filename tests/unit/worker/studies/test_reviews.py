@@ -9,7 +9,7 @@ from worker.models.documents.report import Report
 from worker.models.records import ModelVersion
 from worker.studies import reviews
 from worker.studies.records import Image, ImageState, Prediction, Study, Submission, Verdict
-from worker.studies.reviews import LeftOutReview, UnfitReview
+from worker.studies.reviews import InvalidReview, LeftOutReview
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_review_without_a_finding_or_with_a_contradiction_is_refused(scored, f
     """No-Findings excludes every other finding."""
     study, _ = scored("a")
 
-    with pytest.raises(UnfitReview):
+    with pytest.raises(InvalidReview):
         review(study, "ann", *findings)
 
 
@@ -86,7 +86,7 @@ def test_a_film_that_is_not_scored_has_no_result_to_review(scored):
     """The message says so."""
     scored("a")
 
-    with pytest.raises(UnfitReview, match="no scored film"):
+    with pytest.raises(InvalidReview, match="no scored film"):
         review(99, "ann", "Effusions")
 
 
