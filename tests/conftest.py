@@ -24,8 +24,8 @@ SLOW_TIMEOUT_SECONDS = 900
 READ_ONCE = (
     ("worker.settings", "settings"),
     ("model_training.settings", "settings"),
-    ("worker.tasks", "scorer"),
-    ("worker.tasks", "heat_map_drawer"),
+    ("worker.tasks.scoring", "scorer"),
+    ("worker.tasks.scoring", "heat_map_drawer"),
 )
 
 
@@ -100,12 +100,12 @@ def postgres_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def eager(database: Path) -> Iterator[Path]:
     """Celery in eager mode: a wake-up is answered at once, in this process."""
-    from worker import intake_tasks, tasks
     from worker.celery_app import app
+    from worker.tasks import intake, scoring
 
     app.conf.task_always_eager = True
     app.conf.task_eager_propagates = True
-    app.conf.imports = (tasks.__name__, intake_tasks.__name__)
+    app.conf.imports = (scoring.__name__, intake.__name__)
     yield database
     app.conf.task_always_eager = False
 

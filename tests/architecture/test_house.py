@@ -15,8 +15,8 @@ CHECKOUT = Path(__file__).parent.parent.parent
 @pytest.mark.parametrize(
     "module",
     [
-        "worker.tasks",
-        "worker.intake_tasks",
+        "worker.tasks.scoring",
+        "worker.tasks.intake",
         "worker.cli",
         "worker.submissions.intake",
         "dashboard.app",

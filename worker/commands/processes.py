@@ -37,7 +37,7 @@ def worker() -> None:
     """
     # The first wake-up makes the child load the network and score what waited while no worker ran.
     signals.worker_ready.connect(lambda **_: wakeups.wake_scorers(1, 1), weak=False)
-    run_celery_worker([PICTURE_QUEUE, SCORE_QUEUE], SCORER, ["worker.tasks"])
+    run_celery_worker([PICTURE_QUEUE, SCORE_QUEUE], SCORER, ["worker.tasks.scoring"])
 
 
 @click.command()
@@ -47,7 +47,7 @@ def intake() -> None:
     Example: thoraq intake
     """
     stuck_consumer.start([INTAKE_QUEUE, DEFAULT_QUEUE], settings())
-    run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.intake_tasks"])
+    run_celery_worker([INTAKE_QUEUE, DEFAULT_QUEUE], "intake", ["worker.tasks.intake"])
 
 
 @click.command()

@@ -81,7 +81,7 @@ def test_commands_without_an_extra_and_those_of_the_dashboard_need_no_heavy_libr
     light = sorted(name for name, entry in tables.items() if entry.extra in {None, "dashboard"})
     code = f"""
 from worker.cli import InstalledCommands
-import worker.intake_tasks
+import worker.tasks.intake
 for name in {light!r}:
     assert InstalledCommands().get_command(None, name)
 """

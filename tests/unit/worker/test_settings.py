@@ -19,7 +19,7 @@ from worker.settings import settings
 from worker.studies import ledger, outcomes, worklist_order
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
-from worker.tasks import score
+from worker.tasks.scoring import score
 
 RECEIVED = datetime(2026, 11, 25, 9, tzinfo=UTC)
 

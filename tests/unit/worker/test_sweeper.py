@@ -155,7 +155,7 @@ def test_films_of_a_task_that_an_outage_ended_wait_again_uncharged(wakeups_sent,
     """This is done in the background, as soon as the database answers."""
     from sqlalchemy.exc import OperationalError
 
-    from worker import tasks
+    from worker.tasks import scoring
 
     claimed_film(attempts=1)
     outages = [OperationalError("UPDATE", {}, Exception("gone"))] * 3
@@ -164,11 +164,11 @@ def test_films_of_a_task_that_an_outage_ended_wait_again_uncharged(wakeups_sent,
     monkeypatch.setattr(
         sweeper, "_return_uncharged", lambda owner: return_uncharged(owner) if not outages else throw(outages.pop())
     )
-    monkeypatch.setattr(tasks, "scorer", cache(Out))
-    monkeypatch.setattr(tasks.threading, "Thread", Now)
+    monkeypatch.setattr(scoring, "scorer", cache(Out))
+    monkeypatch.setattr(scoring.threading, "Thread", Now)
 
     with pytest.raises(OperationalError):
-        tasks.score.apply(task_id="a", throw=True)
+        scoring.score.apply(task_id="a", throw=True)
 
     assert ("waiting", None, 0) == state()
 

@@ -16,7 +16,7 @@ from worker.films.phantoms import draw
 from worker.films.preparation import Crashed, Place, Preparation, RejectedFilm, prepare
 from worker.studies.records import Image, Priority, Rejection
 from worker.submissions import intake
-from worker.tasks import scorer
+from worker.tasks.scoring import scorer
 
 #: Our own arithmetic, and a film on whose way it lies.
 DISPLAY, NARROWING = "worker.decoding.dicom_display._shown", "worker.decoding.pictures._narrow"

@@ -14,7 +14,7 @@ from worker.films.previews import DETAIL_SIDE_PIXELS, PREVIEW_SIDE_PIXELS
 from worker.settings import settings
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
-from worker.tasks import draw_full_picture
+from worker.tasks.scoring import draw_full_picture
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_film_whose_file_changed_or_is_gone_has_no_other_picture(film, caplog)
     draw_full_picture(image.id)
 
     assert not detail_path(settings().previews_dir, image.sha256).exists()
-    assert 2 == caplog.text.count("no picture in full")
+    assert 2 == caplog.text.count("the full-size picture of a film cannot be drawn")
 
 
 def test_a_film_that_does_not_exist_is_no_error(database):

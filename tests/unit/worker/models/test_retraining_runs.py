@@ -6,13 +6,14 @@ from threading import Barrier, Thread
 import pytest
 from sqlalchemy import select, update
 
-from worker import intake_tasks, wakeups
+from worker import wakeups
 from worker.database import now, reading, transaction
 from worker.models import retraining_runs
 from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingEvent, RetrainingRun
 from worker.models.retraining_runs import Progress, Standing
 from worker.settings import settings
+from worker.tasks import intake
 
 NIGHT = date(2026, 11, 23)
 
@@ -104,8 +105,8 @@ def test_one_night_has_one_run_however_many_beat_processes_run(wakeups_sent):
 
 def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(wakeups_sent, monkeypatch):
     """Beat's task makes the night's run."""
-    intake_tasks.retrain_nightly()
-    intake_tasks.retrain_nightly()
+    intake.retrain_nightly()
+    intake.retrain_nightly()
 
     assert ["nightly"] == [run.asked_by for run in runs()]
     assert runs()[0].night is not None

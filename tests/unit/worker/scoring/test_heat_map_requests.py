@@ -18,7 +18,7 @@ from worker.scoring.records import HeatMap, HeatMapState
 from worker.settings import settings
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
-from worker.tasks import heat_map_drawer
+from worker.tasks.scoring import heat_map_drawer
 
 
 @pytest.fixture

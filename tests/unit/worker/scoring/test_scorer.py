@@ -18,7 +18,6 @@ from worker.errors import ModelUnavailable
 from worker.films import archive, decoder_pool
 from worker.films.phantoms import FINDINGS, draw
 from worker.films.preparation import Crashed
-from worker.intake_tasks import receive
 from worker.models import directory
 from worker.models.classifier import Classifier
 from worker.settings import settings
@@ -26,7 +25,8 @@ from worker.studies import outcomes
 from worker.studies.ledger import PAUSE_SECONDS
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
-from worker.tasks import scorer
+from worker.tasks.intake import receive
+from worker.tasks.scoring import scorer
 
 
 def png(film) -> bytes:
@@ -137,7 +137,7 @@ def test_a_child_that_runs_out_of_memory_ends_itself(eager, phantom_model, monke
     monkeypatch.setattr(
         "worker.scoring.batch_steps.BatchSteps.predict", lambda *_arguments: (_ for _ in ()).throw(MemoryError)
     )
-    monkeypatch.setattr("worker.tasks.os.kill", lambda *arguments: ended.append(arguments))
+    monkeypatch.setattr("worker.tasks.scoring.os.kill", lambda *arguments: ended.append(arguments))
 
     with pytest.raises(MemoryError):
         submit([("film", png(draw("Effusions", 1)))])

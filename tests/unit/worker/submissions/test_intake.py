@@ -191,7 +191,7 @@ def test_an_outage_of_the_database_is_waited_out_for_a_message_only(wakeups_sent
 
 def test_a_message_with_other_arguments_is_stored_as_refused(wakeups_sent):
     """A sender can see that it used the wrong argument."""
-    from worker.intake_tasks import receive
+    from worker.tasks.intake import receive
 
     receive.apply(kwargs={"envelope": envelope()})
 
@@ -203,7 +203,7 @@ def test_a_message_returns_to_the_broker_when_the_database_fails(wakeups_sent, m
     from celery.exceptions import Reject
     from sqlalchemy.exc import ProgrammingError
 
-    from worker import intake_tasks
+    from worker.tasks import intake as intake_tasks
 
     def broken(*_arguments):
         raise ProgrammingError("INSERT", {}, Exception("no such table"))
