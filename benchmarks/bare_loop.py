@@ -1,4 +1,4 @@
-"""Decoding and the network, overlapped, with neither queue nor database: what the worker adds is the difference.
+"""Measures decoding and the network, overlapped, without queue and database, which are what a worker adds.
 
 Example: python benchmarks/bare_loop.py FOLDER --model worker/shipped/v3
 """  # noqa: INP001 - a script, in no package
@@ -17,7 +17,7 @@ from worker.decoding import Grey, decode
 from worker.errors import RejectedImage
 from worker.models.classifier import Classifier
 
-#: The product's own largest.
+#: The default of THORAQ_BATCH_SIZE.
 BATCH_SIZE = 64
 
 
@@ -25,14 +25,14 @@ BATCH_SIZE = 64
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", type=click.Path(exists=True, path_type=Path), required=True)
 def main(folder: Path, model: Path) -> None:
-    """Print films per second as JSON; threads decode ahead while the network is asked."""
+    """Print films per second as JSON; threads decode in advance while the network runs."""
     classifier, films = Classifier.load(model, batch_size=BATCH_SIZE), sorted(folder.iterdir())
     classifier.predict(np.zeros((BATCH_SIZE, *classifier.card.input_size), np.uint8))
 
     def prepare(path: Path) -> Grey | None:
         try:
             return classifier.prepare(decode(path.read_bytes()))
-        except RejectedImage:  # The detector refuses a few real films; they have been decoded all the same.
+        except RejectedImage:  # The film check rejects a few real films after they are decoded.
             return None
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -40,8 +40,8 @@ def main(folder: Path, model: Path) -> None:
         started = time.perf_counter()
         prepared = threads.map(prepare, films)
         while batch := list(islice(prepared, BATCH_SIZE)):
-            if known := [film for film in batch if film is not None]:
-                classifier.predict(np.stack(known))
+            if accepted := [film for film in batch if film is not None]:
+                classifier.predict(np.stack(accepted))
         seconds = time.perf_counter() - started
     click.echo(json.dumps({"films_per_second": len(films) / seconds}))
 

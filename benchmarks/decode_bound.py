@@ -1,4 +1,4 @@
-"""How fast the cores merely decode and resize films: what no queue and no network can beat.
+"""Measures decoding and resizing on all cores, without network and queue: the upper bound of any system.
 
 Example: python benchmarks/decode_bound.py FOLDER --model worker/shipped/v3
 """  # noqa: INP001 - a script, in no package
@@ -19,7 +19,7 @@ from worker.models.directory import read_card
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", type=click.Path(exists=True, path_type=Path), required=True)
 def main(folder: Path, model: Path) -> None:
-    """Print films per second as JSON; each film is read from its file."""
+    """Print films per second as JSON; reading the files is included."""
     size, films = read_card(model).input_size, sorted(folder.iterdir())
 
     def prepare(path: Path) -> None:

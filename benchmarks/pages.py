@@ -1,8 +1,8 @@
-"""Server time of the pages with a small and a large table: `python benchmarks/pages.py --url postgresql+psycopg://...`.
+"""Measures the server time of the pages with a small and a large table.
 
-Fills an empty database with studies (a day's worth is 10,000, so that a larger table is a longer history), asks for
-each page many times through the application itself, and prints the 95th percentile in milliseconds. Needs a database
-of its own, whose tables it drops.
+Fills a database with studies (10,000 a day, so that a larger table is a longer history), requests each page many times
+through the application, and prints the 95th percentile in milliseconds. It drops the tables of the database.
+Example: python benchmarks/pages.py --url postgresql+psycopg://postgres@127.0.0.1/benchmark
 """  # noqa: INP001 - a script, in no package
 
 import argparse
@@ -30,7 +30,7 @@ FILMS_A_DAY = 10_000
 SAMPLES = 60
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
 
-#: Finding, source, version and what is read are independent of each other.
+#: Finding, source, version and whether a study is read are independent of each other.
 POSTGRES = """
 INSERT INTO submissions (id, source, request_id, content_sha256, priority, refused, extra, received_at)
 SELECT lpad(to_hex(n), 32, '0'), 'pacs-' || n % 7, n::text, '', 1, '[]', '{{}}', {received}
@@ -54,7 +54,7 @@ UPDATE images SET state = 'rejected', prediction_id = NULL WHERE id % 50 = 0;
 INSERT INTO rejections (image_id, reason, detail, attempts, rejected_at)
 SELECT id, 'corrupt', 'the file ends early', 1, received_at FROM images WHERE id % 50 = 0
 """
-#: SQLite says the same with other words.
+#: The same in the functions of SQLite.
 SQLITE = (
     ("generate_series(1, {rows}) AS n", "numbers"),
     ("lpad(to_hex(n), 32, '0')", "printf('%032x', n)"),
@@ -85,7 +85,7 @@ def statements(rows: int, dialect: str) -> list[str]:
 
 
 def _json(dialect: str, label: str, each: str) -> str:
-    """Return the SQL of an object with one member for each class, the labelled one's probability the greatest."""
+    """Return the SQL of an object with a probability for each class, of which the label's is the greatest."""
     members = []
     for name in CLASSES:
         probability = f"CASE WHEN {label} = '{name}' THEN 0.3 + (n % 700) / 1000.0 ELSE 0.01 END"
@@ -96,7 +96,7 @@ def _json(dialect: str, label: str, each: str) -> str:
 
 
 def fill(rows: int) -> None:
-    """Make the tables anew and fill them."""
+    """Drop, create and fill the tables."""
     Base.metadata.drop_all(engine())
     Base.metadata.create_all(engine())
     card, report = read_card(SHIPPED_FILMS), read_report(SHIPPED_FILMS)
@@ -110,13 +110,13 @@ def fill(rows: int) -> None:
         dialect = connection.dialect.name
         if dialect == "sqlite":
             connection.execute(text("DROP TABLE IF EXISTS numbers"))
-            counted = f"SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {rows}"  # noqa: S608 - a number of ours
+            counted = f"SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {rows}"  # noqa: S608 - an integer
             numbers = f"WITH RECURSIVE t(n) AS ({counted}) SELECT n FROM t"  # noqa: S608
             connection.execute(text(f"CREATE TEMP TABLE numbers AS {numbers}"))
         else:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         for statement in statements(rows, dialect):
-            # psycopg takes a single per cent sign for a parameter.
+            # psycopg treats a single per cent sign as the start of a parameter.
             connection.exec_driver_sql(statement if dialect == "sqlite" else statement.replace("%", "%%"))
     with engine().execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("ANALYZE" if dialect == "sqlite" else "VACUUM ANALYZE")
@@ -146,10 +146,10 @@ def measure(rows: int) -> dict[str, dict[str, float]]:
         "queue": lambda _: "/queue/",
         "rejected films": lambda _: "/queue/rejected",
     }
-    found = {}
+    figures = {}
     for name, path in pages.items():
-        found[name] = _times(client, [path(number) for number in range(SAMPLES)])
-    return found
+        figures[name] = _times(client, [path(number) for number in range(SAMPLES)])
+    return figures
 
 
 def _day(days_ago: int) -> date:
@@ -164,7 +164,7 @@ def _times(client: FlaskClient, paths: list[str]) -> dict[str, float]:
         walls.append(1000 * (time.perf_counter() - wall))
         cpus.append(1000 * (time.process_time() - cpu))
         if answer.status_code != HTTPStatus.OK:
-            raise SystemExit(f"{path} was answered with {answer.status_code}")
+            raise SystemExit(f"{path} returned {answer.status_code}")
     walls, cpus = walls[5:], cpus[5:]
     return {
         "median": round(statistics.median(walls), 1),
@@ -174,14 +174,14 @@ def _times(client: FlaskClient, paths: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Fill, measure, print."""
+    """Fill the tables, measure the pages, and print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True, help="a database of its own; its tables are dropped")
+    parser.add_argument("--url", required=True, help="a database for this benchmark; its tables are dropped")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000])
-    given = parser.parse_args()
-    os.environ["THORAQ_DATABASE_URL"], os.environ["THORAQ_MODE"] = given.url, "test"
+    arguments = parser.parse_args()
+    os.environ["THORAQ_DATABASE_URL"], os.environ["THORAQ_MODE"] = arguments.url, "test"
     figures = {}
-    for rows in given.rows:
+    for rows in arguments.rows:
         began = time.monotonic()
         fill(rows)
         click.echo(f"filled with {rows} studies in {time.monotonic() - began:.0f} s", err=True)

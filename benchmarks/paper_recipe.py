@@ -1,6 +1,6 @@
-"""The paper's final network to the letter: Adam 0.001, batches of 32, 70 epochs, the weights of the last.
+"""Trains the paper's final network exactly as the paper does: Adam 0.001, batches of 32, 70 epochs, last weights.
 
-No augmentation, no class weights, no epoch chosen by validation, no temperature, all of which `thoraq train` has.
+Unlike `thoraq train`, it uses no augmentation, class weights, validation epoch or temperature.
 Example: python benchmarks/paper_recipe.py cxr6 --seed 0
 """  # noqa: INP001 - a script, in no package
 
@@ -25,7 +25,7 @@ EPOCHS, BATCH_SIZE = 70, 32
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--seed", default=0, show_default=True)
 def main(data: Path, seed: int) -> None:
-    """Print what each split gives as JSON."""
+    """Print the evaluation of each split as JSON."""
     films = read(data, NETWORK.input_size)
     keras = backend.keras()
     keras.utils.set_random_seed(seed)
@@ -34,22 +34,22 @@ def main(data: Path, seed: int) -> None:
     train = films.splits["train"]
     three_channels = np.repeat(np.asarray(train.pixels)[..., None], CHANNELS, axis=-1)
     model.fit(three_channels, train.labels, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
-    click.echo(json.dumps({"seed": seed, **{split: told(model, films, split) for split in SPLITS}}))
+    click.echo(json.dumps({"seed": seed, **{split: summary(model, films, split) for split in SPLITS}}))
 
 
-def told(model: Any, data: Dataset, split: str) -> dict[str, Any]:  # noqa: ANN401 - Keras has no types
-    """Return the headline of a split's evaluation, and its loss: the mean cross-entropy."""
+def summary(model: Any, data: Dataset, split: str) -> dict[str, Any]:  # noqa: ANN401 - Keras has no types
+    """Return the main figures of a split's evaluation, and its loss, which is the mean cross-entropy."""
     films = data.splits[split]
     patients = [patient_of(data.manifest.get(name, {})) for name in films.names]
-    found = evaluate(probabilities(model, films, BATCH_SIZE), films.labels, data.classes, patients=patients)
-    macro = found["macro"]
+    result = evaluate(probabilities(model, films, BATCH_SIZE), films.labels, data.classes, patients=patients)
+    macro = result["macro"]
     return {
-        "n": found["n"],
-        "loss": found["calibration"]["log_loss"],
-        "accuracy": [found["overall"][name] for name in ("Accuracy", "AccuracyLower", "AccuracyUpper")],
-        "balanced_accuracy": [found["balanced_accuracy"], *found["balanced_accuracy_interval"]],
+        "n": result["n"],
+        "loss": result["calibration"]["log_loss"],
+        "accuracy": [result["overall"][name] for name in ("Accuracy", "AccuracyLower", "AccuracyUpper")],
+        "balanced_accuracy": [result["balanced_accuracy"], *result["balanced_accuracy_interval"]],
         "macro_auroc": [macro["auroc"], *macro["auroc_interval"]],
-        "ece": found["ece"],
+        "ece": result["ece"],
     }
 
 

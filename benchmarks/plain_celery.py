@@ -1,6 +1,6 @@
-"""The reference that everybody writes first: one film a Celery task, `load_img`, `model.predict`, one commit.
+"""Measures the obvious solution: one Celery task for each film with `load_img`, `model.predict` and a commit.
 
-Prefork with two children. Takes Redis and the database from THORAQ_BROKER_URL and THORAQ_DATABASE_URL.
+It has two prefork children, and uses THORAQ_BROKER_URL and THORAQ_DATABASE_URL.
 Example: THORAQ_BROKER_URL=redis://127.0.0.1:6379/9 python benchmarks/plain_celery.py FOLDER --model worker/shipped/v3
 """  # noqa: INP001 - a script, in no package
 
@@ -23,11 +23,11 @@ app = Celery("plain_celery", broker=os.environ["THORAQ_BROKER_URL"])
 app.conf.update(task_default_queue="plain", task_ignore_result=True, broker_connection_retry_on_startup=True)
 
 CONCURRENCY = 2
-PATIENCE_SECONDS = 300
+TIMEOUT_SECONDS = 300
 
 
 class Base(DeclarativeBase):
-    """The root of its one table."""
+    """The base class of the one table."""
 
 
 class Result(Base):
@@ -109,13 +109,13 @@ def main(folder: Path, model: Path, films: int) -> None:
 
 
 def send(paths: list[str], before: int) -> None:
-    """Send one task a film and wait for the results."""
+    """Send a task for each film and wait for the results."""
     for path in paths:
         score.delay(path)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while done() < before + len(paths):
         if time.monotonic() > deadline:
-            raise click.ClickException(f"waited {PATIENCE_SECONDS} s for {len(paths)} films")
+            raise click.ClickException(f"waited {TIMEOUT_SECONDS} s for {len(paths)} films")
         time.sleep(0.1)
 
 

@@ -1,6 +1,6 @@
-"""The product itself: films handed over at once, one worker, from the wake-up to the last outcome in the database.
+"""Measures Thoraq itself with one worker: from the acceptance of all films to the last outcome in the database.
 
-Takes Redis and the database from THORAQ_BROKER_URL and THORAQ_DATABASE_URL, which must be there for it alone.
+THORAQ_BROKER_URL and THORAQ_DATABASE_URL name a Redis and a database that nothing else uses.
 Example: THORAQ_DATA_DIR=/tmp/bench THORAQ_BROKER_URL=redis://127.0.0.1:6379/9 python benchmarks/system.py FOLDER
 """  # noqa: INP001 - a script, in no package
 
@@ -25,23 +25,23 @@ from worker.studies import outcomes
 from worker.studies.records import Image, ImageState, Prediction, Study
 from worker.submissions import intake
 
-PATIENCE_SECONDS = 300
-#: Films before the clock starts: until batches are as large as they get, and the network has seen every shape.
+TIMEOUT_SECONDS = 300
+#: Films that are scored before the measurement, so that batches have their full size and every shape is compiled.
 WARM_UP = 200
-#: The detector refuses a few real films; more, and something else was measured.
+#: The film check rejects a few real films; if it rejects more, the measurement is not valid.
 MIN_SCORED_SHARE = 0.95
 
 
 def wait_until(done: Callable[[], bool], what: str) -> None:
-    """Look twice a second: looking twenty times costs a tenth of the rate. Give up after `PATIENCE_SECONDS`."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Check twice a second; twenty checks would cost a tenth of the rate. Give up after `TIMEOUT_SECONDS`."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not done():
         if time.monotonic() > deadline:
-            raise click.ClickException(f"waited {PATIENCE_SECONDS} s for {what}")
+            raise click.ClickException(f"waited {TIMEOUT_SECONDS} s for {what}")
         time.sleep(0.5)
 
 
-def hand_over(names: list[str], request_id: str) -> str:
+def submit(names: list[str], request_id: str) -> str:
     """Accept films below the named root as one submission, and return its id."""
     items = [{"image": {"root": "films", "path": name}, "reference": name} for name in names]
     message = {"schema": "cxr.score.request", "schema_version": "1.0", "source": "bench", "request_id": request_id}
@@ -49,7 +49,7 @@ def hand_over(names: list[str], request_id: str) -> str:
 
 
 def finished(submission_id: str) -> bool:
-    """Tell whether every film of a submission has its outcome."""
+    """Return whether every film of a submission has its outcome."""
     with reading() as session:
         return outcomes.submission_status(session, submission_id).finished
 
@@ -58,7 +58,7 @@ def finished(submission_id: str) -> bool:
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", type=click.Path(exists=True, path_type=Path), required=True)
 def main(folder: Path, model: Path) -> None:
-    """Print films per second as JSON; the worker is up and has scored before the clock starts."""
+    """Print films per second as JSON; the worker has scored films before the measurement starts."""
     command.upgrade(alembic_config(), "head")
     with transaction() as session:
         registry.activate(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
@@ -69,10 +69,10 @@ def main(folder: Path, model: Path) -> None:
     )
     try:
         wait_until(_is_up, "the worker")
-        warmed = hand_over(warm, "warm-up")
+        warmed = submit(warm, "warm-up")
         wait_until(lambda: finished(warmed), "the first films")
         started = now()
-        submission = hand_over(measured, "measured")
+        submission = submit(measured, "measured")
         accepted = now()
         wait_until(lambda: finished(submission), "the films")
         click.echo(json.dumps(_figures(submission, len(measured), started, accepted)))

@@ -1,4 +1,4 @@
-"""What feeding a network from the cache of decoded films costs against a bare `model.fit` on arrays in memory.
+"""Compares training from the cache of decoded films with a plain `model.fit` on arrays in memory.
 
 Example: python benchmarks/training.py --films 4000 --pairs 7
 """  # noqa: INP001 - a script, in no package
@@ -29,14 +29,14 @@ from model_training.training.fit import sample_weights
 from worker.models import backend
 
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")
-#: Of the drawn films, the splits in which each tenth lies.
+#: The split of each tenth of the drawn films.
 TENTHS = ("train",) * 8 + ("validation", "test")
 BATCH_SIZE = 32
 SAMPLING_SECONDS = 0.02
 
 
 def draw(folder: Path, films: int, side: int) -> None:
-    """Write seeded clouds as a training set, since noise is no film; uncompressed, so that reading it is quick."""
+    """Draw a training set of random clouds, since the film check rejects noise; uncompressed, to be read fast."""
     random = np.random.default_rng(0)
     for number in range(films):
         split, name = TENTHS[number // len(CLASSES) % len(TENTHS)], CLASSES[number % len(CLASSES)]
@@ -47,7 +47,7 @@ def draw(folder: Path, films: int, side: int) -> None:
 
 
 def compiled(side: int) -> Any:  # noqa: ANN401 - Keras has no types
-    """Return v3 for grey films, without augmentation: the less the network computes, the more feeding it counts."""
+    """Return v3 for grey films without augmentation: a fast network makes the cost of feeding it visible."""
     keras = backend.keras()
     keras.utils.set_random_seed(0)
     network = replace(NETWORKS["v3"], input_size=(side, side))
@@ -59,22 +59,22 @@ def compiled(side: int) -> Any:  # noqa: ANN401 - Keras has no types
 
 
 class Stopwatch:
-    """Takes the time of each epoch, without what comes before the first: (seconds, seconds of all cores' work)."""
+    """Measures each epoch, without the time before the first: (seconds, processor seconds of all cores)."""
 
     def __init__(self) -> None:
-        """Have no time taken."""
+        """Start without measurements."""
         self.taken: list[tuple[float, float]] = []
         self._begun = (0.0, 0.0)
 
     def callback(self) -> Any:  # noqa: ANN401
-        """Return this as Keras takes it."""
+        """Return a Keras callback that measures."""
         return backend.keras().callbacks.LambdaCallback(
             on_epoch_begin=lambda *_: self._begin(), on_epoch_end=lambda *_: self._end()
         )
 
     @property
-    def quickest(self) -> tuple[float, float]:
-        """The least of each over the epochs."""
+    def fastest(self) -> tuple[float, float]:
+        """The smallest value of each over the epochs."""
         wall, work = zip(*self.taken, strict=True)
         return min(wall), min(work)
 
@@ -86,38 +86,37 @@ class Stopwatch:
 
 
 def fit_bare(model: Any, films: Films, pixels: Any, epochs: int) -> tuple[float, float]:  # noqa: ANN401
-    """Return the time of the quickest epoch of Keras's own fit on arrays in memory."""
-    watch = Stopwatch()
+    """Return the times of the fastest epoch of Keras's fit on arrays in memory."""
+    stopwatch = Stopwatch()
     model.fit(
         pixels,
         films.labels,
         sample_weight=sample_weights(films.labels, 0.5),
         batch_size=BATCH_SIZE,
         epochs=epochs,
-        callbacks=[watch.callback()],
+        callbacks=[stopwatch.callback()],
         verbose=0,
     )
-    return watch.quickest
+    return stopwatch.fastest
 
 
 def fit_cached(model: Any, films: Films, epochs: int) -> tuple[float, float]:  # noqa: ANN401
-    """Return the time of the quickest epoch, fed from the cache."""
-    watch = Stopwatch()
+    """Return the times of the fastest epoch when training from the cache."""
+    stopwatch = Stopwatch()
     batches = Batches(films, sample_weights(films.labels, 0.5), BATCH_SIZE, seed=0)
-    feeding.fit(model, batches, epochs=epochs, callbacks=[watch.callback()])
-    return watch.quickest
+    feeding.fit(model, batches, epochs=epochs, callbacks=[stopwatch.callback()])
+    return stopwatch.fastest
 
 
 def speed(data: Dataset, side: int, pairs: int, epochs: int) -> dict[str, Any]:
-    """Return images per second of both, taken in turns, and the ratios: of each pair of turns, then their median.
+    """Return images per second of both, measured in turns, and the ratios of each pair of turns with their median.
 
-    `work_ratio` compares the cores' work for an image: other programs on the machine hardly touch it, but it does not
-    see a core that waits.
+    `work_ratio` compares processor time for each image. Other programs hardly affect it, but it ignores idle cores.
     """
     films, model = data.splits["train"], compiled(side)
     in_memory = np.array(films.pixels)[..., None]
     turns = (lambda: fit_bare(model, films, in_memory, epochs), lambda: fit_cached(model, films, epochs))
-    for turn in turns:  # Not counted: the first traces and compiles.
+    for turn in turns:  # The first turn is not counted, because it traces and compiles.
         turn()
     taken: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
     for pair in range(pairs):
@@ -138,16 +137,16 @@ def speed(data: Dataset, side: int, pairs: int, epochs: int) -> dict[str, Any]:
 
 
 def memory(folder: Path, side: int) -> dict[str, Any]:
-    """Return what this process takes at most while it decodes the films and trains an epoch on them, in bytes."""
+    """Return the peak memory in bytes while this process decodes the films and trains an epoch on them."""
     anonymous: list[int] = []
     done = threading.Event()
 
-    def watch() -> None:
+    def sample() -> None:
         while not done.wait(SAMPLING_SECONDS):
             status = Path("/proc/self/status").read_text()
             anonymous.append(int(status.split("RssAnon:")[1].split()[0]) * 1024)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=sample, daemon=True).start()
     started = time.perf_counter()
     data = read(folder, (side, side))
     reading = time.perf_counter() - started
@@ -169,8 +168,8 @@ def memory(folder: Path, side: int) -> dict[str, Any]:
 
 
 def memory_of_its_own(folder: Path, side: int, scratch: Path) -> dict[str, Any]:
-    """Measure memory in a process that does nothing else, with a cache of its own."""
-    answer = subprocess.run(  # noqa: S603 - this script itself
+    """Measure memory in a separate process with a cache of its own."""
+    answer = subprocess.run(  # noqa: S603 - this script
         [sys.executable, __file__, "--data", str(folder), "--side", str(side), "--memory-only"],
         env={**os.environ, "THORAQ_DATA_DIR": str(scratch / "memory")},
         capture_output=True,
@@ -179,16 +178,24 @@ def memory_of_its_own(folder: Path, side: int, scratch: Path) -> dict[str, Any]:
     )
     if answer.returncode:
         raise click.ClickException(answer.stderr)
-    found: dict[str, Any] = json.loads(answer.stdout)
-    return found
+    figures: dict[str, Any] = json.loads(answer.stdout)
+    return figures
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), help="A training set; without it, noise.")
-@click.option("--films", type=click.IntRange(min=240), default=4000, show_default=True, help="Films of noise to draw.")
-@click.option("--side", type=click.IntRange(min=64), default=64, show_default=True, help="Pixels.")
-@click.option("--pairs", type=click.IntRange(min=0), default=7, show_default=True, help="0: memory alone.")
-@click.option("--epochs", type=click.IntRange(min=1), default=2, show_default=True, help="Of a turn; the best counts.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="A training set.  [default: drawn]")
+@click.option("--films", type=click.IntRange(min=240), default=4000, show_default=True, help="Films to draw.")
+@click.option("--side", type=click.IntRange(min=64), default=64, show_default=True, help="Side of a film in pixels.")
+@click.option(
+    "--pairs", type=click.IntRange(min=0), default=7, show_default=True, help="Pairs of turns; 0 measures memory only."
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Epochs of a turn, of which the fastest counts.",
+)
 @click.option("--memory-only", is_flag=True, hidden=True)
 def main(  # noqa: PLR0913 - a command has as many parameters as options
     *, data: Path | None, films: int, side: int, pairs: int, epochs: int, memory_only: bool

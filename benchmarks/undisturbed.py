@@ -1,7 +1,7 @@
-"""Scoring beside training on one machine: films per second while a retraining runs, and while none does, in turns.
+"""Measures scoring beside training: films per second while a retraining runs, and while none runs, in turns.
 
-Takes Redis and the database from THORAQ_BROKER_URL and THORAQ_DATABASE_URL, there for it alone, the films'
-root `films` from THORAQ_IMAGE_ROOTS, and what to train from THORAQ_TRAINING_*: its niceness and threads, too.
+THORAQ_BROKER_URL and THORAQ_DATABASE_URL name a Redis and a database that nothing else uses, THORAQ_IMAGE_ROOTS has
+the root `films`, and THORAQ_TRAINING_* says what is trained, with which niceness and threads.
 Example: THORAQ_TRAINING_DATA=/tmp/set THORAQ_BROKER_URL=redis://127.0.0.1:6379/9 python benchmarks/undisturbed.py DIR
 """  # noqa: INP001 - a script, in no package
 
@@ -14,7 +14,7 @@ from statistics import median
 import click
 from alembic import command
 from sqlalchemy import func, select
-from system import finished, hand_over, wait_until
+from system import finished, submit, wait_until
 
 from model_training.settings import settings as training_settings
 from worker.commands.db import alembic_config
@@ -26,7 +26,7 @@ from worker.monitoring.heartbeats import Process
 from worker.settings import settings
 from worker.studies.records import Image, Study
 
-#: More than any pair of measurements lasts: the run is cancelled after it.
+#: More than any measurement takes; the run is cancelled after it.
 EPOCHS = 100_000
 
 
@@ -35,27 +35,27 @@ EPOCHS = 100_000
 @click.option("--model", type=click.Path(exists=True, path_type=Path), default=directory.SHIPPED_PAPER)
 @click.option("--pairs", default=3, show_default=True)
 def main(folder: Path, model: Path, pairs: int) -> None:
-    """Print both rates of each pair, and the median of their ratios, as JSON; FOLDER's films are shared out."""
+    """Print both rates of each pair and the median ratio as JSON; the films are divided among the measurements."""
     command.upgrade(alembic_config(), "head")
     with transaction() as session:
         registry.activate(session, registry.import_model(session, model, settings().models_dir).version, by="bench")
     names = sorted(path.name for path in folder.iterdir())
     share = len(names) // (2 * pairs + 1)
     parts = [names[start * share : (start + 1) * share] for start in range(2 * pairs + 1)]
-    processes = [_started("worker"), _started("trainer")]
+    processes = [_start("worker"), _start("trainer")]
     try:
         wait_until(_both_up, "worker and trainer")
         _rate(parts[0], "warm-up")
-        found = [_pair(parts[2 * pair + 1], parts[2 * pair + 2], pair) for pair in range(pairs)]
+        pairs_of_rates = [_pair(parts[2 * pair + 1], parts[2 * pair + 2], pair) for pair in range(pairs)]
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
             process.wait(60)
-    click.echo(json.dumps(_figures(found, share)))
+    click.echo(json.dumps(_figures(pairs_of_rates, share)))
 
 
-def _started(kind: str) -> subprocess.Popen[bytes]:
+def _start(kind: str) -> subprocess.Popen[bytes]:
     command_line = [sys.executable, "-m", "worker", kind]
     return subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
 
@@ -72,7 +72,7 @@ def _pair(alone: list[str], beside: list[str], pair: int) -> dict[str, float]:
 
 
 def _rate(names: list[str], request_id: str) -> float:
-    submission = hand_over(names, request_id)
+    submission = submit(names, request_id)
     accepted = now()
     wait_until(lambda: finished(submission), "the films")
     with reading() as session:
@@ -95,14 +95,14 @@ def _state(run_id: int) -> str:
         return session.get_one(RetrainingRun, run_id).state
 
 
-def _figures(found: list[dict[str, float]], films: int) -> dict[str, object]:
-    wanted = training_settings()
+def _figures(pairs: list[dict[str, float]], films: int) -> dict[str, object]:
+    training = training_settings()
     return {
         "films_per_measurement": films,
-        "niceness": wanted.niceness,
-        "threads": wanted.threads,
-        "pairs": found,
-        "ratio": median(pair["beside_training"] / pair["alone"] for pair in found),
+        "niceness": training.niceness,
+        "threads": training.threads,
+        "pairs": pairs,
+        "ratio": median(pair["beside_training"] / pair["alone"] for pair in pairs),
     }
 
 

@@ -124,3 +124,19 @@ def test_its_commands_work(installation):
 
     assert [0] * len(runs) == [run.returncode for run in runs], [run.stderr for run in runs]
     assert '"waiting": 1' in runs[2].stdout
+
+
+def test_its_intake_accepts_messages(installation):
+    """A host without a network or a decoder can run `thoraq intake`, callbacks included."""
+    python = installation.directory / "venv" / "bin" / "python"
+
+    done = subprocess.run([python, "-c", "import worker.intake_tasks"], cwd=installation.directory, capture_output=True)
+
+    assert 0 == done.returncode, done.stderr
+
+
+def test_a_command_of_another_extra_says_which_one(installation):
+    """One line instead of a traceback."""
+    done = installation.thoraq("score", str(CHECKOUT / "README.md"))
+
+    assert (1, "thoraq: score needs pip install thoraq[worker]\n") == (done.returncode, done.stderr)

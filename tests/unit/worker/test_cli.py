@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +92,12 @@ for name in {light!r}:
 
     assert (0, "") == (done.returncode, done.stderr)
     assert {"submit", "status", "results", "db", "models", "user", "dashboard", "beat", "intake"} <= set(light)
+
+
+def test_every_extra_that_a_command_names_exists():
+    """`pip install` would only warn about one that does not."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    tables = [point.load() for point in entry_points(group="thoraq.commands")]
+
+    named = {entry.extra for table in tables for entry in table.values()} - {None}
+    assert {"worker", "trainer", "dashboard", "demo"} == named <= set(project["optional-dependencies"])
