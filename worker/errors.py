@@ -1,34 +1,34 @@
-"""The errors of scoring, cut where callers branch: the film's fault, or trouble outside."""
+"""The errors that callers tell apart: the fault of a film, the fault of a submission, or trouble outside both."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a film was rejected. The value is stable: it is stored, shown and scripted against."""
+    """Why a film was rejected. The values are stable: they are stored, shown, and used by scripts."""
 
     EMPTY = "empty"  #: The file has no bytes.
     NOT_FOUND = "not_found"  #: The reference names no file.
-    NOT_READABLE = "not_readable"  #: The reference names something that is no file, or that we may not read.
-    OUTSIDE_ROOT = "outside_root"  #: The reference leaves its root.
+    NOT_READABLE = "not_readable"  #: The reference is not a regular file, or the worker may not read it.
+    OUTSIDE_ROOT = "outside_root"  #: The path leads outside its root.
     TOO_MANY_BYTES = "too_many_bytes"  #: The file is larger than the limit.
     CHECKSUM_MISMATCH = "checksum_mismatch"  #: The bytes are not those the sender announced.
-    UNSUPPORTED_FORMAT = "unsupported_format"  #: Not one of the image formats that we read.
+    UNSUPPORTED_FORMAT = "unsupported_format"  #: Not one of the image formats that are read.
     CORRUPT = "corrupt"  #: A known format whose content cannot be decoded.
     TOO_MANY_PIXELS = "too_many_pixels"  #: Width times height is over the limit.
     TOO_SMALL = "too_small"  #: A side is too short to be a radiograph.
-    SEVERAL_FRAMES = "several_frames"  #: More than one page or frame: which one is the film is not for us to guess.
+    SEVERAL_FRAMES = "several_frames"  #: More than one page or frame: which one is the film cannot be known.
     NOT_FILM_SHAPED = "not_film_shaped"  #: One side is several times the other.
-    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"  #: DICOM, compressed in a way that is not read.
-    WRONG_MODALITY = "wrong_modality"  #: DICOM that is not CR or DX, or does not say so.
+    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"  #: DICOM, compressed in a way that is not supported.
+    WRONG_MODALITY = "wrong_modality"  #: DICOM whose modality is neither CR nor DX, or is missing.
     WRONG_BODY_PART = "wrong_body_part"  #: DICOM that names another part of the body than the chest.
     NOT_FRONTAL = "not_frontal"  #: DICOM whose view is lateral or oblique.
     COLOUR = "colour"  #: A picture in colours.
     BLANK = "blank"  #: Nearly every pixel has the same value.
     TOO_FEW_GREYS = "too_few_greys"  #: Black and white, or little more.
-    NOISE = "noise"  #: Neighbouring pixels have nothing to do with each other.
+    NOISE = "noise"  #: Neighbouring pixels are unrelated.
     NOT_A_CHEST_FILM = "not_a_chest_film"  #: Unlike every film that the model learned from.
-    CRASHED_THE_WORKER = "crashed_the_worker"  #: Scoring it, alone, killed the process repeatedly.
-    CANCELLED = "cancelled"  #: Its submission was withdrawn before anybody scored it.
+    CRASHED_THE_WORKER = "crashed_the_worker"  #: Its decoder, or the process that scored it, failed again and again.
+    CANCELLED = "cancelled"  #: Its submission was withdrawn before it was scored.
 
 
 class ScoringError(Exception):
@@ -36,7 +36,7 @@ class ScoringError(Exception):
 
 
 class RejectedImage(ScoringError):
-    """This film cannot be scored, now or later; the reason is recorded and it is never retried.
+    """This film cannot be scored, now or later. The reason is recorded, and only a person can have it tried again.
 
     Attributes:
         reason: the stable code.
@@ -44,14 +44,14 @@ class RejectedImage(ScoringError):
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        """Keep the reason as data beside its sentence."""
+        """Store the reason beside its sentence."""
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
 
 
 class TryAgainLater(ScoringError):
-    """Something outside the film failed; the film goes back unharmed and uncharged."""
+    """Something outside the film failed. The film waits again, and the attempt is not counted."""
 
 
 class ModelUnavailable(ScoringError):
@@ -75,7 +75,7 @@ class RefusedSubmission(ScoringError):
     """
 
     def __init__(self, code: str, detail: str) -> None:
-        """Keep the code as data beside its sentence."""
+        """Store the code beside its sentence."""
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail

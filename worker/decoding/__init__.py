@@ -1,6 +1,6 @@
-"""From the bytes of a file to one 8-bit grey radiograph, or a `RejectedImage`; training reads films here too.
+"""From the bytes of a file to one 8-bit grey radiograph, or a `RejectedImage`; training reads films here, too.
 
-Knows nothing of databases, queues or networks. The array is the same whether a film is trained on or scored.
+Does not import a database, a queue, the settings or a network. A film gives the same array for training and scoring.
 """
 
 from worker.decoding.blank_checks import check_not_blank
@@ -12,10 +12,10 @@ from worker.errors import Reason, RejectedImage
 
 __all__ = ["ACCEPTED_PREPROCESSING", "PREPROCESSING", "Grey", "Limits", "decode", "resize"]
 
-#: Names every choice of the decoder; it travels in the model's card. Change a pixel, change the name.
+#: The name of everything that determines a pixel. A model's card states it; it changes with every changed pixel.
 PREPROCESSING = "grey8-bilinear-2"
-#: What a network may have been trained on to be asked for films prepared so. `grey8-bilinear-1` decoded every JPEG at
-#: full size: its arrays differ only for JPEG whose sides are both 1024 pixels or more.
+#: A network that was trained with one of these can score films. `grey8-bilinear-1` decoded every JPEG at full size: its
+#: arrays differ only for JPEG whose sides are both 1024 pixels or more.
 ACCEPTED_PREPROCESSING = frozenset({PREPROCESSING, "grey8-bilinear-1"})
 
 
@@ -23,7 +23,7 @@ def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Grey:
     """Return the film in `data` as uint8 grey values, shape (height, width), 0 black to 255 white.
 
     Raises:
-        RejectedImage: with the reason; nothing else is raised, whatever the bytes.
+        RejectedImage: with the reason. Any other error is a fault of this program or of its host, never of the bytes.
     """
     if not data:
         raise RejectedImage(Reason.EMPTY, "the file is empty")

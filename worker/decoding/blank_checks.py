@@ -1,26 +1,26 @@
-"""Cheap rules on a decoded film that hold for every network: blank, two-tone and noise are no radiograph."""
+"""Quick checks of a decoded film that hold for every network: a blank, two-tone or noisy picture is no radiograph."""
 
 import numpy as np
 
 from worker.decoding.limits import Grey
 from worker.errors import Reason, RejectedImage
 
-#: Rows and columns looked at are a few hundred, evenly spread: the rules cost a fraction of a millisecond.
+#: About this many rows and columns, evenly spread, are checked, which takes a fraction of a millisecond.
 SAMPLED_LINES = 256
-#: Every such row of those is looked at for noise, which is everywhere where it is.
+#: Every fourth of those rows is checked for noise, which fills the whole picture.
 ROUGH_STEP = 4
-#: Grey levels around the commonest one that count as the same: what JPEG makes of an even surface.
+#: Grey levels so close to the commonest one count as the same: JPEG makes as many of an even surface.
 EVEN_LEVELS = 4
-#: Less than this outside them, and there is nothing on the film.
+#: With a smaller share outside those levels, the film is blank.
 MIN_UNEVEN_SHARE = 0.01
-#: A film in a palette of 64 colours has 40 levels and more.
+#: Fewer grey levels are no radiograph; a film in a palette of 64 colours has 40 or more.
 MIN_LEVELS = 12
-#: Of neighbours' squared difference over twice the variance: 1 for noise, below 0.2 for films.
+#: The squared difference of neighbours over twice the variance: 1 for noise, below 0.2 for films.
 MAX_ROUGHNESS = 0.6
 
 
 def check_not_blank(film: Grey) -> None:
-    """Refuse a film that is none by its grey levels alone.
+    """Reject a picture that cannot be a film by its grey levels alone.
 
     Raises:
         RejectedImage: blank, too_few_greys or noise.
@@ -32,10 +32,10 @@ def check_not_blank(film: Grey) -> None:
     even = levels[max(0, commonest - EVEN_LEVELS) : commonest + EVEN_LEVELS + 1].sum()
     if even > (1 - MIN_UNEVEN_SHARE) * levels.sum():
         raise RejectedImage(Reason.BLANK, "nearly every pixel has the same value")
-    if (found := int((levels > 0).sum())) < MIN_LEVELS:
-        raise RejectedImage(Reason.TOO_FEW_GREYS, f"{found} grey levels; a radiograph has more")
+    if (present := int((levels > 0).sum())) < MIN_LEVELS:
+        raise RejectedImage(Reason.TOO_FEW_GREYS, f"{present} grey levels; a radiograph has more")
     if _roughness(rows[::ROUGH_STEP]) > MAX_ROUGHNESS:
-        raise RejectedImage(Reason.NOISE, "neighbouring pixels have nothing to do with each other")
+        raise RejectedImage(Reason.NOISE, "neighbouring pixels are unrelated")
 
 
 def _roughness(rows: Grey) -> float:

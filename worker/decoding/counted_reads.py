@@ -1,21 +1,21 @@
-"""A file in memory whose reads are counted."""
+"""A file in memory that limits the number of its reads."""
 
 import io
 
-#: A film has some hundred attributes. So many reads cost half a second and 50 MB at most; a hostile file has millions.
+#: A film has some hundred attributes; a hostile file has millions. This many reads take half a second and 50 MB.
 MAX_READS = 50_000
 
 
 class CountedReads(io.BytesIO):
-    """Bytes that may be read so often and no more: a parser's time and memory follow from the number of its reads."""
+    """Bytes with a limited number of reads, which limits the time and the memory of a parser."""
 
     _reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read, and count it.
+        """Read, and count the read.
 
         Raises:
-            ValueError: it was read too often.
+            ValueError: there were more than `MAX_READS` reads.
         """
         self._reads += 1
         if self._reads > MAX_READS:

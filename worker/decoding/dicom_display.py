@@ -1,4 +1,4 @@
-"""From stored values to what a reader would see: modality LUT, VOI LUT or window, polarity, in DICOM's order.
+"""From stored values to the grey values of display: modality LUT, VOI LUT or window, polarity, in DICOM's order.
 
 Everything is computed once for each value that can be stored, 65,536 at most, and the film is looked up in that table.
 An error in here is a fault of this program, never of the film: header and stored values were checked.
@@ -53,7 +53,7 @@ def _significant(codes: Integers, header: FilmHeader) -> Integers:
 def _shown(values: Integers, present: Present, header: FilmHeader) -> Values:
     """Return the grey value, 0 to 255, of each stored value.
 
-    A window or table that leaves nothing to be seen of this film is no guide: then the film's own range is shown.
+    If a window or table leaves nothing visible of this film, the film's own range is shown.
     """
     modal = _modality(values, header.grey_scale)
     shown = _voi(modal, header.grey_scale)

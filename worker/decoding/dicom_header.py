@@ -14,7 +14,7 @@ from worker.errors import Reason, RejectedImage
 MODALITIES = frozenset({"CR", "DX"})
 #: Parts of the names that senders give to the chest, in several languages.
 CHEST = ("CHEST", "THORA", "TORAX", "THX", "LUNG", "CXR", "PULMO")
-#: What says nothing.
+#: Values that state nothing.
 UNSTATED = frozenset({"", "UNKNOWN", "OTHER", "NONE", "UNSPECIFIED", "DEFAULT"})
 #: Lateral (left, right) and oblique views: DICOM's defined terms, and abbreviations of senders.
 NOT_FRONTAL = frozenset({"LL", "RL", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LLAT", "RLAT", "OBL"})

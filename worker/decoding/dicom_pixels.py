@@ -1,4 +1,4 @@
-"""The stored values of a DICOM film, from every transfer syntax for which a decoder with a free licence is kept up."""
+"""The stored values of a DICOM film, from every transfer syntax that a maintained decoder with a free licence reads."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the header of a JPEG, JPEG-LS or JPEG 2000 stream claims, read before a decoder believes it."""
+"""The headers of JPEG, JPEG-LS and JPEG 2000 streams, checked before a decoder gets the stream."""
 
 import struct
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from worker.decoding.limits import Limits
 from worker.errors import Reason, RejectedImage
 
-#: A progressive JPEG has about ten scans; each one walks over the whole picture again.
+#: A progressive JPEG has about ten scans, and a decoder passes over the whole picture for each.
 MAX_SCANS = 64
-#: So many pixels times scans are decoded in a few seconds.
+#: This many scans of a picture of the largest size take a few seconds.
 SCANS_AT_THE_PIXEL_LIMIT = 16
 
 START_OF_JPEG = b"\xff\xd8"
@@ -17,12 +17,12 @@ START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
 #: The box that holds the codestream in a JP2 file.
 JP2_CODESTREAM = b"jp2c"
 SCAN_MARKER = 0xDA
-#: Markers without a length, which have no place before the pixels; a decoder would pass over them and a walk would not.
+#: Markers without a length, which are not allowed before the pixels: decoders skip them, and `_segments` cannot.
 BARE_MARKERS = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 SCAN = b"\xff\xda"
 #: Frame headers: SOF0 to SOF15 without the tables and extensions between them, and JPEG-LS's.
 FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
-#: Baseline, extended and progressive Huffman: what Pillow decodes.
+#: Baseline, extended and progressive Huffman, which Pillow decodes.
 DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 #: Baseline and extended: one pass over the pixels, where the first scan has every component.
 SEQUENTIAL = frozenset({0xC0, 0xC1})
@@ -31,14 +31,14 @@ EIGHT_BITS = 8
 
 @dataclass(frozen=True)
 class Header:
-    """What a stream says of itself."""
+    """What the header of a stream states."""
 
     width: int
     height: int
     components: int
-    #: Bits of a sample.
+    #: Bits in a sample.
     precision: int
-    #: Of a JPEG: the frame's marker; 0 for JPEG 2000.
+    #: The marker of a JPEG's frame; 0 for JPEG 2000.
     frame: int = 0
 
     @property
@@ -48,10 +48,10 @@ class Header:
 
 
 def read_header(stream: bytes) -> Header:
-    """Return what a stream claims.
+    """Return the header of a stream.
 
     Raises:
-        RejectedImage: corrupt; it is no such stream, or ends before it has said it.
+        RejectedImage: corrupt; it is no such stream, or ends within its header.
     """
     try:
         if stream.startswith(START_OF_JPEG):
@@ -92,7 +92,7 @@ def _jpeg_2000(stream: bytes) -> Header:
 
 
 def check_scans(stream: bytes, header: Header, limits: Limits) -> None:
-    """Refuse a JPEG that asks to be walked over more often than any encoder does: it would only cost time.
+    """Reject a JPEG with more scans than any encoder makes: it would only cost time.
 
     Raises:
         RejectedImage: corrupt.
@@ -103,7 +103,7 @@ def check_scans(stream: bytes, header: Header, limits: Limits) -> None:
 
 
 def _scans(stream: bytes, header: Header) -> int:
-    """Return how many scans a decoder walks through: one where the first has every component, as nearly every file."""
+    """Return how many scans a decoder passes over; one if the first has every component, as in nearly every file."""
     if header.frame not in SEQUENTIAL:
         return stream.count(SCAN)
     try:

@@ -1,4 +1,4 @@
-"""What one file may cost, checked before its pixels are decoded, and the array that a decoded film is."""
+"""How much work and memory one file may take, checked before its pixels are decoded."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,26 @@ from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
 
 Grey = npt.NDArray[np.uint8]
 
-#: A chest film is never this small; smaller pictures are icons and thumbnails.
+#: Pictures with a shorter side are icons and thumbnails, never chest films.
 MIN_SIDE_PIXELS = 64
-#: Chest films are nearly square; twice this is a strip.
+#: The longest allowed ratio of the sides. Chest films are nearly square.
 MAX_ASPECT = 3
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may cost.
+    """How much work and memory one file may take.
 
-    A decoder's work is bounded by bytes times pixels times passes, which are checked in the headers. What gets past
-    that is ended with its decoder, and tried alone.
+    A decoder's work is at most bytes times pixels times passes, which are checked in the headers. A file that takes too
+    long nevertheless is ended with its decoder, and tried alone.
     """
 
     max_bytes: int = MAX_FILE_BYTES
     max_pixels: int = MAX_PIXELS
-    #: Of the decoded picture while a decoder holds it, in bytes; a progressive JPEG keeps its coefficients, too.
+    #: Bytes of the decoded picture in a decoder's memory; a progressive JPEG has its coefficients there, too.
     max_memory: int = 384 * 2**20
-    #: A JPEG is decoded at the smallest scale of its cosine transform that leaves the shorter side this long: what no
-    #: network of ours looks at is not computed, and a preview keeps its size.
+    #: A JPEG is decoded at the smallest scale of its cosine transform that leaves the shorter side this long, which is
+    #: enough for every network and for previews.
     jpeg_side_pixels: int = 512
 
 
@@ -37,7 +37,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def check_size(width: int, height: int, limits: Limits, bytes_per_pixel: int = 1) -> None:
-    """Refuse a picture by its header.
+    """Reject a picture whose header states a size that cannot be a film's.
 
     Raises:
         RejectedImage: too_many_pixels, too_small or not_film_shaped.

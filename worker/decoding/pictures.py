@@ -18,22 +18,22 @@ from worker.decoding.damage import damage_is_rejected
 from worker.decoding.limits import Grey, Limits, check_size
 from worker.errors import Reason, RejectedImage
 
-#: What Pillow may open. Every other format is rejected, though Pillow reads it: fewer decoders, fewer holes.
+#: The formats that Pillow may open. The others that it reads are rejected: fewer decoders have fewer security holes.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 EIGHT_BITS = 8
 WHITE = 255
-#: Pillow keeps grey values and palettes in one byte, deep ones in two, everything else in four.
+#: Pillow stores grey values and palettes in one byte, deep greys in two, everything else in four.
 BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 BYTES_OF_COLOUR = 4
-#: A progressive JPEG's coefficients.
+#: Each coefficient of a progressive JPEG.
 BYTES_PER_COEFFICIENT = 2
-#: TIFF's PhotometricInterpretation, and its value for "0 is white", which Pillow heeds for 8 bits only.
+#: TIFF's PhotometricInterpretation, and its value for "0 is white", which Pillow applies to 8 bits only.
 TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 
-#: A pixel whose Cb and Cr lie this far from the picture's own tint is coloured. Scans of film have a tint, and some
-#: bear a coloured arrow or stamp.
+#: A pixel is coloured if its Cb and Cr lie this far from the picture's own tint. Scans of film have a tint, and some
+#: have a coloured arrow or stamp.
 COLOURED_DISTANCE = 24
-#: More coloured pixels than this and the picture is no radiograph: real films have at most 0.01.
+#: A picture with a larger share of coloured pixels is no radiograph; real films have at most 0.01.
 MAX_COLOURED_SHARE = 0.05
 COLOUR_SAMPLE = (64, 64)
 
@@ -62,7 +62,7 @@ class Pixels:
 
     #: Integers or floats, shape (height, width), at least one pixel; uint8 is grey already, everything else is deep.
     grey: npt.NDArray[Any]
-    #: The least value is white, which the decoder did not turn round.
+    #: The least value is white, and Pillow has not inverted it.
     white_is_zero: bool = False
     #: Cb and Cr, uint8, shape (n, 2), of a few pixels evenly spread; None where the file has no colours.
     chroma: npt.NDArray[np.uint8] | None = None
@@ -99,7 +99,10 @@ def read_plain_jpeg(stream: bytes, limits: Limits) -> Grey:
 
 
 def scaled(film: Grey, size: tuple[int, int]) -> Grey:
-    """Return `film` at (height, width) `size`, area-weighted bilinear, the aspect ratio not kept (like the paper)."""
+    """Return `film` at (height, width) `size`, area-weighted bilinear.
+
+    The aspect ratio is not kept, as in the paper.
+    """
     if film.shape == size:
         return film
     height, width = size
@@ -131,7 +134,7 @@ def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pix
     """Have Pillow decode and convert: alpha over black, colour by luma, deep greys as they are."""
     _load(image, size_bytes, limits)
     white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
-    ImageOps.exif_transpose(image, in_place=True)  # A copy of every film that lies right otherwise.
+    ImageOps.exif_transpose(image, in_place=True)  # Not in place, it would copy every upright film.
     if image.mode == "L" and "transparency" not in image.info:
         return _checked(image)
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
@@ -148,9 +151,9 @@ def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pix
 
 
 def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
-    """Decode; a JPEG at its reduced scale, grey straight from the decoder where it is grey.
+    """Decode; a JPEG at its reduced scale.
 
-    The decoder is given the whole file at once: Pillow takes the interpreter's lock between two pieces.
+    The decoder gets the whole file at once, since Pillow takes the interpreter's lock between two pieces.
     """
     if image.format == "JPEG":
         image.draft(image.mode, (limits.jpeg_side_pixels, limits.jpeg_side_pixels))
@@ -185,7 +188,7 @@ def _film(pixels: Pixels) -> Grey:
 
 
 def _check_colour(chroma: npt.NDArray[np.uint8]) -> None:
-    """Reject a picture that lives by its colours.
+    """Reject a picture in colours.
 
     Raises:
         RejectedImage: colour.
@@ -200,8 +203,8 @@ def _check_colour(chroma: npt.NDArray[np.uint8]) -> None:
 def _narrow(values: npt.NDArray[Any]) -> Grey:
     """Return deep grey values in 8 bits.
 
-    Integers keep the top 8 of the bits in use (a 12-bit film stored in 16 bits is not black); floats, whose scale
-    nobody declares, and integers below zero are stretched between their least and greatest finite value.
+    Integers keep the top 8 of the bits in use, so that a 12-bit film stored in 16 bits is not black. Floats, whose
+    scale is unknown, and integers below zero are stretched between their least and greatest finite value.
     """
     if np.issubdtype(values.dtype, np.integer) and values.min() >= 0:
         return np.asarray(values >> max(0, int(values.max()).bit_length() - EIGHT_BITS), np.uint8)

@@ -1,4 +1,4 @@
-"""A film from where it lies to what a network is shown: archive, decoder processes, film check, previews.
+"""A film from its file to a network's input: archive, decoder processes, film check, previews.
 
 Does not import a database, a queue, the settings or a network.
 """

@@ -1,6 +1,6 @@
-"""Where the bytes of films lie: our content-addressed archive, the named roots of others.
+"""The files of films: uploads in the archive, under the hash of their content, and other files below named roots.
 
-Callers name a root and a path below it; no reference, however written, reaches a file outside its root.
+Callers name a root and a path below it. No path, however it is written, reaches a file outside its root.
 """
 
 import errno
@@ -18,7 +18,7 @@ MAX_PATH_CHARACTERS = 1024
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that is not plainly relative; intake asks this before a row is written.
+    """Reject a path that is not plainly relative; intake calls this before it writes a row.
 
     Raises:
         RejectedImage: outside_root.
@@ -36,7 +36,10 @@ def check_path(path: str) -> None:
 
 
 def put(data: bytes, archive_dir: Path) -> tuple[str, str]:
-    """Store bytes under their content's name and return (path below the archive, SHA-256); flushed before return."""
+    """Store bytes under the hash of their content; return the path below the archive, and the SHA-256.
+
+    When this returns, they are on the disk.
+    """
     digest = hashlib.sha256(data).hexdigest()
     path = f"{digest[:2]}/{digest}"
     target = archive_dir / path
@@ -50,16 +53,16 @@ def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> byt
 
     Raises:
         RejectedImage: not_found, not_readable, outside_root or too_many_bytes.
-        TryAgainLater: the root itself is not there, or the file system fails or does not answer.
+        TryAgainLater: the root itself is missing, or the file system fails or does not answer.
     """
     return start_reading(root, path, roots, max_bytes)()
 
 
 def read_verified(root: str, path: str, sha256: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:
-    """Return the bytes of a file whose content is known.
+    """Return the bytes of a file whose SHA-256 is known.
 
     Raises:
-        RejectedImage: as `read`, and checksum_mismatch where it is another file by now.
+        RejectedImage: as `read`, and checksum_mismatch if the file has changed.
         TryAgainLater: as `read`.
     """
     data = read(root, path, roots, max_bytes)
@@ -69,7 +72,7 @@ def read_verified(root: str, path: str, sha256: str, roots: Mapping[str, Path], 
 
 
 def start_reading(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> Callable[[], bytes]:
-    """Start to read a file below a named root, and return what waits for its bytes and raises what `read` does."""
+    """Start to read a file below a named root; return a function that waits for the bytes and raises as `read` does."""
     return timed_reader().begin(root, partial(_read, root, path, roots, max_bytes))
 
 
@@ -90,7 +93,7 @@ def _read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> by
         _require_mounted(base, root)
         raise RejectedImage(Reason.NOT_FOUND, "there is no such file below its root") from error
     except (OSError, RuntimeError) as error:
-        # RuntimeError is what pathlib makes of a loop of links.
+        # pathlib raises RuntimeError for a loop of links.
         if isinstance(error, RuntimeError) or error.errno in {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}:
             raise RejectedImage(Reason.NOT_FOUND, "the path can name no file") from error
         raise TryAgainLater("the file system did not answer") from error
@@ -109,10 +112,10 @@ def _read_below(base: Path, path: str, max_bytes: int) -> bytes:
 
 
 def _require_mounted(base: Path, root: str) -> None:
-    """Tell a missing file from a missing mount: an empty or closed folder is a mount point without its mount.
+    """Tell a missing file from a missing mount: an empty or unreadable root is a mount point without its mount.
 
     Raises:
-        TryAgainLater: the root holds nothing that we may see.
+        TryAgainLater: the root is empty or cannot be read.
     """
     try:
         if next(base.iterdir(), None) is not None:
@@ -123,10 +126,10 @@ def _require_mounted(base: Path, root: str) -> None:
 
 
 def preview_path(previews_dir: Path, sha256: str) -> Path:
-    """Return where the preview of an image content lies."""
+    """Return the path of the preview for the SHA-256 of a film's file."""
     return previews_dir / sha256[:2] / f"{sha256}.jpg"
 
 
 def detail_path(previews_dir: Path, sha256: str) -> Path:
-    """Return where the picture in full of an image content lies, once somebody has asked for it."""
+    """Return the path of the full-size picture, drawn at the first request, for the SHA-256 of a film's file."""
     return previews_dir / sha256[:2] / f"{sha256}-detail.jpg"

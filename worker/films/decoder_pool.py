@@ -1,7 +1,8 @@
-"""Processes that prepare films, from our side of their pipes: threads ask, and wait.
+"""Decoder processes, and the threads that send them films and wait for the outcomes.
 
-Threads of one interpreter would wait for its lock, and a decoder that dies would take the network with it. What comes
-back is JSON and grey values: nothing that a hostile film may have made of its decoder is unpickled.
+Decoding in threads of this process would wait for the interpreter's lock, and a decoder that dies would end the process
+and its loaded network. `worker.films.decoder_protocol` checks what comes back, since a hostile film may control its
+decoder.
 """
 
 import atexit
@@ -24,36 +25,36 @@ from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Pre
 
 logger = logging.getLogger(__name__)
 
-#: Films that one decoder is asked for at once: as many as make the asking cheap, and few enough that all have some.
+#: How many films one decoder gets at once: enough to make a message cheap, few enough that every decoder has some.
 MOST_AT_ONCE = 16
-#: A decoder that says nothing for so long hangs. Longer than a file system's patience and any film together, and short
-#: enough that the task which asked is not cut off.
+#: A decoder that sends nothing for this long hangs. It is longer than the time limit of a read and any film together,
+#: and short enough that the task keeps its own time limit.
 SILENCE_SECONDS = 40
-#: A decoder imports for a second; a machine that is busy starting everything takes longer.
+#: A decoder needs a second for its imports, and longer on a machine that is starting everything.
 START_SECONDS = 60
-#: A process that nobody asks any more, or that is killed, is gone at once, or hangs.
+#: A process whose pipe is closed, or that is killed, ends at once, or hangs.
 END_SECONDS = 1
 #: Errors raised when a decoder has died, hangs, or sends something invalid.
 GONE = (EOFError, OSError, ProtocolError)
-#: What an interpreter needs of its environment, by how the names begin; no password is among it.
+#: How the names of environment variables begin that an interpreter needs; no password is among them.
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_", "LD_", "TZ", "TMPDIR", "PYTHON", "MALLOC_")
-#: There is a decoder for each core already.
+#: There is one decoder for each core, so that a decoder needs no threads of its own.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class NotStarted(Exception):
-    """No decoder can be started: nothing is wrong with the films."""
+    """No decoder can be started, through no fault of the films."""
 
 
 class DecoderPool:
-    """As many processes as are asked for, and as many threads of ours that ask them."""
+    """A number of decoder processes, and as many threads that talk to them."""
 
     def __init__(self, count: int) -> None:
-        """Start them all; they import while the caller goes on."""
+        """Start `count` processes; they import while the caller goes on."""
         self._count = count
-        # The kernel ends a process with the thread that started it: these threads live as long as we do.
+        # The kernel ends a decoder with the thread that started it, so these threads live as long as this process.
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="decode")
-        #: Those that nobody asks now; None for one that must be started first.
+        #: Decoders without a request; None stands for one that must be started first.
         self._idle: SimpleQueue[_DecoderProcess | None] = SimpleQueue()
         for _ in range(count):
             self._threads.submit(self._start)
@@ -61,13 +62,13 @@ class DecoderPool:
     def prepare(
         self, places: Sequence[Place], preparation: Preparation, *, preview: bool
     ) -> list[Future[list[FilmOutcome]]]:
-        """Have films prepared, and return what will tell of them, in order, some films each."""
+        """Have films prepared; return futures of their outcomes, in order, several films in each."""
         at_once = max(1, min(MOST_AT_ONCE, -(-len(places) // (2 * self._count))))
         parts = [places[first : first + at_once] for first in range(0, len(places), at_once)]
         return [self._threads.submit(self._prepare, part, preparation, preview=preview) for part in parts]
 
     def close(self) -> None:
-        """End the processes, once they have answered."""
+        """Wait for the outcomes that are due, then end the processes."""
         self._threads.shutdown()
         for _ in range(self._count):
             if decoder := self._idle.get():
@@ -81,9 +82,10 @@ class DecoderPool:
             self._idle.put(decoder)
 
     def _prepare(self, places: Sequence[Place], preparation: Preparation, *, preview: bool) -> list[FilmOutcome]:
-        """Return an outcome for each film; after one during which its decoder died, the others are another's.
+        """Return an outcome for each film.
 
-        After one that hung they wait: what else is asked for in this task has its time, too.
+        When a decoder dies during a film, another one gets the rest. When it hangs, the rest is postponed, so that the
+        task has time for its other films.
         """
         outcomes: list[FilmOutcome] = []
         decoder, complete = self._idle.get(), False
@@ -106,7 +108,7 @@ class DecoderPool:
                         outcomes += [Postponed("a film before it hung")] * (len(places) - len(outcomes))
             complete = True
         finally:
-            if decoder and not complete:  # Its outcomes would be taken for those of the next films.
+            if decoder and not complete:  # What it sends late would be taken for outcomes of the next films.
                 decoder.end()
                 decoder = None
             self._idle.put(decoder)
@@ -128,10 +130,10 @@ def _lost(decoder: "_DecoderProcess", error: Exception) -> Crashed:
 
 
 def _ready(decoder: "_DecoderProcess | None") -> "_DecoderProcess":
-    """Return a decoder that can be asked: this one, or a new one if it died while it had nothing to do.
+    """Return a decoder that is ready: this one, or a new one if it died while it had nothing to do.
 
     Raises:
-        NotStarted: it cannot be started, or ends before it can be asked.
+        NotStarted: it cannot be started, or ends before it is ready.
     """
     try:
         if decoder is None or decoder.has_ended():
@@ -142,13 +144,13 @@ def _ready(decoder: "_DecoderProcess | None") -> "_DecoderProcess":
             decoder.end()
         raise NotStarted(f"the installation was changed under this process: {error}") from error
     except (OSError, EOFError) as error:
-        told = decoder.end() if decoder else ""
-        raise NotStarted(f"{type(error).__name__} {told}") from error
+        end = decoder.end() if decoder else ""
+        raise NotStarted(f"{type(error).__name__} {end}") from error
     return decoder
 
 
 class _DecoderProcess:
-    """One process, from our side of its pipe."""
+    """One decoder process, as the pool sees it."""
 
     def __init__(self) -> None:
         """Start it.
@@ -160,7 +162,7 @@ class _DecoderProcess:
         self._ready = False
         self._max_bytes = decoder_protocol.MAX_HEAD_BYTES
         self._preparation: Preparation | None = None
-        # -P: not what lies in the working directory, which decoders write to.
+        # -P keeps Python from importing modules that lie in the working directory.
         command = children.killed_with_parent(
             [sys.executable, "-P", "-m", "worker.films.decoder_process", str(its_end.fileno())]
         )
@@ -200,8 +202,10 @@ class _DecoderProcess:
             OSError: it died, or has been silent for too long.
             ProtocolError: it sends something invalid.
         """
-        news = None if preparation is self._preparation else preparation
-        self._pipe.send_bytes(decoder_protocol.encode_request(decoder_protocol.Request(places, news, preview=preview)))
+        change = None if preparation is self._preparation else preparation
+        self._pipe.send_bytes(
+            decoder_protocol.encode_request(decoder_protocol.Request(places, change, preview=preview))
+        )
         self._preparation = preparation
         self._max_bytes = decoder_protocol.max_outcome_bytes(preparation.input_size)
         for _ in places:
@@ -210,13 +214,13 @@ class _DecoderProcess:
             yield outcome
 
     def end(self) -> str:
-        """Let it end, which it does when nobody asks any more, or kill it; tell how it ended, in words."""
+        """Close its pipe, kill it if it does not end, and return in words how it ended."""
         self._pipe.close()
         try:
             return f"it ended with {self._process.wait(END_SECONDS)}"
         except subprocess.TimeoutExpired:
             self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # It hangs in the kernel.
+            with contextlib.suppress(subprocess.TimeoutExpired):  # It hangs in the kernel, where it cannot be killed.
                 self._process.wait(END_SECONDS)
             return "it hung"
 
@@ -228,7 +232,7 @@ class _DecoderProcess:
 
 @cache
 def decoders(count: int) -> DecoderPool:
-    """Return this process's decoders; a process that has some must not fork any more."""
-    started = DecoderPool(count)
-    atexit.register(started.close)
-    return started
+    """Return this process's pool; a process that has one must not fork any more."""
+    pool = DecoderPool(count)
+    atexit.register(pool.close)
+    return pool

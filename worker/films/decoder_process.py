@@ -1,6 +1,6 @@
-"""A process that prepares films for whoever started it, and has nothing else: no database, no settings, no network.
+"""A process that prepares films for the process that started it. It imports no database, no settings and no network.
 
-`worker.films.decoder_pool` starts it with a pipe, and ends it by closing that.
+`worker.films.decoder_pool` starts it with a pipe, and ends it by closing the pipe.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ def serve(pipe: Connection) -> None:
         request = decode_request(pipe.recv_bytes())
         preparation = request.preparation or preparation
         if preparation is None:
-            raise ValueError("films are prepared for a network")
+            raise ValueError("the first request names no preparation")
         since = time.perf_counter()
         for outcome in prepare(request.places, preparation, preview=request.preview):
             pipe.send_bytes(encode_outcome(outcome, time.perf_counter() - since))
@@ -42,7 +42,7 @@ if __name__ == "__main__":
     for number in LEFT_TO_ITS_PARENT:
         signal.signal(number, signal.SIG_IGN)
     gc.freeze()
-    # The other end is closed: whoever asked is gone. Threads that hang in a read must not hold us.
+    # These errors mean that the other end is closed. Threads that hang in a read must not keep this process alive.
     with contextlib.suppress(EOFError, OSError):
         serve(Connection(int(sys.argv[1])))
     os._exit(0)

@@ -1,7 +1,8 @@
-"""Whether a prepared film looks like the films that a network learned from at all: a detector that its card carries.
+"""The film check of a model: rejects a prepared film that is unlike the films on which its network was trained.
 
-A film is described by the directions and strength of its edges in a grid, which stay when greys are inverted. Its
-distance is Mahalanobis's in the main axes of the training films' descriptions, plus what they leave unexplained.
+A film is described by the directions and strength of its edges in a grid, which do not change when greys are inverted.
+Its distance is the Mahalanobis distance in the main axes of the training films' descriptions, plus the part that these
+axes do not explain.
 """
 
 import hashlib
@@ -20,19 +21,19 @@ from worker.errors import ModelUnavailable, Reason, RejectedImage
 FILM_CHECK_FILE = "film_check.npz"
 
 CELLS, DIRECTIONS = 6, 8
-#: Side of the picture that is described, 8 pixels a cell. 96 tells little more apart and takes four times as long.
+#: Side of the picture that is described, 8 pixels a cell. A side of 96 separates little better, in four times the time.
 SIDE_PIXELS = 48
-#: Rows and columns with fewer pixels brighter than this lie beside the film.
+#: A row or column belongs to the border if a smaller share of its pixels is brighter than this grey.
 BORDER_GREY, BORDER_SHARE = 16, 0.02
-#: Rows and columns that are looked at for the border.
+#: About this many rows and columns are checked for the border.
 BORDER_LINES = 64
 MIN_CROPPED_SHARE = 0.2
-#: How much the strength of edges and the spread of greys weigh beside their directions.
+#: The weight of the strength of edges and of the spread of greys, beside a weight of 1 for their directions.
 STRENGTH_WEIGHT = 0.5
-#: Of the whole picture's edges: a cell without edges of its own has no direction.
+#: This share of the whole picture's edges is added to a cell's, so that a cell without edges has no direction.
 QUIET_SHARE = 0.05
 
-#: Of directions in `_edges`: a half turn is the first again, and what lies beyond it, by rounding, the second.
+#: Bins of directions in `_edges`: a half turn is the first direction again, and what rounding puts beyond, the second.
 ALL_BINS = DIRECTIONS + 2
 #: The first bin of every pixel's cell, shape (side, side).
 _CELL = np.arange(SIDE_PIXELS) * CELLS // SIDE_PIXELS
@@ -43,21 +44,21 @@ Vectors = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FilmCheck:
-    """The detector of one model."""
+    """The film check of one model."""
 
-    #: Of the training films' descriptions, shape (d,).
+    #: The mean of the training films' descriptions, shape (d,).
     mean: Vectors
     #: Their main axes, orthonormal, shape (k, d).
     axes: Vectors
-    #: The variance along each, shape (k,).
+    #: The variance along each axis, shape (k,).
     variances: Vectors
-    #: The mean variance along every other.
+    #: The mean variance along every other direction.
     residual: float
-    #: Farther films are none.
+    #: Films farther away than this are rejected.
     threshold: float
 
     def distance(self, film: Grey) -> float:
-        """Return how far a prepared film is from the training films; as it is or upside down, whichever is nearer."""
+        """Return the distance of a prepared film from the training films: the smaller of upright and upside down."""
         described = describe(film)
         turned = described.reshape(CELLS, CELLS, -1)[::-1, ::-1].ravel()
         away = np.stack([described, turned]) - self.mean
@@ -66,7 +67,7 @@ class FilmCheck:
         return float((np.square(along) @ (1 / self.variances) + unexplained / self.residual).min())
 
     def check(self, film: Grey) -> None:
-        """Refuse a prepared film that is unlike every training film.
+        """Reject a prepared film that is unlike the training films.
 
         Raises:
             RejectedImage: not_a_chest_film.
@@ -78,7 +79,7 @@ class FilmCheck:
             )
 
     def save(self, path: Path) -> str:
-        """Write the detector and return the SHA-256 of the file; the same detector gives the same bytes."""
+        """Write the film check and return the SHA-256 of the file; equal film checks give equal bytes."""
         np.savez(
             path,
             mean=self.mean.astype(np.float32),
@@ -90,7 +91,7 @@ class FilmCheck:
 
 
 def load_film_check(path: Path, sha256: str) -> FilmCheck:
-    """Return a stored detector.
+    """Return a stored film check.
 
     Raises:
         ModelUnavailable: the file is missing, or is not the one that was published.
@@ -121,7 +122,7 @@ def describe(film: Grey) -> Vectors:
 
 
 def _without_border(film: Grey) -> Grey:
-    """Return a film without the black margins that scanners and exports put around it."""
+    """Return a film without the black margins that scanners and exporting programs add."""
     step = max(1, min(film.shape) // BORDER_LINES)
     bright = film[::step, ::step] > BORDER_GREY
     height, width = bright.shape

@@ -1,6 +1,6 @@
-"""One film, from where it lies to what a network is shown: read, hashed, decoded, pictured, scaled, judged.
+"""One film from its file to a network's input: read, hashed, decoded, previewed, scaled, checked.
 
-Bytes from outside are decoded in a process of their own, which imports this; it knows no database and no network.
+A decoder process imports this module, where bytes from outside are decoded. It imports no database and no network.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from worker.films import archive, previews
 from worker.films.film_check import FilmCheck
 from worker.films.summary import FilmSummary, summarize
 
-#: Files that are read while another is decoded: a decoder does not wait for a disk. A file may have 64 MiB.
+#: How many files are read ahead while another is decoded, so that a decoder need not wait for the disk.
 FILES_AHEAD = 1
 
 Item = TypeVar("Item")
@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a film lies, and what its sender announced it to be, if he did."""
+    """Where the file of a film lies, and the SHA-256 that its sender announced, if any."""
 
     root: str
     path: str
@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What films are prepared for: one network's input."""
+    """How films are prepared: for the input of one network."""
 
     #: Folders by name.
     roots: Mapping[str, Path]
@@ -59,7 +59,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class RejectedFilm:
-    """A film that cannot be scored, and why."""
+    """A film that cannot be scored, and the reason."""
 
     sha256: str | None
     reason: Reason
@@ -68,14 +68,14 @@ class RejectedFilm:
 
 @dataclass(frozen=True)
 class Postponed:
-    """A film that trouble outside kept from being read."""
+    """A film that could not be read because of trouble outside it."""
 
     detail: str
 
 
 @dataclass(frozen=True)
 class Crashed:
-    """A film during which its decoder died, or failed as no film should make it fail."""
+    """A film during which its decoder died, or met a fault of this program."""
 
     detail: str
 
@@ -87,7 +87,7 @@ def for_network(film: Grey, input_size: tuple[int, int], film_check: FilmCheck |
     """Return a decoded film at a network's input size, (height, width): uint8.
 
     Raises:
-        RejectedImage: not_a_chest_film, where there is a detector.
+        RejectedImage: not_a_chest_film, if there is a film check.
     """
     prepared = scaled(film, input_size)
     if film_check is not None:
@@ -96,7 +96,7 @@ def for_network(film: Grey, input_size: tuple[int, int], film_check: FilmCheck |
 
 
 def prepare(places: Iterable[Place], preparation: Preparation, *, preview: bool) -> Iterator[FilmOutcome]:
-    """Yield what becomes of each film, in order; with a preview, it is stored as soon as the film is decoded."""
+    """Yield the outcome of each film, in order; a preview, if wanted, is stored as soon as the film is decoded."""
 
     def begin(place: Place) -> Callable[[], bytes]:
         return archive.start_reading(place.root, place.path, preparation.roots, preparation.limits.max_bytes)
@@ -123,12 +123,12 @@ def _prepare(
         return RejectedFilm(sha256, error.reason, error.detail)
     except TryAgainLater as error:
         return Postponed(str(error))
-    except Exception as error:  # noqa: BLE001 - the name says what to look for; its text may quote the film
+    except Exception as error:  # noqa: BLE001 - the outcome names the error; its text may quote the film
         return Crashed(f"{type(error).__name__} in a decoder, {_place_of(error)}")
 
 
 def _place_of(error: Exception) -> str:
-    """Return the file and the line that raised, for the log: neither says anything of the film."""
+    """Return the file and the line that raised, for the log; neither quotes the film."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(frame.filename).name} line {frame.lineno}"
 
@@ -136,7 +136,7 @@ def _place_of(error: Exception) -> str:
 def read_ahead(
     items: Iterable[Item], begin: Callable[[Item], Callable[[], bytes]]
 ) -> Iterator[tuple[Item, Callable[[], bytes]]]:
-    """Yield items with what waits for their bytes; the next are begun before their turn. `begin` must not raise."""
+    """Yield each item with the function that waits for its bytes; reads start ahead. `begin` must not raise."""
     begun: deque[tuple[Item, Callable[[], bytes]]] = deque()
     for item in items:
         begun.append((item, begin(item)))

@@ -1,4 +1,4 @@
-"""Pictures of decoded films, stored for the pages, which decode nothing themselves."""
+"""Pictures of decoded films, stored for the pages: the dashboard itself decodes nothing."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from worker.decoding.limits import Grey
 from worker.errors import TryAgainLater
 from worker.films.archive import detail_path, preview_path
 
-#: Longest side of a preview: enough to recognise a film by, little enough to keep for every film.
+#: The longest side of a preview: enough to recognise a film, and small enough to store for every film.
 PREVIEW_SIDE_PIXELS = 512
 PREVIEW_JPEG_QUALITY = 85
-#: Of the picture that a reader zooms into: what a monitor for reading shows of a film at once.
+#: The longest side of the full-size picture that a reader zooms into: about what a diagnostic monitor shows at once.
 DETAIL_SIDE_PIXELS = 2048
 DETAIL_JPEG_QUALITY = 92
 
 
 def save_preview(film: Grey, sha256: str, previews_dir: Path) -> None:
-    """Store a small JPEG of a decoded film, once for each content.
+    """Store a small JPEG of a decoded film, unless there is one already.
 
     Raises:
         TryAgainLater: the disk is full or read-only.
@@ -27,7 +27,7 @@ def save_preview(film: Grey, sha256: str, previews_dir: Path) -> None:
 
 
 def save_detail(film: Grey, sha256: str, previews_dir: Path) -> None:
-    """Store the picture in full of a decoded film, once for each content.
+    """Store the full-size picture of a decoded film, unless there is one already.
 
     Raises:
         TryAgainLater: the disk is full or read-only.

@@ -1,7 +1,7 @@
-"""Reads with an end: a file system that does not answer costs a film its turn, never the process that reads.
+"""Reads with a time limit: when a file system does not answer, the film waits, and the process goes on.
 
-A thread that hangs in the kernel can be neither interrupted nor killed, so it is left behind, and the folder that it
-hangs in is left alone for a while.
+A thread that hangs in the kernel can be neither interrupted nor killed. It is left behind, and its folder is not read
+for a while.
 """
 
 import time
@@ -12,11 +12,11 @@ from typing import Any, NoReturn, TypeVar
 
 from worker.errors import TryAgainLater
 
-#: A film of 64 MB over a slow line takes less; several of these fit into the time limit of a task.
+#: A film of 64 MB over a slow network takes less, and several such waits fit into the time limit of a task.
 READ_SECONDS = 20
-#: How long a folder in which a read hangs is left alone before another read is risked.
+#: How long no read is tried in a folder in which one hangs.
 REST_SECONDS = 60
-#: Threads of one process that may hang in one folder; beyond it, the folder is left alone until one comes back.
+#: How many threads of one process may hang in one folder; after that, it is not read until one of them returns.
 MAX_HANGING = 8
 MAX_THREADS = 128
 
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class TimedReader:
-    """Threads that read, and what each folder owes."""
+    """Threads that read, and which of them hang in which folder."""
 
     def __init__(self, seconds: float) -> None:
         """Wait at most `seconds` for one read."""
@@ -41,7 +41,7 @@ class TimedReader:
         return self.begin(folder, read)()
 
     def begin(self, folder: str, read: Callable[[], Result]) -> Callable[[], Result]:
-        """Start to read, and return what waits for the end and then does as `run` does."""
+        """Start to read; return a function that waits for the end and then returns or raises as `run` does."""
         if self._rests(folder):
             return partial(_refuse, f"the root {folder} does not answer")
         try:
@@ -54,7 +54,7 @@ class TimedReader:
         try:
             return future.result(timeout=max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            if future.done():  # The read's own time-out: an answer, if a bad one.
+            if future.done():  # The read itself raised TimeoutError: the file system did answer.
                 raise
             self._hanging.setdefault(folder, []).append((time.monotonic(), future))
             raise TryAgainLater(f"the root {folder} did not answer within {self._seconds:g} s") from None
@@ -73,5 +73,5 @@ def _refuse(detail: str) -> NoReturn:
 
 @cache
 def timed_reader() -> TimedReader:
-    """Return this process's patience; a forked child makes its own on its first read."""
+    """Return this process's reader; a forked child creates its own on its first read."""
     return TimedReader(READ_SECONDS)
