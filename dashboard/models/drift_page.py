@@ -86,5 +86,5 @@ def _lines(session: Session, source: str, today: date) -> dict[int, list[Line]]:
         version = row.model_version_id
         if version not in lines and (reference := drift_by_day.reference_of(session, source, version, before=today)):
             lines[version].append(Line(None, reference, {}))
-        lines[version].append(Line(row.day, Day.model_validate(row.figures), reasons[row.day, version]))
+        lines[version].append(Line(row.day, row.figures, reasons[row.day, version]))
     return lines

@@ -111,7 +111,7 @@ class DeploymentCollector(Collector):
         rows = drift_by_day.newest_days(session)
         for row in rows:
             labels = [row.source, session.get_one(ModelVersion, row.model_version_id).version]
-            day = Day.model_validate(row.figures)
+            day = row.figures
             films.add_metric([*labels, "scored"], day.scored)
             films.add_metric([*labels, "rejected"], day.rejected)
             reference = drift_by_day.reference_of(session, row.source, row.model_version_id, before=row.day)

@@ -6,9 +6,11 @@ A difference must be large enough to matter and too large to be chance. Both thr
 import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+
+from worker.models.documents.document import Document
 
 #: A mean that shifts by less than half a standard deviation of single films raises no alarm, however certain.
 LEAST_SHIFT = 0.5
@@ -44,7 +46,7 @@ class Kind(StrEnum):
 MOMENTS = (Kind.GREY_MEAN, Kind.GREY_SPREAD, Kind.HEIGHT, Kind.WIDTH, Kind.CONFIDENCE)
 
 
-class Moments(BaseModel):
+class Moments(Document):
     """A figure over films, stored as sums so that days can be added."""
 
     n: int = 0
@@ -66,8 +68,10 @@ class Moments(BaseModel):
         return Moments(n=self.n + other.n, total=self.total + other.total, squares=self.squares + other.squares)
 
 
-class Day(BaseModel):
+class Day(Document):
     """The films of one source on one or more days, and the results of one version."""
+
+    WRITES_DEFAULTS: ClassVar[bool] = True
 
     scored: int = 0
     rejected: int = 0

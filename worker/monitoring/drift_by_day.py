@@ -56,7 +56,7 @@ def check_past_days(today: date) -> None:
 
 def _check_day(session: Session, day: date, active: int) -> None:
     for (source, version), figures in _figures(session, day, active).items():
-        row = DriftDay(day=day, source=source, model_version_id=version, figures=figures.model_dump())
+        row = DriftDay(day=day, source=source, model_version_id=version, figures=figures)
         session.add(row)
         alarms = [*_drifted(session, row, figures), *_disagreed(session, row)]
         for kind, reason in alarms:
@@ -152,7 +152,7 @@ def reference_of(session: Session, source: str, model_version_id: int, before: d
         .where(DriftDay.source == source, DriftDay.model_version_id == model_version_id, DriftDay.day < before)
         .order_by(DriftDay.day)
     ):
-        reference += Day.model_validate(stored)
+        reference += stored
         if reference.scored >= REFERENCE_FILMS:
             return reference
     return None

@@ -1,12 +1,13 @@
 """The tables of drift monitoring: the figures of a day, and the alarms raised over it."""
 
 from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from worker.database import Base, UtcDateTime, now
+from worker.models.documents.column import DocumentColumn
+from worker.monitoring.drift import Day
 
 
 class DriftDay(Base):
@@ -20,8 +21,8 @@ class DriftDay(Base):
     day: Mapped[date] = mapped_column(index=True)
     source: Mapped[str] = mapped_column(String(64))
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
-    #: As `worker.monitoring.drift.Day` writes it: counts, sums and sums of squares, so that days add up.
-    figures: Mapped[dict[str, Any]] = mapped_column(JSON)
+    #: Counts, sums and sums of squares, so that days add up.
+    figures: Mapped[Day] = mapped_column(DocumentColumn(Day))
 
 
 class DriftAlarm(Base):

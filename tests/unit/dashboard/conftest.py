@@ -198,7 +198,7 @@ def monitored_day(rows: Rows) -> date:
     with transaction() as session:
         for days_ago, films, grey in ((3, 240, 100.0), (1, 40, 150.0)):
             moments = {"grey_mean": Moments(n=films, total=films * grey, squares=films * (grey**2 + 25))}
-            figures = Day(scored=films, rejected=2, moments=moments, labels={"Effusions": films}).model_dump()
+            figures = Day(scored=films, rejected=2, moments=moments, labels={"Effusions": films})
             session.add(
                 DriftDay(
                     day=today - timedelta(days=days_ago), source="pacs-north", model_version_id=version, figures=figures

@@ -15,6 +15,7 @@ from worker.models.documents.evaluation import ClassFigures, Evaluation, Overall
 from worker.models.documents.report import Report
 from worker.models.documents.retraining import LearnedFrom, RunRequest
 from worker.models.documents.verdict import Verdict
+from worker.monitoring.drift import Day
 
 STORED = Path(__file__).parent / "stored"
 KINDS = {
@@ -54,6 +55,11 @@ def test_the_shipped_cards_are_written_with_a_film_check_or_null(directory):
 @pytest.mark.parametrize("request_", stored("request"))
 def test_a_request_holds_what_differs_from_the_settings(request_):
     assert request_ == RunRequest.model_validate(request_).stored()
+
+
+@pytest.mark.parametrize("figures", stored("figures"))
+def test_the_figures_of_a_day_are_read_and_written_with_the_same_json(figures):
+    assert figures == Day.model_validate(figures).stored()
 
 
 def test_the_attributes_of_a_report_are_its_figures():
