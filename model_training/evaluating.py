@@ -45,7 +45,7 @@ def _accepted(classifier: Classifier, films: Films) -> Films:
     Raises:
         DatasetError: it lets none pass.
     """
-    refusals = [classifier.refusal(film) for film in films.pixels]
+    refusals = [classifier.rejection(film) for film in films.pixels]
     refused = [LeftOut(name, error.reason) for name, error in zip(films.names, refusals, strict=True) if error]
     kept = [row for row, error in enumerate(refusals) if error is None]
     if not kept:

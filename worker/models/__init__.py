@@ -1,4 +1,4 @@
-"""Model versions: their files, their rows, which one is active, and the loaded network.
+"""Model versions: their files and rows, which version is active, and the loaded network.
 
 Does not import studies or scoring.
 """

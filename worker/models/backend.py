@@ -1,6 +1,6 @@
-"""Keras and its backend, imported once, late and quietly; nothing else of the project imports Keras by name.
+"""Imports Keras and its backend once; no other module imports Keras by name.
 
-Late, because the import costs seconds and may take a GPU: that is for the child that computes.
+The import is late because it takes seconds and may take a GPU: only the child process that computes needs it.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-#: For mallopt(3): M_MMAP_THRESHOLD, of which glibc takes no more; M_TRIM_THRESHOLD; M_TOP_PAD.
+#: For mallopt(3): M_MMAP_THRESHOLD (32 MiB is glibc's maximum), M_TRIM_THRESHOLD and M_TOP_PAD.
 KEPT_MEMORY = {-3: 32 * 2**20, -1: 2**31 - 1, -2: 64 * 2**20}
 
 
@@ -27,7 +27,7 @@ def keras() -> Any:  # noqa: ANN401 - Keras publishes no types
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of a GPU at first use.
         module = importlib.import_module("keras")
         _share_the_device_and_round_as_processors_do(module.backend.backend())
-        devices()  # The backend looks for devices, and talks about it, at first use.
+        devices()  # At first use the backend looks for devices and prints messages.
     keep_freed_memory()
     return module
 
@@ -42,9 +42,9 @@ def devices() -> list[str]:
 
 
 def _share_the_device_and_round_as_processors_do(backend: str) -> None:
-    """Take a GPU's memory as it is needed, and multiply float32 as float32; later is too late.
+    """Take a GPU's memory as it is needed, and multiply float32 as float32; both must be set before first use.
 
-    Every backend would round factors to ten bits (TF32), and a film's probabilities would depend on the device.
+    By default every backend rounds factors to ten bits (TF32), so a film's probabilities would depend on the device.
     """
     match backend:
         case "tensorflow":
@@ -60,24 +60,24 @@ def _share_the_device_and_round_as_processors_do(backend: str) -> None:
 
 
 def memory_errors() -> tuple[type[Exception], ...]:
-    """Return what the backend raises when a batch needs more memory than the device has."""
+    """Return the errors that the backend raises when a batch needs more memory than the device has."""
     match keras().backend.backend():
         case "tensorflow":
             return (importlib.import_module("tensorflow").errors.ResourceExhaustedError,)
         case "torch":
             return (importlib.import_module("torch").OutOfMemoryError,)
-        case "jax":  # One class for whatever XLA says; a batch of one film tells the others apart.
+        case "jax":  # XLA has one class for all its errors; a batch of one film shows whether memory was the cause.
             return (importlib.import_module("jax").errors.JaxRuntimeError,)
         case _:
             return (MemoryError,)
 
 
-def gradient(score: Callable[[Any], Any], at: Any) -> Any:  # noqa: ANN401 - tensors of whatever backend
-    """Return d score / d at: the one thing for which Keras 3 has no word of its own.
+def gradient(score: Callable[[Any], Any], at: Any) -> Any:  # noqa: ANN401 - tensors of any backend
+    """Return d score / d at; Keras 3 has no function for it that works with every backend.
 
     Args:
         score: a function of Keras operations from a tensor to a scalar.
-        at: where the gradient is wanted, a tensor of the backend.
+        at: a tensor of the backend, the point at which the gradient is computed.
     """
     match keras().backend.backend():
         case "tensorflow":
@@ -95,11 +95,11 @@ def gradient(score: Callable[[Any], Any], at: Any) -> Any:  # noqa: ANN401 - ten
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep freed tensors instead of giving each back to the system at once.
+    """Let glibc keep freed memory instead of returning it to the system at once; other C libraries are not changed.
 
-    Otherwise the system clears fresh pages for every tensor of every step. TensorFlow makes it worse: whenever it reads
-    a data set from a Python generator it has glibc give back anything above 128 kB, which halves the speed of training
-    on a CPU (measured: 16.6 against 31.2 films a second). Other C libraries are left as they are.
+    Otherwise the system clears fresh pages for every tensor of every step. TensorFlow makes it worse: when it reads a
+    data set from a Python generator, it has glibc return every block above 128 kB. That halves the speed of training
+    on a CPU (measured: 16.6 against 31.2 films a second).
     """
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version"):
@@ -110,18 +110,18 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def _native_messages_logged() -> Iterator[None]:
-    """Send to the log, as debug messages, what native code writes to stderr past every setting of TensorFlow.
+    """Log what native code writes to stderr as debug messages; TensorFlow has no setting for it.
 
-    It writes a dozen lines about missing GPUs, which would bury the one line of an error.
+    It writes a dozen lines about missing GPUs, among which the one line of an error would be lost.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            logger.debug("%s", said.read().decode(errors="replace"))
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            messages.seek(0)
+            logger.debug("%s", messages.read().decode(errors="replace"))

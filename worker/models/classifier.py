@@ -1,4 +1,4 @@
-"""One loaded network: verified, warmed up, and asked for probabilities and for heat maps."""
+"""One loaded network: it is verified and warmed up, and gives probabilities and heat maps."""
 
 import logging
 from pathlib import Path
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Classifier:
-    """A network with its card: uint8 films in, probabilities under the card's classes out."""
+    """A network with its card: takes uint8 films and returns a probability for each of the card's classes."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Classifier:
         batch_size: int,
         film_check: FilmCheck | None = None,
     ) -> None:
-        """Wrap a loaded network; `load` is the way to get one from disk."""
+        """Wrap a loaded network; use `load` for a network on disk."""
         self.card = card
         self.film_check = film_check
         self._network = network
@@ -41,7 +41,7 @@ class Classifier:
         """Return the verified network of a model directory, warmed up.
 
         Raises:
-            ModelUnavailable: the file is not the one published, or needs another preprocessing than ours.
+            ModelUnavailable: the file differs from the published one, or needs another preprocessing.
         """
         path, card = verified(directory, sha256)
         if card.preprocessing not in ACCEPTED_PREPROCESSING:
@@ -61,12 +61,12 @@ class Classifier:
         """Return a decoded film at the network's input size: uint8, shape (height, width).
 
         Raises:
-            RejectedImage: not_a_chest_film, where the model has a detector.
+            RejectedImage: not_a_chest_film, if the model has a detector.
         """
         return for_network(film, self.card.input_size, self.film_check)
 
-    def refusal(self, prepared: Grey) -> RejectedImage | None:
-        """Return why `prepare` refuses a film that has the network's input size already; None where it does not."""
+    def rejection(self, prepared: Grey) -> RejectedImage | None:
+        """Return why `prepare` would reject a film that has the network's input size already; None if it would not."""
         try:
             self.prepare(prepared)
         except RejectedImage as error:
@@ -76,33 +76,33 @@ class Classifier:
     def predict(self, films: Grey) -> npt.NDArray[np.float32]:
         """Return probabilities, shape (n, classes), of prepared films, uint8, shape (n, height, width).
 
-        A batch that is not full is padded to the next power of two: one film costs one film, and the network's graph
+        A batch that is not full is padded to the next power of two: a single film stays cheap, and the network's graph
         is traced for a few shapes only.
         """
-        answers = [np.empty((0, len(self.card.classes)), np.float32)]
+        batches = [np.empty((0, len(self.card.classes)), np.float32)]
         done = 0
         while done < len(films):
             try:
-                answers.append(self._predict_one_batch(films[done : done + self._batch_size]))
+                batches.append(self._predict_one_batch(films[done : done + self._batch_size]))
             except memory_errors() as error:
                 self._halve_batches(error)
-            done = sum(map(len, answers))
-        return np.concatenate(answers)
+            done = sum(map(len, batches))
+        return np.concatenate(batches)
 
     def heat_map(self, film: Grey, finding: str) -> Heat:
-        """Return where the network saw one finding in a prepared film: shape of its last feature map, 0 to 1.
+        """Return the parts of a prepared film that speak for a finding: shape of the last feature map, 0 to 1.
 
         Raises:
             ValueError: the network has no such finding, or no feature map.
         """
-        whole = np.repeat(film[np.newaxis, ..., np.newaxis], self.card.channels, axis=-1)
-        return grad_cam.heat_map(self._network, whole, self.card.classes.index(finding))
+        channels = np.repeat(film[np.newaxis, ..., np.newaxis], self.card.channels, axis=-1)
+        return grad_cam.heat_map(self._network, channels, self.card.classes.index(finding))
 
     def _halve_batches(self, error: Exception) -> None:
-        """Go on with batches of half the size, for as long as this network is loaded.
+        """Halve the batch size for as long as this network is loaded.
 
         Raises:
-            MemoryError: one film alone is too much.
+            MemoryError: the device has too little memory for one film.
         """
         if self._batch_size == 1:
             raise MemoryError("the device has too little memory for one film") from error
@@ -118,6 +118,6 @@ class Classifier:
 
 
 def device_name() -> str:
-    """Return what the network computes on, such as `tensorflow cpu` or `torch gpu`."""
+    """Return the device on which the network computes, such as `tensorflow cpu` or `torch gpu`."""
     backend = keras().backend.backend()
     return f"{backend} {'gpu' if any('gpu' in name or 'cuda' in name for name in devices()) else 'cpu'}"

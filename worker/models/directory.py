@@ -1,4 +1,4 @@
-"""A model on disk: its network's file, its card and its report in one directory, published whole, verified by SHA-256.
+"""A model directory: the network's file, its card and its report, published in one step and verified by SHA-256.
 
 Does not import the tables, and loads no network.
 """
@@ -21,8 +21,8 @@ CARD_FILE = "card.json"
 REPORT_FILE = "report.json"
 #: An unfinished directory of this age belongs to a process that was killed.
 ABANDONED_SECONDS = 3600
-#: The models that a new installation starts with: our best on real films, the paper's network on the same films, and
-#: one for drawn phantoms.
+#: The models of a new installation: our best network on real films, the paper's network on the same films, and one
+#: for drawn phantoms.
 SHIPPED_DIR = Path(__file__).parent.parent / "shipped"
 SHIPPED_FILMS = SHIPPED_DIR / "films"
 SHIPPED_PAPER = SHIPPED_DIR / "v3"
@@ -50,7 +50,7 @@ def read_card(directory: Path) -> ModelCard:
 
 
 def read_report(directory: Path) -> Report:
-    """Return the evaluation report of a model directory; an empty one where the model was published without.
+    """Return the evaluation report of a model directory; an empty one if the model has none.
 
     Raises:
         UnreadableDocument: the file holds something else.
@@ -69,19 +69,19 @@ def verified(directory: Path, sha256: str | None = None) -> tuple[Path, ModelCar
 
     Args:
         directory: a model directory.
-        sha256: the digest that the database registered; the card's own when None.
+        sha256: the digest that the database has; None: the card's own.
 
     Raises:
-        ModelUnavailable: the file is missing, or is not the one that was published.
+        ModelUnavailable: the file is missing, or differs from the published one.
     """
     card = read_card(directory)
     path = directory / MODEL_FILE
     if not path.is_file():
         message = f"{directory} has no {MODEL_FILE}"
         raise ModelUnavailable(message)
-    found = sha256_of(path)
-    if found != card.sha256 or (sha256 is not None and found != sha256):
-        message = f"{path} is not the file that was published: its SHA-256 is {found}"
+    digest = sha256_of(path)
+    if digest != card.sha256 or (sha256 is not None and digest != sha256):
+        message = f"{path} is not the file that was published: its SHA-256 is {digest}"
         raise ModelUnavailable(message)
     return path, card
 
@@ -93,10 +93,13 @@ def write_card(directory: Path, card: ModelCard, report: Report) -> None:
 
 
 def publish(directory: Path, models_dir: Path) -> Path:
-    """Copy a finished model directory to `models_dir/<version>` in one visible step.
+    """Copy a finished model directory to `models_dir/<version>` and return the copy.
 
-    A version that is there already is left as it is. Readers never see half a directory: it is written under
-    another name, flushed to disk and renamed.
+    The copy is written under another name, flushed to disk and renamed, so readers never see half a directory. A
+    version that is published already is not written again.
+
+    Raises:
+        ModelUnavailable: the network's file differs from the one on the card.
     """
     _, card = verified(directory)
     target = models_dir / card.version
@@ -104,10 +107,10 @@ def publish(directory: Path, models_dir: Path) -> Path:
         verified(target, card.sha256)
         return target
     models_dir.mkdir(parents=True, exist_ok=True)
-    for left in models_dir.glob(f"{atomic_files.STAGING}*"):
-        with contextlib.suppress(FileNotFoundError):  # Another that publishes has finished, or cleared it away.
-            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
+    for abandoned in models_dir.glob(f"{atomic_files.STAGING}*"):
+        with contextlib.suppress(FileNotFoundError):  # Another process has finished it or deleted it.
+            if time.time() - abandoned.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(abandoned, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=atomic_files.STAGING, dir=models_dir))
     try:
         copy = staging / card.version

@@ -1,9 +1,8 @@
-"""Where a network looked: Grad-CAM on its last feature map, cell by cell, with any backend of Keras.
+"""Heat maps: HiResCAM on a network's last feature map, with any backend of Keras.
 
-For a network that ends in global average pooling and one dense layer this is Grad-CAM (Selvaraju et al. 2017), whose
-gradients are the same in every cell there. Where a Flatten follows the map, Grad-CAM's mean over the cells forgets
-which cell a weight belongs to, and points at places that did not count; cell by cell (HiResCAM, Draelos and Carin
-2020) it does not.
+HiResCAM (Draelos and Carin 2020) weights each cell of the map by its own gradient. For a network that ends in global
+average pooling and one dense layer it equals Grad-CAM (Selvaraju et al. 2017). Where a Flatten follows the map,
+Grad-CAM averages the gradients over the cells, and so points at places that did not count.
 """
 
 from typing import Any
@@ -16,16 +15,16 @@ from worker.models import backend
 #: Relative evidence, shape (rows, columns) of the network's last feature map, 0 none to 1 most.
 Heat = npt.NDArray[np.float32]
 
-#: Layers that keep or thin a feature map out without computing one.
+#: Layers that pass a feature map on, or make it smaller, without computing a new one.
 PASSING_LAYERS = ("Pooling", "Dropout", "Activation")
 MAP_RANK = 4
 
 
 def heat_map(network: Any, film: npt.NDArray[np.uint8], output: int) -> Heat:  # noqa: ANN401 - Keras has no types
-    """Return which parts of a film speak for one of the network's outputs.
+    """Return which parts of a film are evidence for one of the network's outputs.
 
-    Each cell of the last feature map is weighted by the gradient of the output's score before the softmax: after it,
-    evidence against the other findings would count as evidence for this one.
+    Each cell of the last feature map is weighted by the gradient of the output's score before the softmax. After the
+    softmax, evidence against the other findings would count as evidence for this one.
 
     Args:
         network: a functional Keras model that ends in a Dense layer.
@@ -37,14 +36,14 @@ def heat_map(network: Any, film: npt.NDArray[np.uint8], output: int) -> Heat:  #
     """
     keras = backend.keras()
     features = _last_feature_map(network)
-    seen = keras.Model(network.input, features)(film, training=False)
+    feature_map = keras.Model(network.input, features)(film, training=False)
     head = keras.Model(features, network.layers[-1].input)
     weights = network.layers[-1].kernel[:, output]
 
     def score(at: Any) -> Any:  # noqa: ANN401
         return keras.ops.sum(keras.ops.cast(head(at, training=False), weights.dtype) * weights)
 
-    evidence = (seen * backend.gradient(score, seen))[0]
+    evidence = (feature_map * backend.gradient(score, feature_map))[0]
     return _scaled(keras.ops.convert_to_numpy(evidence).astype(np.float32).sum(axis=-1))
 
 

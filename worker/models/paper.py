@@ -1,4 +1,4 @@
-"""What the paper states of its own three networks, number by number; what it does not state is None.
+"""The figures that the paper states for its three networks; a figure that it does not state is None.
 
 Chowdhury & Zhang 2024, doi 10.4236/jcc.2024.126012, its Figure 11 and section 4. Its films and patients are not known.
 """

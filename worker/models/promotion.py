@@ -1,6 +1,6 @@
-"""Promotion through the gate: the verdicts on candidates, and who may take the active version's place on which.
+"""Promotion through the gate: stores verdicts on candidates, and decides whether a version may become the active one.
 
-A person may force a promotion; that is recorded with it.
+A person may force a promotion; the activation records it.
 """
 
 from sqlalchemy import select
@@ -13,14 +13,14 @@ from worker.models.records import GateVerdict, ModelVersion, RetrainingRun
 
 
 class NotPassed(ScoringError):
-    """The gate does not speak for a version.
+    """The gate has not passed a version.
 
     Attributes:
         reasons: sentences for a person.
     """
 
     def __init__(self, version: str, reasons: list[str]) -> None:
-        """Keep the reasons beside their sentence."""
+        """Keep the reasons, and join them in the message."""
         super().__init__(f"{version} has not passed the gate: {'; '.join(reasons)}")
         self.reasons = reasons
 
@@ -34,13 +34,13 @@ def record(session: Session, candidate_id: int, active_id: int | None, verdict: 
 
 
 def latest(session: Session, candidate_id: int | None = None) -> GateVerdict | None:
-    """Return the newest verdict on a version, or on any."""
+    """Return the newest verdict on a version, or on any version; None if there is none."""
     query = select(GateVerdict).order_by(GateVerdict.id.desc()).limit(1)
     return session.scalar(query if candidate_id is None else query.where(GateVerdict.candidate_id == candidate_id))
 
 
 def reasons_against(session: Session, row: ModelVersion) -> list[str]:
-    """Return why the gate does not let a version through now; empty where it does."""
+    """Return why the gate would reject a promotion now; empty if it would not."""
     verdict = latest(session, row.id)
     if verdict is None:
         return ["it was never judged"]
@@ -52,14 +52,14 @@ def reasons_against(session: Session, row: ModelVersion) -> list[str]:
 
 
 def promote(session: Session, version: str, by: str, *, force: bool = False) -> tuple[ModelVersion, list[str]]:
-    """Make a version the active one and return it with what the gate holds against it.
+    """Make a version the active one; return it and the gate's reasons against it.
 
-    A version that no retraining made and no gate judged (one that came with Thoraq, or that a person trained and
-    imported) is that person's choice; a version that is active stays so.
+    The reasons prevent the promotion only if a retraining run made the version or the gate has judged it. A version
+    that came with Thoraq, or that a person trained and imported, is that person's choice. An active version stays so.
 
     Raises:
         ModelUnavailable: no such version is registered.
-        NotPassed: the gate speaks against it, and nobody forces it.
+        NotPassed: the gate has reasons against it, and `force` is not set.
     """
     row = registry.find(session, version)
     if row is None:
@@ -68,10 +68,10 @@ def promote(session: Session, version: str, by: str, *, force: bool = False) -> 
     if row.id == registry.active_id(session):
         return row, []
     verdict, reasons = latest(session, row.id), reasons_against(session, row)
-    bound = verdict is not None or session.scalar(
+    needs_gate = verdict is not None or session.scalar(
         select(RetrainingRun.id).where(RetrainingRun.candidate_id == row.id).limit(1)
     )
-    if reasons and bound and not force:
+    if reasons and needs_gate and not force:
         raise NotPassed(version, reasons)
     registry.activate(session, version, by, forced=bool(reasons) and force, verdict_id=verdict.id if verdict else None)
     return row, reasons

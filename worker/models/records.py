@@ -1,6 +1,6 @@
 """The tables of model versions and of the retraining runs that make them.
 
-What was published, which is active since when, what the gate said of it; one row a run, and its log line by line.
+They record what was published, what was active since when, what the gate decided, and each run with its log.
 """
 
 from datetime import date, datetime
@@ -18,7 +18,7 @@ from worker.models.documents.verdict import Verdict
 
 
 class ModelVersion(Base):
-    """One trained network, as published: its card, its file's SHA-256 and its evaluation report."""
+    """One published network: its card, the SHA-256 of its file and its evaluation report."""
 
     __tablename__ = "model_versions"
 
@@ -41,16 +41,16 @@ class Activation(Base):
     returns_to_id: Mapped[int | None] = mapped_column(ForeignKey("activations.id"))
     activated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     activated_by: Mapped[str] = mapped_column(String(64))
-    #: A person promoted it though no passed verdict of the gate spoke for it.
+    #: A person promoted it although the gate had not passed it.
     forced: Mapped[bool] = mapped_column(default=False)
-    #: The verdict on which the promotion stands; null for one that was not judged, and for a rollback.
+    #: The verdict at the time of the promotion; null for a version without one, and for a rollback.
     verdict_id: Mapped[int | None] = mapped_column(ForeignKey("gate_verdicts.id"))
 
     model_version: Mapped[ModelVersion] = relationship()
 
 
 class GateVerdict(Base):
-    """What the gate said of a candidate beside the version that was active then; never changed."""
+    """The gate's verdict on a candidate, compared with the version that was active then; never changed."""
 
     __tablename__ = "gate_verdicts"
 
@@ -59,7 +59,7 @@ class GateVerdict(Base):
     #: Null where no version was active.
     active_id: Mapped[int | None] = mapped_column(ForeignKey("model_versions.id"))
     passed: Mapped[bool]
-    #: Reasons, figures and the fingerprints of the locked splits, as `model_training.retraining.gate` writes them.
+    #: Written by `model_training.retraining.gate`.
     verdict: Mapped[Verdict] = mapped_column(DocumentColumn(Verdict))
     judged_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
@@ -67,7 +67,7 @@ class GateVerdict(Base):
 
 
 class RunState(StrEnum):
-    """Where a retraining run stands."""
+    """The state of a retraining run."""
 
     ASKED = "asked"
     RUNNING = "running"
@@ -77,24 +77,24 @@ class RunState(StrEnum):
 
 
 class RetrainingRun(Base):
-    """One request to retrain, and what came of it."""
+    """One request to retrain, its progress and its outcome."""
 
     __tablename__ = "retraining_runs"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(String(16), default=RunState.ASKED, index=True)
-    #: True until it ends, then null; unique, so that however many ask at once there is one unfinished run.
+    #: True until the run ends, then null; unique, so that there is at most one unfinished run.
     unfinished: Mapped[bool | None] = mapped_column(unique=True)
     asked_by: Mapped[str] = mapped_column(String(64))
-    #: The date of a nightly run; unique, so that there is one a night however many beat processes run.
+    #: The date of a nightly run; unique, so that several beat processes request one run a night.
     night: Mapped[date | None] = mapped_column(unique=True)
     #: What to train where it differs from the settings.
     request: Mapped[RunRequest] = mapped_column(DocumentColumn(RunRequest), default=RunRequest)
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: The trainer that has it; another that comes back from a long silence finds that it lost the run.
+    #: The trainer that works on the run; a trainer that was silent for long may find another name here.
     owner: Mapped[str | None] = mapped_column(String(64))
-    #: How often it was taken up since it last finished an epoch.
+    #: How often a trainer has started it since it last finished an epoch.
     attempts: Mapped[int] = mapped_column(default=0)
     heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -105,9 +105,9 @@ class RetrainingRun(Base):
     validation_loss: Mapped[float | None]
     #: When the last epoch should be over, at the speed so far.
     expected_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: Who wants it stopped; the trainer stops between two batches.
+    #: Who asked to stop it; the trainer stops between two batches.
     cancel_asked_by: Mapped[str | None] = mapped_column(String(64))
-    #: What it learned from: counts and fingerprints of the splits, corrected films taken and left out.
+    #: The training set; null until the trainer has read it.
     learned_from: Mapped[LearnedFrom | None] = mapped_column(DocumentColumn(LearnedFrom))
     #: How it ended, for a person.
     message: Mapped[str | None] = mapped_column(String(1024))
@@ -118,7 +118,7 @@ class RetrainingRun(Base):
 
 
 class RetrainingEvent(Base):
-    """One line of a run's log; lines are added, never changed."""
+    """One line of a run's log; never changed."""
 
     __tablename__ = "retraining_events"
 

@@ -1,4 +1,4 @@
-"""Which model versions there are and which is active: rows that name published directories, one of them active."""
+"""The registered model versions, and which of them is active."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ OPERATING_POINTS = TypeAdapter(tuple[OperatingPoint, ...])
 
 
 def register(session: Session, directory: Path) -> ModelVersion:
-    """Return the row of a published directory, making it if it is new; activates nothing."""
+    """Return the row of a published directory, adding it if it is new; activates nothing."""
     _, card = verified(directory)
     row = find(session, card.version)
     if row is None:
@@ -31,7 +31,7 @@ def register(session: Session, directory: Path) -> ModelVersion:
 
 
 def find(session: Session, version: str) -> ModelVersion | None:
-    """Return the row of a version, if it is registered."""
+    """Return the row of a version; None if it is not registered."""
     return session.scalar(select(ModelVersion).where(ModelVersion.version == version))
 
 
@@ -39,7 +39,7 @@ def operating_points(session: Session, version_id: int | None) -> tuple[Operatin
     """Return a version's operating points; the rest of its long report is not read.
 
     Raises:
-        UnreadableDocument: the report has something else in their place.
+        UnreadableDocument: the report has something else under that key.
     """
     column = type_coerce(ModelVersion.report, JSON)["operating_points"]
     stored = session.scalar(select(column).where(ModelVersion.id == version_id))
@@ -50,13 +50,13 @@ def operating_points(session: Session, version_id: int | None) -> tuple[Operatin
 
 
 def active(session: Session) -> ModelVersion | None:
-    """Return the active version, if one was ever activated."""
+    """Return the active version; None if no version was ever activated."""
     activation = current_activation(session)
     return activation.model_version if activation else None
 
 
 def active_id(session: Session) -> int | None:
-    """Return the id of the active version, without its card and its report: asked before every batch."""
+    """Return the id of the active version, without reading its card and report; workers ask before every batch."""
     return session.scalar(select(Activation.model_version_id).order_by(Activation.id.desc()).limit(1))
 
 
@@ -100,10 +100,10 @@ def activate(
 
 
 def rollback(session: Session, by: str) -> ModelVersion:
-    """Make the version active again that the present one replaced.
+    """Activate the version that the active one replaced.
 
     Raises:
-        ModelUnavailable: the active version replaced none.
+        ModelUnavailable: the active version replaced no other.
     """
     target = _returns_to(session)
     if target is None:
@@ -117,7 +117,7 @@ def rollback(session: Session, by: str) -> ModelVersion:
 
 
 def rollback_target(session: Session) -> ModelVersion | None:
-    """Return the version that a rollback would make active."""
+    """Return the version that a rollback would activate; None if there is none."""
     target = _returns_to(session)
     return target.model_version if target else None
 
@@ -128,7 +128,7 @@ def _returns_to(session: Session) -> Activation | None:
 
 
 def import_model(session: Session, directory: Path, models_dir: Path) -> ModelVersion:
-    """Publish and register a model directory; it becomes active only where nothing is."""
+    """Publish and register a model directory; activate it if no version is active."""
     row = register(session, publish(directory, models_dir))
     if active(session) is None:
         activate(session, row.version, by="import")

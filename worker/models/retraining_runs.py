@@ -1,4 +1,4 @@
-"""Retraining runs as rows: who asked, how far it is, how it ended. The training itself lives on the other floor."""
+"""Retraining runs as rows: who requested one, its progress, and how it ended. `model_training` does the training."""
 
 import logging
 from dataclasses import dataclass
@@ -19,39 +19,39 @@ from worker.settings import settings
 logger = logging.getLogger(__name__)
 
 UNFINISHED = (RunState.ASKED, RunState.RUNNING)
-#: A run whose trainer died so often without finishing an epoch in between is given up.
+#: A run fails once its trainer has died so often without finishing an epoch in between.
 MAX_DEATHS = 3
-#: So long after its hour a night without a run is caught up with: beat has had its chance.
+#: How long after its hour a missing nightly run is requested; beat normally requests it on time.
 CATCH_UP_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
     epochs_done: int
     epochs_planned: int
     #: Mean cross-entropy in nats after the last epoch.
     loss: float | None = None
     validation_loss: float | None = None
-    #: None before there is an epoch to go by.
+    #: None until an epoch is done.
     seconds_left: float | None = None
 
 
 class Standing(Enum):
-    """What a trainer that reports is told."""
+    """The answer to a trainer that reports its progress."""
 
     GO_ON = "go on"
     CANCEL = "cancel"
-    LOST = "lost"  #: The run is over, or another trainer's.
+    LOST = "lost"  #: The run is over, or another trainer has it.
 
 
 def ask(by: str, night: date | None = None, request: RunRequest | None = None) -> int:
-    """Ask for one retraining and return its run's id; the unfinished run's where there is one, whatever it trains.
+    """Request a retraining run and return its id, or the id of the unfinished run if there is one.
 
     Args:
-        by: who asked.
-        night: the date of a nightly run; of all that ask for one date, the first makes the run.
+        by: who requests it.
+        night: the date of a nightly run; there is at most one run for a date.
         request: what to train.
     """
     try:
@@ -59,10 +59,10 @@ def ask(by: str, night: date | None = None, request: RunRequest | None = None) -
             run = _unfinished(session)
             if run is None:
                 run = _new(session, by, night, request or RunRequest())
-    except IntegrityError:  # Another asked at the same moment, or for the same night before.
+    except IntegrityError:  # Another process requested one at the same moment, or for the same night.
         with reading() as session:
             run = _unfinished(session) or session.scalar(select(RetrainingRun).where(RetrainingRun.night == night))
-        if run is None:  # The other's run has ended in between.
+        if run is None:  # That run has ended meanwhile.
             return ask(by, night, request)
     if run.state == RunState.ASKED:
         wakeups.wake_trainer(run.id)
@@ -83,9 +83,9 @@ def _unfinished(session: Session) -> RetrainingRun | None:
 
 @through_outages
 def start(run_id: int, owner: str) -> RetrainingRun | None:
-    """Take an asked run and return it; None where another has it: a second delivery of its message finds it taken."""
+    """Start a requested run and return it; None if it was started already, as by a second delivery of its message."""
     with transaction() as session:
-        taken = session.scalar(
+        started = session.scalar(
             update(RetrainingRun)
             .where(RetrainingRun.id == run_id, RetrainingRun.state == RunState.ASKED)
             .values(
@@ -97,7 +97,7 @@ def start(run_id: int, owner: str) -> RetrainingRun | None:
             )
             .returning(RetrainingRun.id)
         )
-        if taken is None:
+        if started is None:
             return None
         _log(session, run_id, "taken up by a trainer")
         return session.get_one(RetrainingRun, run_id)
@@ -106,7 +106,7 @@ def start(run_id: int, owner: str) -> RetrainingRun | None:
 def report(run_id: int, owner: str, progress: Progress) -> Standing:
     """Record the progress of a run, which is its heartbeat, and return whether to go on.
 
-    A trainer that was silent for so long that its run was asked for again gets it back, if nobody took it.
+    A silent trainer whose run was released gets it back if no other trainer has started it.
     """
     with transaction() as session:
         run = session.get_one(RetrainingRun, run_id, with_for_update=True)
@@ -125,7 +125,7 @@ def report(run_id: int, owner: str, progress: Progress) -> Standing:
 
 @through_outages
 def note(run_id: int, text: str, learned_from: LearnedFrom | None = None) -> None:
-    """Add a line to a run's log, and what it learns from, where that is told."""
+    """Add a line to a run's log, and store its training set if it is given."""
     with transaction() as session:
         _log(session, run_id, text)
         if learned_from is not None:
@@ -133,9 +133,9 @@ def note(run_id: int, text: str, learned_from: LearnedFrom | None = None) -> Non
 
 
 def cancel(run_id: int, by: str) -> bool:
-    """Ask for a run to be stopped and tell whether it was unfinished.
+    """Ask for a run to be stopped; return whether it was unfinished.
 
-    One that nobody has begun ends at once; a trainer stops between two batches and keeps its checkpoint.
+    A run that no trainer has started ends at once. A trainer stops between two batches and keeps its checkpoint.
     """
     with transaction() as session:
         run = session.get(RetrainingRun, run_id, with_for_update=True)
@@ -149,17 +149,17 @@ def cancel(run_id: int, by: str) -> bool:
 
 
 def finish(run_id: int, owner: str, *, candidate_id: int, message: str) -> bool:
-    """Record that a run registered its candidate, and tell whether it was the owner's to record."""
+    """Record that a run registered its candidate; return whether the run was still the owner's."""
     return _end(run_id, owner, RunState.DONE, message, candidate_id)
 
 
 def fail(run_id: int, owner: str, message: str) -> bool:
-    """Record why a run ended without a candidate."""
+    """Record why a run failed; return whether the run was still the owner's."""
     return _end(run_id, owner, RunState.FAILED, message, None)
 
 
 def stopped(run_id: int, owner: str) -> bool:
-    """Record that the trainer stopped because it was asked to."""
+    """Record that the trainer stopped on request; return whether the run was still the owner's."""
     return _end(run_id, owner, RunState.CANCELLED, "cancelled while it trained", None)
 
 
@@ -186,7 +186,7 @@ def _log(session: Session, run_id: int, text: str) -> None:
 
 
 def sweep() -> None:
-    """Check the runs: wake the trainer for one not begun, ask again after a trainer died, catch up a missed night."""
+    """Wake the trainer for requested runs, release the runs of dead trainers, and request a missed nightly run."""
     since = now() - timedelta(seconds=settings().trainer_silence_seconds)
     with transaction() as session:
         for run in session.scalars(
@@ -194,7 +194,7 @@ def sweep() -> None:
             .where(RetrainingRun.state == RunState.RUNNING, RetrainingRun.heartbeat_at < since)
             .with_for_update()
         ):
-            _take_from_the_silent(session, run)
+            _release(session, run)
         session.flush()
         asked = session.scalars(select(RetrainingRun.id).where(RetrainingRun.state == RunState.ASKED)).all()
     for run_id in asked:
@@ -202,7 +202,7 @@ def sweep() -> None:
     catch_up(datetime.now(ZoneInfo(settings().timezone)))
 
 
-def _take_from_the_silent(session: Session, run: RetrainingRun) -> None:
+def _release(session: Session, run: RetrainingRun) -> None:
     if run.cancel_asked_by:
         _close(session, run, RunState.CANCELLED, f"cancelled by {run.cancel_asked_by}; its trainer was gone")
     elif run.attempts >= MAX_DEATHS:
@@ -213,7 +213,11 @@ def _take_from_the_silent(session: Session, run: RetrainingRun) -> None:
 
 
 def catch_up(local: datetime) -> None:
-    """Ask for this night's run where its hour has passed without one, though earlier nights had theirs; local time."""
+    """Request this night's run if its hour has passed without one and an earlier night had one.
+
+    Args:
+        local: the time in the configured zone.
+    """
     if not settings().nightly_at:
         return
     hour, minute = map(int, settings().nightly_at.split(":"))

@@ -176,13 +176,13 @@ def test_films_that_one_detector_refuses_are_left_out_of_both_and_counted(databa
     (strict / "card.json").write_text(json.dumps(card | {"version": "strict-1"}))
     refused = []
 
-    def refusal(classifier, film):
+    def rejection(classifier, film):
         if classifier.card.version != "strict-1" or refused:
             return None
         refused.append(film)
         return RejectedImage(Reason.NOT_A_CHEST_FILM, "")
 
-    monkeypatch.setattr("worker.models.classifier.Classifier.refusal", refusal)
+    monkeypatch.setattr("worker.models.classifier.Classifier.rejection", rejection)
     found = json.loads(run(compare, made[0], strict, "--data", drawn, "--json").stdout)
     refused.clear()
     text = run(compare, strict, made[0], "--data", drawn).stdout
