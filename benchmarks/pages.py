@@ -139,7 +139,7 @@ def measure(rows: int) -> dict[str, dict[str, float]]:
             f"/studies?finding={CLASSES[number % 6]}&source=pacs-{number % 7}"
         ),
         "worklist, by day": lambda _: f"/studies?since={_day(1)}&until={_day(1)}",
-        "all, by what fits nothing": lambda n: f"/studies?view=all&state=rejected&finding={CLASSES[n % 6]}",
+        "all, by filters that no study meets": lambda n: f"/studies?view=all&state=rejected&finding={CLASSES[n % 6]}",
         "all studies": lambda _: "/studies?view=all",
         "all studies, deep page": lambda number: f"/studies?view=all&after={rows // 2 + number}",
         "study": lambda number: f"/studies/{1 + (number * 7919) % rows}",

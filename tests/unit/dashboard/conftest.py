@@ -1,4 +1,4 @@
-"""The application over an empty database, a client that logs in like a person, and rows made up on the spot."""
+"""Fixtures: the application with an empty database, a client that logs in, and rows like those of the worker."""
 
 import base64
 import re
@@ -43,41 +43,41 @@ def app(database: Path) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A browser without a session."""
+    """A client without a session."""
     return app.test_client()
 
 
 @dataclass
 class Auth:
-    """A person at the log-in page."""
+    """Uses the log-in page as a person does."""
 
     client: FlaskClient
 
     def token(self, path: str = "/login") -> str:
         """Return the CSRF token of the first form of a page."""
-        found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.client.get(path).text)
-        assert found, f"no form at {path}"
-        return found[1]
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.client.get(path).text)
+        assert token, f"no form at {path}"
+        return token[1]
 
     def account(self, role: Role, name: str | None = None) -> str:
-        """Make an account and return its name."""
+        """Add an account and return its name."""
         name = name or role.value
         accounts.add(name, PASSWORD, role, "test")
         return name
 
     def enter(self, name: str, password: str = PASSWORD, **fields: str) -> TestResponse:
-        """Fill the form in and send it."""
+        """Fill in and send the log-in form."""
         form = {"csrf_token": self.token(), "name": name, "password": password, **fields}
         return self.client.post("/login", data=form)
 
     def login(self, role: Role = Role.ADMIN) -> None:
-        """Make an account of this role and log in."""
+        """Add an account with this role and log in."""
         assert self.enter(self.account(role)).status_code == 303
 
 
 @pytest.fixture
 def auth(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> Auth:
-    """What a person can do at the log-in page of `client`; hashing is made cheap, there is much of it."""
+    """The log-in page of `client`; password hashes are made cheap, to save time."""
     monkeypatch.setattr(accounts, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     return Auth(client)
 
@@ -91,7 +91,7 @@ def basic(auth: Auth) -> dict[str, str]:
 
 @dataclass
 class Rows:
-    """Writes what the worker would have written."""
+    """Writes rows as the worker does."""
 
     _number: Iterator[int] = field(default_factory=lambda: count(1))
 

@@ -1,4 +1,4 @@
-"""How figures and moments are written."""
+"""How numbers, times and durations are written."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ SPACE = "\N{NO-BREAK SPACE}"
     ],
 )
 def test_a_probability_is_never_rounded_to_nothing_or_to_certainty(value, text):
-    """99.95 % is not 100 %."""
+    """99.95 % is not shown as 100 %."""
     assert text == formatting.percent(value)
 
 
@@ -37,13 +37,13 @@ def test_a_probability_is_never_rounded_to_nothing_or_to_certainty(value, text):
     ],
 )
 def test_a_figure_has_four_digits_and_a_count_has_groups(value, text):
-    """As the report prints them."""
+    """The report has the same format."""
     assert text == formatting.figure(value)
 
 
 @pytest.mark.parametrize("value", [None, True, "x", [1]])
 def test_what_is_no_number_is_undefined(value):
-    """An em dash."""
+    """It is shown as an em dash."""
     assert formatting.UNDEFINED == formatting.figure(value)
 
 
@@ -61,12 +61,12 @@ def test_what_is_no_number_is_undefined(value):
     ],
 )
 def test_a_duration_has_its_two_largest_units(seconds, text):
-    """And no more."""
+    """Smaller units are left out."""
     assert text == formatting.duration(seconds)
 
 
 def test_a_moment_is_utc_with_its_offset_for_people_and_machines():
-    """ISO 8601 in the attribute."""
+    """The attribute is in ISO 8601."""
     html = formatting.moment(datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC))
 
     assert html.startswith('<time datetime="2026-11-23T04:05:06+00:00" title="2026-11-23 04:05:06 +00:00">')
@@ -77,20 +77,20 @@ def test_a_moment_is_utc_with_its_offset_for_people_and_machines():
     ("seconds", "text"), [(1, "just now"), (42, "42 seconds ago"), (125, "2 minutes ago"), (90000, "a day ago")]
 )
 def test_an_age_has_one_unit(seconds, text):
-    """Enough to know whether it is fresh."""
+    """Smaller units do not matter."""
     assert text == formatting.age(now() - timedelta(seconds=seconds + 0.2))
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(7205, "in 2 hours"), (-125, "overdue by 2 minutes"), (-86405, "overdue by a day")]
 )
-def test_what_is_due_is_said_in_words(seconds, text):
-    """How long until then, or since then."""
+def test_due_times_are_written_in_words(seconds, text):
+    """The words say how long until then, or since then."""
     assert f">{text}</time>" in formatting.due(now() + timedelta(seconds=seconds))
 
 
 def test_a_size_has_a_binary_unit():
-    """Limits are powers of two."""
+    """The limits are powers of two."""
     assert "128 MiB" == formatting.file_size(128 * 2**20)
 
 
@@ -98,10 +98,10 @@ def test_a_size_has_a_binary_unit():
     ("number", "noun", "text"), [(1, "film", "1 film"), (2, "film", "2 films"), (2, "study", "2 studies")]
 )
 def test_a_noun_follows_its_number(number, noun, text):
-    """In the plural where it is one."""
+    """Numbers other than 1 take the plural."""
     assert text == formatting.plural(number, noun)
 
 
 def test_commands_are_marked_and_the_rest_is_escaped():
-    """Text from elsewhere stays text."""
+    """Markup in the text is not interpreted."""
     assert "&lt;b&gt; <code>thoraq worker</code>" == str(formatting.commands("<b> `thoraq worker`"))

@@ -1,4 +1,4 @@
-"""Headers of every answer, and pages that keep the promise of the content policy: nothing inline, nothing foreign."""
+"""The headers of every response, and pages without anything that the content policy forbids."""
 
 import io
 from html.parser import HTMLParser
@@ -44,40 +44,40 @@ REPORT = {
 
 
 class Inspector(HTMLParser):
-    """Collects what the content policy forbids."""
+    """Collects elements that the content policy forbids."""
 
     def __init__(self) -> None:
-        """Begin without a fault."""
+        """Begin without faults."""
         super().__init__()
         self.faults: list[str] = []
         self._script = False
 
     def handle_starttag(self, tag, attrs):
-        """Look at an element's attributes."""
-        found = dict(attrs)
-        if tag == "style" or "style" in found:
+        """Check the attributes of an element."""
+        attributes = dict(attrs)
+        if tag == "style" or "style" in attributes:
             self.faults.append(f"<{tag}> has a style of its own")
-        self.faults += [f"<{tag} {name}>" for name in found if name.startswith("on")]
+        self.faults += [f"<{tag} {name}>" for name in attributes if name.startswith("on")]
         self._script = tag == "script"
-        if self._script and not found.get("src", "").startswith("/"):
+        if self._script and not attributes.get("src", "").startswith("/"):
             self.faults.append("a script that is not a file of ours")
         for name in ("src", "href", "action"):
-            value = found.get(name) or ""
+            value = attributes.get(name) or ""
             if "//" in value or value.startswith(("javascript:", "data:")):
                 self.faults.append(f"<{tag} {name}={value}>")
 
     def handle_data(self, data):
-        """Look for a program between script tags."""
+        """Check for a program between script tags."""
         if self._script and data.strip():
             self.faults.append("a script inside the page")
 
     def handle_endtag(self, tag):
-        """Leave the script."""
+        """Note the end of a script."""
         self._script = False
 
 
 def test_the_log_in_page_has_nothing_inline_or_foreign(client):
-    """It is the page that strangers see."""
+    """Everybody can see this page."""
     inspector = Inspector()
 
     inspector.feed(client.get("/login").text)
@@ -87,7 +87,7 @@ def test_the_log_in_page_has_nothing_inline_or_foreign(client):
 
 @pytest.fixture
 def full(rows, scores):
-    """A database in which every page has something to show."""
+    """A database with rows for every page."""
     model = rows.model(report=REPORT)
     rows.study(scores(Pneumonia=0.9), scores(Effusions=0.8), model=model, accession_number="A1")
     rows.study("corrupt")
@@ -96,7 +96,7 @@ def full(rows, scores):
 
 
 def test_no_page_has_anything_inline_or_foreign(client, auth, full):
-    """Every script and style is a file of our own host."""
+    """Every script and style sheet is a file on our own host."""
     auth.login()
     for path in PAGES:
         answer = client.get(path)
@@ -108,7 +108,7 @@ def test_no_page_has_anything_inline_or_foreign(client, auth, full):
 
 
 def test_every_answer_carries_the_headers(client, auth, full):
-    """Errors and machine answers too."""
+    """Errors and answers to programs have them, too."""
     auth.login()
     for path in [*PAGES, "/health/live", "/api/v1/submissions/1", "/static/thoraq.css"]:
         headers = client.get(path, buffered=True).headers
@@ -125,20 +125,20 @@ def test_every_answer_carries_the_headers(client, auth, full):
     "path", ["/studies", "/studies/1", "/submissions/00000000000000000000000000000001", "/models/"]
 )
 def test_every_page_with_a_prediction_says_that_it_is_no_medical_device(client, auth, full, path):
-    """In these words."""
+    """The page has exactly this notice."""
     auth.login()
 
     assert "Research use only; not a medical device." in client.get(path).text
 
 
 def test_the_style_sheets_come_from_our_own_host(client):
-    """Bootstrap is served out of its package."""
+    """Bootstrap is served from its package."""
     assert 200 == client.get("/bootstrap/static/css/bootstrap.min.css", buffered=True).status_code
     assert "/bootstrap/static/css/bootstrap.min.css" in client.get("/login").text
 
 
 def test_a_foreign_host_name_is_refused(database):
-    """A spoofed `Host:` reaches no page."""
+    """A request with a spoofed `Host` header gets no page."""
     app = create_app(DashboardSettings(mode="test", trusted_hosts=["thoraq.example"]))
 
     assert 200 == app.test_client().get("/login", base_url="http://thoraq.example").status_code
@@ -146,7 +146,7 @@ def test_a_foreign_host_name_is_refused(database):
 
 
 def test_what_a_sender_wrote_is_escaped(client, auth, rows, scores):
-    """A reference or an accession number is text, never markup."""
+    """References and accession numbers are not interpreted as markup."""
     model = rows.model()
     study = rows.study(scores(Pneumonia=0.9), model=model, accession_number="<script>alert(1)</script>")
     auth.login(Role.VIEWER)
@@ -158,7 +158,7 @@ def test_what_a_sender_wrote_is_escaped(client, auth, rows, scores):
 
 
 def test_an_anonymous_upload_is_refused_before_its_body_is_read(client):
-    """Only who may upload may send much."""
+    """Only accounts that may upload can send large bodies."""
     answer = client.post("/upload", data={"films": (io.BytesIO(b"x"), "x")}, content_type="multipart/form-data")
 
     assert (303, "/login") == (answer.status_code, answer.location)

@@ -33,7 +33,7 @@ for path in ("/studies", "/upload", "/queue/", "/queue/chart.svg", "/models/", "
 
 
 def test_the_dashboard_runs_without_the_libraries_of_workers_and_trainers(data_dir):
-    """They cost seconds, memory and gigabytes of disk, and `thoraq[dashboard]` does not install them."""
+    """`thoraq[dashboard]` does not install them: they need gigabytes of disk."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
 
     assert 0 == done.returncode, done.stderr
@@ -44,7 +44,7 @@ def test_the_dashboard_runs_without_the_libraries_of_workers_and_trainers(data_d
 
 
 def test_every_line_of_its_log_is_json_where_that_is_asked_for(database, tmp_path):
-    """Gunicorn's own lines, too; and no request is logged."""
+    """This includes gunicorn's own lines; requests are not logged."""
     port = free_port()
     environment = os.environ | {
         "THORAQ_DATA_DIR": str(tmp_path), "THORAQ_MODE": "test", "THORAQ_LOG_FORMAT": "json",
@@ -59,6 +59,6 @@ def test_every_line_of_its_log_is_json_where_that_is_asked_for(database, tmp_pat
         process.terminate()
         lines += process.stderr.readlines()
 
-    told = [json.loads(line) for line in lines]
-    assert {"gunicorn.error"} <= {line["logger"] for line in told}
-    assert not any("secret" in line["message"] for line in told)
+    records = [json.loads(line) for line in lines]
+    assert {"gunicorn.error"} <= {line["logger"] for line in records}
+    assert not any("secret" in line["message"] for line in records)

@@ -1,4 +1,4 @@
-"""The dashboard's settings: a missing secret refuses to start, hosts are read in both forms."""
+"""The dashboard's settings: defaults, validation, and their effects."""
 
 import io
 import time
@@ -23,7 +23,7 @@ def production(data_dir, monkeypatch):
 
 
 def test_a_missing_secret_refuses_to_start_in_production(production):
-    """One line says what to set."""
+    """The message has one line and says what to set."""
     result = CliRunner().invoke(dashboard)
 
     assert isinstance(result.exception, UnsafeSettings)
@@ -33,7 +33,7 @@ def test_a_missing_secret_refuses_to_start_in_production(production):
 
 
 def test_a_short_secret_refuses_to_start_and_is_not_printed(production, monkeypatch):
-    """Its value stays out of the message."""
+    """The message does not contain its value."""
     monkeypatch.setenv("THORAQ_SECRET_KEY", "hunter2hunter2")
 
     with pytest.raises(UnsafeSettings, match="too short") as caught:
@@ -43,18 +43,18 @@ def test_a_short_secret_refuses_to_start_and_is_not_printed(production, monkeypa
 
 
 def test_a_long_secret_is_taken_and_hidden(production, monkeypatch):
-    """Its representation is stars."""
+    """Its representation does not show it."""
     monkeypatch.setenv("THORAQ_SECRET_KEY", "s" * 32)
 
-    found = dashboard_settings()
+    own_settings = dashboard_settings()
 
-    assert "s" * 32 == found.signing_key()
-    assert "s" * 32 not in repr(found)
+    assert "s" * 32 == own_settings.signing_key()
+    assert "s" * 32 not in repr(own_settings)
 
 
 @pytest.mark.parametrize(("mode", "secure"), [("production", True), ("demo", False)])
 def test_cookies_are_secure_but_for_the_demonstration(data_dir, monkeypatch, mode, secure):
-    """The demonstration has no certificate."""
+    """The demonstration has no TLS certificate."""
     monkeypatch.setenv("THORAQ_MODE", mode)
     monkeypatch.setenv("THORAQ_SECRET_KEY", "s" * 32)
     settings.cache_clear()
@@ -64,7 +64,7 @@ def test_cookies_are_secure_but_for_the_demonstration(data_dir, monkeypatch, mod
 
 @pytest.mark.parametrize("value", ["a.example, b.example", '["a.example", "b.example"]'])
 def test_hosts_are_a_json_list_or_stand_between_commas(data_dir, monkeypatch, value):
-    """Both are common in environments."""
+    """Both formats are common."""
     monkeypatch.setenv("THORAQ_TRUSTED_HOSTS", value)
 
     assert ["a.example", "b.example"] == dashboard_settings().trusted_hosts
@@ -72,7 +72,7 @@ def test_hosts_are_a_json_list_or_stand_between_commas(data_dir, monkeypatch, va
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("TRUSTED_HOSTS", "[a"), ("MAX_UPLOAD_BYTES", "-1")])
 def test_an_invalid_setting_is_named_in_one_line(data_dir, monkeypatch, name, value):
-    """Whoever sets it wrong finds it."""
+    """The message names the setting."""
     monkeypatch.setenv(f"THORAQ_{name}", value)
 
     with pytest.raises(UnsafeSettings, match=f"THORAQ_{name}") as caught:
@@ -82,7 +82,7 @@ def test_an_invalid_setting_is_named_in_one_line(data_dir, monkeypatch, name, va
 
 
 def test_the_server_logs_no_request_and_opens_no_control_socket(data_dir):
-    """Query strings may carry identifiers; the socket would be a second way in."""
+    """Query strings may have identifiers, and the socket would be another entry."""
     chosen = options(DashboardSettings(mode="test"), port=9000)
 
     assert "127.0.0.1:9000" == chosen["bind"]
@@ -119,7 +119,7 @@ def visitor(application, auth):
 
 @pytest.mark.parametrize(("value", "name"), [("true", "__Host-thoraq"), ("false", "thoraq")])
 def test_cookies_are_secure_or_not_as_set(application, value, name):
-    """THORAQ_SECURE_COOKIES rules over the default of the mode."""
+    """THORAQ_SECURE_COOKIES overrides the default of the mode."""
     config = application(SECURE_COOKIES=value).config
 
     assert (value == "true", name) == (config["SESSION_COOKIE_SECURE"], config["SESSION_COOKIE_NAME"])
@@ -140,7 +140,7 @@ def test_a_session_ends_after_the_configured_time(visitor, monkeypatch, variable
 
 @pytest.mark.parametrize(("hops", "address"), [("0", "127.0.0.1"), ("1", "192.0.2.7")])
 def test_the_address_of_a_client_is_taken_from_as_many_proxies_as_set(application, hops, address):
-    """THORAQ_PROXY_HOPS counts the proxies whose headers are believed."""
+    """THORAQ_PROXY_HOPS is the number of trusted proxies."""
     app = application(PROXY_HOPS=hops)
     app.add_url_rule("/address", view_func=public(lambda: str(request.remote_addr)), endpoint="address")
 

@@ -1,4 +1,4 @@
-"""A database that an earlier version wrote is taken up as it is."""
+"""A database of an earlier version can still be used."""
 
 import sqlite3
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every endpoint declares who may call it, and the answer is the declared one for every role."""
+"""Every endpoint declares who may call it, and answers each role accordingly."""
 
 import base64
 from collections import defaultdict
@@ -101,23 +101,23 @@ PARTS = {
 
 
 def calls(app: Flask) -> list[tuple[str, str, str]]:
-    """Return (endpoint, method, path) of everything that can be asked, log-out last."""
-    found = []
+    """Return (endpoint, method, path) of every route, log-out last."""
+    routes = []
     with app.test_request_context():
         adapter = app.create_url_adapter(None) or app.url_map.bind("localhost")
         for rule in app.url_map.iter_rules():
             path = adapter.build(rule.endpoint, {name: PARTS[name] for name in rule.arguments})
-            found += [(rule.endpoint, method, path) for method in sorted(rule.methods - {"OPTIONS", "HEAD"})]
-    return sorted(found, key=lambda call: call[0] == "login.log_out")
+            routes += [(rule.endpoint, method, path) for method in sorted(rule.methods - {"OPTIONS", "HEAD"})]
+    return sorted(routes, key=lambda call: call[0] == "login.log_out")
 
 
 def test_every_endpoint_has_declared_who_may_call_it(app):
-    """The table above names exactly the endpoints that there are."""
+    """The table above has exactly the existing endpoints."""
     assert set(EXPECTED) == set(app.view_functions)
 
 
 def test_an_endpoint_without_a_declaration_keeps_the_application_from_starting(app):
-    """Forgetting the decorator is found at the start, by name."""
+    """The error names the endpoint."""
     app.view_functions["study.forgotten"] = lambda: "open to all"
 
     with pytest.raises(RuntimeError, match=r"study\.forgotten"):
@@ -125,7 +125,7 @@ def test_an_endpoint_without_a_declaration_keeps_the_application_from_starting(a
 
 
 def test_an_endpoint_without_a_declaration_is_refused_even_to_an_administrator(app, client, auth):
-    """Should one slip through, nobody gets in."""
+    """Access is denied by default."""
     app._got_first_request = False
     app.add_url_rule("/forgotten", "forgotten", lambda: "open to all")
     auth.login(Role.ADMIN)
@@ -135,7 +135,7 @@ def test_an_endpoint_without_a_declaration_is_refused_even_to_an_administrator(a
 
 @pytest.mark.parametrize("role", [*Role, None])
 def test_every_endpoint_answers_each_role_as_declared(app, client, auth, role, monkeypatch):
-    """Allowed: any answer but a refusal. Not allowed: 403, or the way to the log-in page."""
+    """A refusal is 403, or a redirect to the log-in page."""
     app.config["WTF_CSRF_ENABLED"] = False
     monkeypatch.setattr("worker.models.retraining_runs.ask", lambda by, wish: 1)
     basic = {}
@@ -161,7 +161,7 @@ def test_every_endpoint_answers_each_role_as_declared(app, client, auth, role, m
 
 @pytest.mark.parametrize("role", [*Role, None])
 def test_a_method_that_an_address_does_not_have_is_refused_to_every_role(app, client, auth, role):
-    """405 for all that nobody declared; HEAD answers as GET does, and OPTIONS shows nothing but the methods."""
+    """Other methods are 405; HEAD answers as GET does, and OPTIONS shows only the methods."""
     app.config["WTF_CSRF_ENABLED"] = False
     if role:
         client.post("/login", data={"name": auth.account(role), "password": "correct horse battery"})
@@ -184,20 +184,20 @@ def test_a_method_that_an_address_does_not_have_is_refused_to_every_role(app, cl
 
 
 def test_an_unknown_address_is_not_found_for_anybody(client):
-    """Routing answers before access does."""
+    """Routing comes before the access check."""
     assert 404 == client.get("/nothing-here").status_code
 
 
 def test_a_person_without_a_session_is_led_to_the_log_in_page_and_back(client):
-    """The page that was asked for comes after logging in."""
+    """After logging in, the requested page is shown."""
     answer = client.get("/studies?state=rejected")
 
     assert 303 == answer.status_code
     assert "/login?next=/studies?state%3Drejected" == answer.location
 
 
-def test_a_page_that_refreshes_itself_is_told_401_and_not_a_page(client):
-    """The script understands a status, not a log-in form."""
+def test_a_page_that_polls_gets_401_and_not_a_page(client):
+    """The script expects a status, not a log-in form."""
     answer = client.get("/queue/now")
 
     assert 401 == answer.status_code

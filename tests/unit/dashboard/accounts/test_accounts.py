@@ -1,4 +1,4 @@
-"""Accounts: hashes, names, passwords, and the commands that make them."""
+"""Accounts: hashes, names, passwords, and the commands that change them."""
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +11,7 @@ LONG = "correct horse battery"
 
 
 def test_a_password_is_stored_as_argon2id_only(database):
-    """Not in clear, and not as anything weaker."""
+    """It is stored neither in clear nor with a weaker hash."""
     accounts.add("ada", LONG, Role.VIEWER, "production")
 
     stored = accounts.find("ada").password_hash
@@ -21,13 +21,13 @@ def test_a_password_is_stored_as_argon2id_only(database):
 
 @pytest.mark.parametrize("name", ["", ".ada", "ada lovelace", "a" * 65, "ada\0", "../ada", "<b>"])
 def test_an_unfit_name_is_refused(database, name):
-    """Names are shown, typed and logged; they stay plain."""
+    """Names are shown, typed and logged."""
     with pytest.raises(AccountError, match="letters, digits"):
         accounts.add(name, LONG, Role.VIEWER, "production")
 
 
 def test_a_name_is_given_once(database):
-    """The database decides, not a look beforehand."""
+    """A constraint of the database ensures it."""
     accounts.add("ada", LONG, Role.VIEWER, "production")
 
     with pytest.raises(AccountError, match="already an account ada"):
@@ -36,7 +36,7 @@ def test_a_name_is_given_once(database):
 
 @pytest.mark.parametrize("password", ["", "eleven char", "x" * 1025])
 def test_a_short_or_endless_password_is_refused_in_production(database, password):
-    """12 to 1024 characters."""
+    """A password has 12 to 1024 characters."""
     with pytest.raises(AccountError, match="12 to 1024 characters"):
         accounts.add("ada", password, Role.VIEWER, "production")
 
@@ -46,8 +46,8 @@ def run(*arguments: str, given: str = ""):
     return CliRunner().invoke(user, arguments, input=given)
 
 
-def test_add_makes_an_account_from_a_password_on_standard_input(database):
-    """The way scripts take."""
+def test_add_reads_a_password_from_standard_input(database):
+    """Scripts use this way."""
     result = run("add", "ada", "--role", "clinician", "--password-stdin", given=LONG + "\n")
 
     assert 0 == result.exit_code, result.output
@@ -55,7 +55,7 @@ def test_add_makes_an_account_from_a_password_on_standard_input(database):
 
 
 def test_add_asks_twice_for_a_password(database):
-    """The way people take."""
+    """People use this way."""
     result = run("add", "ada", given=f"{LONG}\n{LONG}\n")
 
     assert 0 == result.exit_code, result.output
@@ -63,7 +63,7 @@ def test_add_asks_twice_for_a_password(database):
 
 
 def test_add_refuses_an_existing_name_unless_told_to_update(database):
-    """`thoraq demo` updates; a person who mistypes is stopped."""
+    """`thoraq demo` updates its account; a mistyped name must not change another account."""
     run("add", "ada", "--password-stdin", given=LONG)
 
     again = run("add", "ada", "--role", "admin", "--password-stdin", given=LONG * 2)
@@ -75,7 +75,7 @@ def test_add_refuses_an_existing_name_unless_told_to_update(database):
 
 
 def test_passwd_changes_the_password(database):
-    """The old one opens nothing any more."""
+    """The old password no longer works."""
     run("add", "ada", "--password-stdin", given=LONG)
 
     result = run("passwd", "ada", "--password-stdin", given="another long password")
@@ -86,7 +86,7 @@ def test_passwd_changes_the_password(database):
 
 
 def test_role_changes_the_role(database):
-    """And nothing else."""
+    """The password stays the same."""
     run("add", "ada", "--password-stdin", given=LONG)
 
     result = run("role", "ada", "scientist")
@@ -96,8 +96,8 @@ def test_role_changes_the_role(database):
 
 
 @pytest.mark.parametrize("arguments", [("passwd", "nobody", "--password-stdin"), ("role", "nobody", "admin")])
-def test_an_unknown_account_is_said(database, arguments):
-    """One line, which `thoraq` prints on stderr."""
+def test_an_unknown_account_is_reported(database, arguments):
+    """The message has one line, which `thoraq` prints on stderr."""
     result = run(*arguments, given=LONG)
 
     assert "there is no account nobody" == str(result.exception)
@@ -105,15 +105,15 @@ def test_an_unknown_account_is_said(database, arguments):
 
 @pytest.mark.parametrize(("name", "password"), [("ada lovelace", LONG), ("ada", "short")])
 def test_an_unfit_name_or_password_is_bad_input(database, name, password):
-    """Exit code 2, one sentence."""
+    """The exit code is 2."""
     result = run("add", name, "--password-stdin", given=password)
 
     assert 2 == result.exit_code
     assert accounts.find(name) is None
 
 
-def test_a_missing_schema_is_said_in_one_line(data_dir):
-    """With the command that makes it."""
+def test_a_missing_schema_is_reported_in_one_line(data_dir):
+    """The message names the command that creates it."""
     result = run("add", "ada", "--password-stdin", given=LONG)
 
     assert 1 == result.exit_code
@@ -121,5 +121,5 @@ def test_a_missing_schema_is_said_in_one_line(data_dir):
 
 
 def test_an_unknown_role_is_bad_input(database):
-    """Exit code 2, as for every wrong argument."""
+    """The exit code is 2."""
     assert 2 == run("add", "ada", "--role", "king").exit_code

@@ -1,4 +1,4 @@
-"""The administrator's pages: accounts, tokens, the audit log; and that what is done is written down first."""
+"""The pages of administrators: accounts, tokens and the audit log, to which actions are written before they happen."""
 
 import re
 
@@ -29,8 +29,8 @@ def entries() -> list[audit.AuditEntry]:
         return list(audit.newest(session))
 
 
-def test_an_administrator_makes_changes_and_closes_accounts(admin, client):
-    """What the command line can, the page can."""
+def test_an_administrator_adds_changes_and_closes_accounts(admin, client):
+    """The page can do what the command line can do."""
     assert (
         "The account was added"
         in send(admin, "accounts", name="bob", password="long enough indeed", role="viewer").text
@@ -50,13 +50,13 @@ def test_an_administrator_makes_changes_and_closes_accounts(admin, client):
 
 
 def test_nobody_locks_themselves_out(admin):
-    """The last administrator stays one."""
+    """Otherwise, no administrator might be left."""
     assert "your own account" in send(admin, "accounts/1/role", role="viewer").text
     assert "your own account" in send(admin, "accounts/1/open", open="no").text
 
 
-def test_a_token_is_shown_once_opens_its_scopes_only_and_can_be_revoked(admin, client):
-    """Its hash is all that is kept."""
+def test_a_token_is_shown_once_has_its_scopes_only_and_can_be_revoked(admin, client):
+    """Only its hash is stored."""
     system = admin.account(Role.UPSTREAM, "pacs-north")
     page = send(admin, "tokens", system=system, purpose="night batch", scopes=[Scope.RESULTS], days="30").text
     token = re.search(r"thq_[\w-]{43}", page)[0]
@@ -74,15 +74,15 @@ def test_a_token_is_shown_once_opens_its_scopes_only_and_can_be_revoked(admin, c
 
 
 def test_a_token_needs_a_system_and_a_scope(admin):
-    """A person logs in; a token that opens nothing is a mistake."""
+    """People log in instead, and a token without a scope is useless."""
     admin.account(Role.UPSTREAM, "pacs-north")
 
     assert "no system" in send(admin, "tokens", system="admin", purpose="x", scopes=[Scope.RESULTS]).text
     assert "at least one scope" in send(admin, "tokens", system="pacs-north", purpose="x").text
 
 
-def test_a_closed_account_s_tokens_open_nothing(admin):
-    """Closing is closing."""
+def test_the_tokens_of_a_closed_account_are_not_valid(admin):
+    """Closing an account disables its tokens."""
     name = admin.account(Role.UPSTREAM, "pacs-north")
     token = tokens.make(name, "x", [Scope.RESULTS], 1, "admin")
     assert tokens.authenticate(token) is not None
@@ -92,8 +92,8 @@ def test_a_closed_account_s_tokens_open_nothing(admin):
     assert tokens.authenticate(token) is None
 
 
-def test_log_ins_views_and_refusals_are_written_down(admin, client, rows):
-    """Who, what, on what, with which outcome; what was typed for a name is not."""
+def test_log_ins_views_and_refusals_are_logged(admin, client, rows):
+    """An entry has the user, the action, the target and the outcome, but no unknown name that somebody typed."""
     study = rows.study(None)
     client.get(f"/studies/{study}")
     client.get("/studies/export.csv")
@@ -104,7 +104,7 @@ def test_log_ins_views_and_refusals_are_written_down(admin, client, rows):
         admin.enter("viewer")
         other.get("/admin/audit")
 
-    found = [(entry.who, entry.action, entry.target, entry.outcome) for entry in entries()]
+    logged = [(entry.who, entry.action, entry.target, entry.outcome) for entry in entries()]
 
     assert [
         ("viewer", "read the audit log", "", "refused"),
@@ -113,12 +113,12 @@ def test_log_ins_views_and_refusals_are_written_down(admin, client, rows):
         ("admin", "export", "form csv", "allowed"),
         ("admin", "view study", f"study_id {study}", "allowed"),
         ("admin", "log in", "", "opened"),
-    ] == found
+    ] == logged
     assert {"127.0.0.1"} == {entry.where for entry in entries()}
 
 
-def test_what_cannot_be_written_down_does_not_happen(admin, client, monkeypatch):
-    """The entry comes first."""
+def test_an_action_that_cannot_be_logged_does_not_happen(admin, client, monkeypatch):
+    """The entry is written before the action."""
     token = admin.token("/admin/accounts")
 
     def fail(*_: object) -> None:
@@ -134,14 +134,14 @@ def test_what_cannot_be_written_down_does_not_happen(admin, client, monkeypatch)
 
 
 def test_the_database_refuses_to_change_or_delete_an_entry(admin):
-    """Whoever holds the dashboard's connection cannot rewrite what happened."""
+    """The dashboard's database user cannot change the log."""
     for statement in ("UPDATE audit_log SET who = 'nobody'", "DELETE FROM audit_log"):
         with pytest.raises(DatabaseError, match="append only"), engine().begin() as connection:
             connection.execute(sql(statement))
 
 
 def test_a_changed_or_missing_entry_breaks_the_chain(admin, client):
-    """Even where somebody gets past the database's refusal."""
+    """This detects a change by somebody who has dropped the triggers."""
     for _ in range(4):
         with transaction() as session:
             audit.append(session, audit.Event("admin", "127.0.0.1", "view study", "study_id 1"))

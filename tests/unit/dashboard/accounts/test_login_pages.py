@@ -1,4 +1,4 @@
-"""Logging in and out: one answer for every wrong guess, limits on guessing, local redirects, sessions that end."""
+"""Logging in and out: wrong passwords, limits on guessing, redirects, and the end of sessions."""
 
 import time
 
@@ -13,12 +13,12 @@ from worker.database import Base, reading
 
 
 def logged_in(client) -> bool:
-    """Tell whether the client's cookie opens a page."""
+    """Return whether the client is logged in."""
     return client.get("/studies").status_code == 200
 
 
 def test_the_right_password_leads_to_the_results(client, auth):
-    """After the log-in page come the results."""
+    """After logging in, the worklist is shown."""
     name = auth.account(Role.VIEWER)
 
     answer = auth.enter(name)
@@ -28,7 +28,7 @@ def test_the_right_password_leads_to_the_results(client, auth):
 
 
 def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(auth):
-    """Nothing tells which names exist."""
+    """The answer does not reveal which names exist."""
     name = auth.account(Role.VIEWER)
 
     wrong, unknown = auth.enter(name, "a wrong password"), auth.enter("nobody", "a wrong password")
@@ -43,7 +43,7 @@ def _without_tokens(page: str, name: str) -> list[str]:
 
 
 def test_an_unknown_name_costs_a_verification_too(auth, monkeypatch):
-    """The work, and so the time, is the same."""
+    """The time is the same as for a known name."""
     verified = []
     monkeypatch.setattr(accounts, "_verify", lambda digest, password: verified.append(digest) or False)
 
@@ -53,7 +53,7 @@ def test_an_unknown_name_costs_a_verification_too(auth, monkeypatch):
 
 
 def test_a_closed_account_opens_nothing(client, auth):
-    """`active` rules over the password."""
+    """A correct password does not help."""
     name = auth.account(Role.ADMIN)
     with accounts.transaction() as session:
         accounts._existing(session, name).active = False
@@ -62,7 +62,7 @@ def test_a_closed_account_opens_nothing(client, auth):
 
 
 def test_the_eleventh_failure_on_one_account_is_429_even_with_the_right_password(auth):
-    """Guessing stops, and the answer says for how long."""
+    """The answer says how long to wait."""
     name = auth.account(Role.VIEWER)
     for _ in range(10):
         auth.enter(name, "a wrong password")
@@ -74,8 +74,8 @@ def test_the_eleventh_failure_on_one_account_is_429_even_with_the_right_password
     assert "Too many failed log-ins" in answer.text
 
 
-def test_ten_failures_from_one_address_bar_it_for_every_account(auth):
-    """Trying one password on many names stops as well."""
+def test_ten_failures_from_one_address_block_it_for_every_account(auth):
+    """This stops trying one password on many names."""
     name = auth.account(Role.VIEWER)
     for number in range(10):
         auth.enter(f"somebody-{number}", "a wrong password")
@@ -97,21 +97,21 @@ def test_ten_failures_from_one_address_bar_it_for_every_account(auth):
     ],
 )
 def test_a_foreign_next_leads_to_the_results_instead(auth, target):
-    """Only paths of this host are followed."""
+    """Redirects go only to paths of this host."""
     name = auth.account(Role.VIEWER)
 
     assert "/studies" == auth.enter(name, next=target).location
 
 
 def test_a_local_next_is_followed(auth):
-    """The page that was asked for comes."""
+    """The requested page is shown."""
     name = auth.account(Role.VIEWER)
 
     assert "/queue/?x=1" == auth.enter(name, next="/queue/?x=1").location
 
 
-def test_an_upstream_account_opens_no_page(client, auth):
-    """A system is told where its door is."""
+def test_an_upstream_account_may_see_no_page(client, auth):
+    """The page names the address of the API."""
     answer = auth.enter(auth.account(Role.UPSTREAM))
 
     assert 403 == answer.status_code
@@ -120,7 +120,7 @@ def test_an_upstream_account_opens_no_page(client, auth):
 
 
 def test_a_form_without_its_token_is_refused_and_changes_nothing(client, auth):
-    """Every form of the pages needs the token of its session."""
+    """Every form needs the token of its session."""
     auth.login()
     before = _rows()
 
@@ -140,7 +140,7 @@ def test_a_form_without_its_token_is_refused_and_changes_nothing(client, auth):
 
 
 def test_a_token_of_another_session_is_refused(app, client, auth):
-    """A form that was made for somebody else opens nothing here."""
+    """The token of another session is not valid."""
     auth.login()
     foreign = type(auth)(app.test_client()).token()
 
@@ -158,7 +158,7 @@ def _rows() -> list[tuple[str, int]]:
 
 @pytest.fixture
 def later(monkeypatch):
-    """A function that lets time pass for sessions."""
+    """A function that advances the clock of sessions."""
     real, passed = time.time, [0.0]
     monkeypatch.setattr("dashboard.accounts.sessions.time.time", lambda: real() + passed[0])
 
@@ -169,7 +169,7 @@ def later(monkeypatch):
 
 
 def test_a_session_ends_after_15_minutes_without_a_page(client, auth, later):
-    """Nobody has been there."""
+    """Nobody has used the session."""
     auth.login()
 
     later(15 * 60 + 1)
@@ -178,7 +178,7 @@ def test_a_session_ends_after_15_minutes_without_a_page(client, auth, later):
 
 
 def test_a_page_keeps_the_session_and_its_own_refreshing_does_not(client, auth, later):
-    """A screen that is left alone logs out although it refreshes."""
+    """An unattended screen logs out although it polls."""
     auth.login()
     later(10 * 60)
     assert logged_in(client)
@@ -191,7 +191,7 @@ def test_a_page_keeps_the_session_and_its_own_refreshing_does_not(client, auth, 
 
 
 def test_a_session_ends_after_8_hours_whatever_happens(client, auth, later):
-    """Work does not prolong it for ever."""
+    """Activity does not extend this limit."""
     auth.login()
     for _ in range(8 * 6):
         later(10 * 60 - 1)
@@ -215,7 +215,7 @@ def test_a_copied_cookie_opens_nothing_after_log_out(app, client, auth):
 
 
 def test_a_new_role_or_password_ends_the_sessions(client, auth):
-    """Rights that were taken away are gone at once."""
+    """Changed rights take effect at once."""
     auth.login(Role.ADMIN)
 
     accounts.change_role("admin", Role.VIEWER)
@@ -224,7 +224,7 @@ def test_a_new_role_or_password_ends_the_sessions(client, auth):
 
 
 def test_logging_in_starts_a_new_session(client, auth):
-    """What the cookie held before is dropped, so a planted session is worth nothing."""
+    """The old content of the cookie is dropped, to prevent session fixation."""
     with client.session_transaction() as session:
         session["planted"] = "yes"
     auth.login()
@@ -234,7 +234,7 @@ def test_logging_in_starts_a_new_session(client, auth):
 
 
 def test_the_cookie_is_http_only_lax_and_secure_in_production(database):
-    """And it carries the prefix that browsers bind to this host."""
+    """It has the prefix that binds it to this host."""
     app = create_app(DashboardSettings(mode="production", secret_key="s" * 32))
 
     cookie = app.test_client().get("/login", base_url="https://localhost").headers["Set-Cookie"]
@@ -246,14 +246,14 @@ def test_the_cookie_is_http_only_lax_and_secure_in_production(database):
 
 @pytest.mark.parametrize(("mode", "shown"), [("demo", True), ("test", False), ("production", False)])
 def test_the_credentials_of_the_demonstration_stand_on_its_log_in_page_only(database, mode, shown):
-    """Elsewhere the page says who makes accounts."""
+    """Elsewhere, the page says who adds accounts."""
     app = create_app(DashboardSettings(mode=mode, secret_key="s" * 32))
 
     assert shown == ("the password <code>demo</code>" in app.test_client().get("/login").text)
 
 
 def test_the_account_of_the_demonstration_opens_nothing_in_production(database):
-    """A data directory that was a demonstration is no back door."""
+    """A data directory of a demonstration is no back door."""
     accounts.add("demo", "demo", Role.ADMIN, "demo")
 
     assert accounts.authenticate("demo", "demo", "demo") is not None

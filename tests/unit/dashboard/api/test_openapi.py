@@ -1,4 +1,4 @@
-"""The HTTP door keeps what its OpenAPI document promises, and shows a system its own studies only."""
+"""The API answers as its OpenAPI document says, and shows a system only its own studies."""
 
 import warnings
 
@@ -9,8 +9,8 @@ from dashboard.accounts.login_failures import LoginFailures
 EXAMPLES = 8
 
 
-def test_the_document_names_every_address_of_the_door(app, client):
-    """Whoever adds an endpoint has described it."""
+def test_the_document_names_every_address_of_the_api(app, client):
+    """A new endpoint must be described."""
     document = client.get("/api/v1/openapi.json").json
 
     rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/v1/")]
@@ -20,7 +20,7 @@ def test_the_document_names_every_address_of_the_door(app, client):
 
 
 def test_a_system_sees_its_own_studies_and_every_model(client, basic, rows, scores):
-    """Of another sender's study it is not told that it is there."""
+    """A study of another sender is 404."""
     model = rows.model()
     own = rows.study(scores(Pneumonia=0.9), model=model)
     foreign = rows.study(scores(Pneumonia=0.9), model=model, source="pacs-south")
@@ -31,8 +31,8 @@ def test_a_system_sees_its_own_studies_and_every_model(client, basic, rows, scor
     assert [True] == [row["active"] for row in client.get("/api/v1/models", headers=basic).json["models"]]
 
 
-def test_pages_of_the_door_meet(client, basic, rows):
-    """A cursor leads on until there is none."""
+def test_pages_of_the_api_have_no_gap_or_overlap(client, basic, rows):
+    """The cursor of the last page is null."""
     written = [rows.study(None) for _ in range(3)]
 
     first = client.get("/api/v1/studies?limit=2", headers=basic).json
@@ -44,7 +44,7 @@ def test_pages_of_the_door_meet(client, basic, rows):
 
 @pytest.mark.filterwarnings("ignore")
 def test_generated_requests_are_answered_as_the_document_says(app, basic, rows, scores):
-    """Schemathesis draws requests for each operation; no answer is a fault of ours or undescribed."""
+    """Schemathesis generates requests for each operation; no answer is a 500 or undocumented."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         schemathesis = pytest.importorskip("schemathesis")

@@ -1,4 +1,4 @@
-"""The HTTP door: acceptance, repeats, conflicts, refusals, and what came of a submission."""
+"""The API for submissions: acceptance, repetitions, conflicts, refusals and results."""
 
 import base64
 import io
@@ -41,19 +41,22 @@ def submissions() -> int:
 
 
 def test_a_submission_is_accepted_and_found_again(client, basic):
-    """202, where to ask, and what was accepted; then its state."""
+    """The answer is 202 with the address of the submission, which then has its state."""
     answer = client.post("/api/v1/submissions", json=envelope(), headers=basic)
-    found = client.get(answer.location, headers=basic).json
+    submission = client.get(answer.location, headers=basic).json
 
     assert 202 == answer.status_code
     assert f"/api/v1/submissions/{answer.json['submission_id']}" == answer.location
     assert (1, [], False) == (answer.json["accepted"], answer.json["refused"], answer.json["repeated"])
-    assert ("waiting", {"waiting": 1, "scoring": 0, "scored": 0, "rejected": 0}) == (found["state"], found["counts"])
-    assert "A" == found["studies"][0]["images"][0]["reference"]
+    assert ("waiting", {"waiting": 1, "scoring": 0, "scored": 0, "rejected": 0}) == (
+        submission["state"],
+        submission["counts"],
+    )
+    assert "A" == submission["studies"][0]["images"][0]["reference"]
 
 
 def test_a_repeat_gets_the_first_answer(client, basic):
-    """Sending twice is safe."""
+    """It is safe to send a message twice."""
     first, second = (client.post("/api/v1/submissions", json=envelope(), headers=basic).json for _ in range(2))
 
     assert first["submission_id"] == second["submission_id"]
@@ -62,7 +65,7 @@ def test_a_repeat_gets_the_first_answer(client, basic):
 
 
 def test_the_same_key_with_other_content_is_a_conflict(client, basic):
-    """409, with a code for programs."""
+    """The answer is 409, with a code for programs."""
     client.post("/api/v1/submissions", json=envelope(), headers=basic)
 
     answer = client.post("/api/v1/submissions", json=envelope(priority="urgent"), headers=basic)
@@ -80,7 +83,7 @@ def test_the_same_key_with_other_content_is_a_conflict(client, basic):
     ],
 )
 def test_an_envelope_that_cannot_be_read_is_refused_with_its_code(client, basic, changed, status, code):
-    """And nothing is stored."""
+    """Nothing is stored."""
     answer = client.post("/api/v1/submissions", json=envelope(**changed), headers=basic)
 
     assert_problem(answer, status, code)
@@ -91,21 +94,21 @@ def test_an_envelope_that_cannot_be_read_is_refused_with_its_code(client, basic,
     ("body", "code"), [(b"{", None), (b"\xff", None), (b"[]", "invalid"), (b'"x"', "invalid"), (b"null", "invalid")]
 )
 def test_a_body_that_is_no_envelope_is_400(client, basic, body, code):
-    """Whether it is no JSON, or JSON of another kind."""
+    """This holds for a body that is not JSON, and for other JSON."""
     headers = {**basic, "Content-Type": "application/json"}
 
     assert_problem(client.post("/api/v1/submissions", data=body, headers=headers), 400, code)
 
 
 def test_another_kind_of_content_is_415(client, basic):
-    """Only JSON and files."""
+    """Only JSON and files are accepted."""
     headers = {**basic, "Content-Type": "text/csv"}
 
     assert_problem(client.post("/api/v1/submissions", data=b"a,b", headers=headers), 415)
 
 
 def test_films_are_accepted_as_multipart(client, basic):
-    """For senders without a shared folder; the source is the account unless it says otherwise."""
+    """Senders without a shared folder use it; the default source is the name of the account."""
     films = [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")]
 
     answer = client.post("/api/v1/submissions", data={"films": films, "priority": "urgent"}, headers=basic)
@@ -117,14 +120,14 @@ def test_films_are_accepted_as_multipart(client, basic):
 
 @pytest.mark.parametrize("data", [{}, {"priority": "now", "films": (io.BytesIO(b"x"), "a.png")}])
 def test_multipart_without_films_or_with_a_wrong_priority_is_400(client, basic, data):
-    """Told with the code `invalid`."""
+    """The code is `invalid`."""
     answer = client.post("/api/v1/submissions", data=data, headers=basic, content_type="multipart/form-data")
 
     assert_problem(answer, 400, "invalid")
 
 
 def test_too_much_is_413(app, client, basic):
-    """Before it is looked at."""
+    """The body is not read."""
     too_much = b"x" * (app.extensions["thoraq_settings"].max_upload_bytes + 1)
     headers = {**basic, "Content-Type": "application/json"}
 
@@ -133,7 +136,7 @@ def test_too_much_is_413(app, client, basic):
 
 @pytest.mark.parametrize("credentials", [None, "nobody:nothing", "pacs:wrong password", "nocolon"])
 def test_without_an_account_it_is_401_and_says_how(client, basic, credentials):
-    """The challenge is the standard's."""
+    """The answer has a standard challenge."""
     given = {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()} if credentials else {}
 
     answer = client.post("/api/v1/submissions", json=envelope(), headers=given)
@@ -144,14 +147,14 @@ def test_without_an_account_it_is_401_and_says_how(client, basic, credentials):
 
 
 def test_a_session_cookie_opens_no_api(client, auth):
-    """So a foreign page's form can do nothing with it."""
+    """Otherwise, a form on another site could use it."""
     auth.login()
 
     assert 401 == client.post("/api/v1/submissions", json=envelope()).status_code
 
 
 def test_a_foreign_page_cannot_use_a_password_that_the_browser_remembers(client, basic):
-    """Browsers say where a request comes from."""
+    """Browsers send where a request comes from."""
     headers = {**basic, "Sec-Fetch-Site": "cross-site"}
 
     assert_problem(client.post("/api/v1/submissions", json=envelope(), headers=headers), 403)
@@ -159,17 +162,17 @@ def test_a_foreign_page_cannot_use_a_password_that_the_browser_remembers(client,
 
 
 def test_a_submission_is_found_by_the_senders_own_key(client, basic):
-    """For a sender that lost the answer."""
+    """A sender that lost the answer needs it."""
     accepted = client.post("/api/v1/submissions", json=envelope(), headers=basic).json
 
-    found = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic)
+    submission = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic)
 
-    assert accepted["submission_id"] == found.json["submission_id"]
+    assert accepted["submission_id"] == submission.json["submission_id"]
     assert_problem(client.get("/api/v1/submissions?source=pacs-north&request_id=r-2", headers=basic), 404)
 
 
-def test_results_and_rejections_are_told(client, basic, rows, scores):
-    """Six probabilities with their model version, or the reason."""
+def test_results_and_rejections_are_returned(client, basic, rows, scores):
+    """A film has six probabilities with their model version, or a reason."""
     rows.study(scores(Pneumonia=0.9), "corrupt", model=rows.model("v3-aaaaaaaaaaaa"))
 
     study = client.get(f"/api/v1/submissions/{1:032x}", headers=basic).json["studies"][0]
@@ -181,7 +184,7 @@ def test_results_and_rejections_are_told(client, basic, rows, scores):
 
 
 def test_an_outage_of_the_database_is_503_with_a_time_to_come_back(client, basic, monkeypatch):
-    """Not accepted, and the sender knows it may try again."""
+    """The submission is not accepted, and the sender may try again."""
 
     def out(message):
         raise OperationalError("insert", {}, ConnectionError("gone"))
@@ -196,14 +199,14 @@ def test_an_outage_of_the_database_is_503_with_a_time_to_come_back(client, basic
 
 @pytest.mark.parametrize(("method", "status"), [("DELETE", 405), ("GET", 404)])
 def test_errors_under_api_are_problems_too(client, basic, method, status):
-    """Also those that the routing finds."""
+    """This includes the errors of the routing."""
     path = "/api/v1/submissions/1" if status == 405 else "/api/v1/nothing"
 
     assert_problem(client.open(path, method=method, headers=basic), status)
 
 
 def assert_problem(answer, status: int, code: str | None = None) -> None:
-    """Check problem details as RFC 9457 has them."""
+    """Check problem details (RFC 9457)."""
     assert (status, "application/problem+json") == (answer.status_code, answer.content_type), answer.text
     assert status == answer.json["status"]
     assert answer.json["title"]
@@ -212,7 +215,7 @@ def assert_problem(answer, status: int, code: str | None = None) -> None:
 
 
 def test_a_system_cannot_speak_or_ask_for_another(client, basic, auth):
-    """Its keys could be burnt and its results read."""
+    """It could use up request ids, or read results."""
     mine = client.post("/api/v1/submissions", json=envelope(), headers=basic).json["submission_id"]
     other = auth.account(Role.UPSTREAM, "pacs-south")
     theirs = {"Authorization": "Basic " + base64.b64encode(f"{other}:correct horse battery".encode()).decode()}
@@ -224,7 +227,7 @@ def test_a_system_cannot_speak_or_ask_for_another(client, basic, auth):
 
 
 def test_films_carry_the_identifiers_of_the_form_and_those_of_their_own(client, basic):
-    """Two views of one study, each with its own UID."""
+    """The form has two views of one study, each with its own UID."""
     own = [{"sop_instance_uid": "1.2.3.1", "reference": "PA"}, {"sop_instance_uid": "1.2.3.2"}]
     data = {
         "films": [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")],
@@ -247,7 +250,7 @@ def test_films_carry_the_identifiers_of_the_form_and_those_of_their_own(client, 
 
 @pytest.mark.parametrize("items", ["{", "{}", "[1]", "[{}, {}]"])
 def test_identifiers_that_fit_no_film_are_400(client, basic, items):
-    """Nothing is guessed."""
+    """No film gets identifiers by guessing."""
     data = {"films": (io.BytesIO(b"x"), "a.png"), "items": items}
 
     assert_problem(client.post("/api/v1/submissions", data=data, headers=basic), 400, "invalid")
@@ -255,7 +258,7 @@ def test_identifiers_that_fit_no_film_are_400(client, basic, items):
 
 
 def test_an_uploaded_film_cannot_name_another_file(client, basic):
-    """The entry in `items` says what a film is, never where it lies."""
+    """An entry in `items` identifies a film; it cannot name a path."""
     items = json.dumps([{"image": {"root": "archive", "path": "secret"}}])
 
     client.post("/api/v1/submissions", data={"films": (io.BytesIO(b"x"), "a.png"), "items": items}, headers=basic)
@@ -265,7 +268,7 @@ def test_an_uploaded_film_cannot_name_another_file(client, basic):
 
 
 def test_a_malformed_identifier_refuses_its_film_alone(client, basic):
-    """Partial acceptance, as for an envelope."""
+    """The other films are accepted, as with an envelope."""
     data = {
         "films": [(io.BytesIO(b"first"), "a.png"), (io.BytesIO(b"second"), "b.png")],
         "items": json.dumps([{"study_instance_uid": "no uid"}, {}]),
@@ -279,20 +282,20 @@ def test_a_malformed_identifier_refuses_its_film_alone(client, basic):
     )
 
 
-def test_a_refused_message_can_be_asked_for_by_its_key(client, basic):
-    """Whoever sent it by Celery learns why; and so does nobody else."""
+def test_a_refused_message_is_found_by_its_request_id(client, basic):
+    """A sender that used Celery learns the reason; other senders do not."""
     intake.receive(envelope(priority="whenever"))
 
-    found = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic).json
+    submission = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic).json
     client.post("/api/v1/submissions", json=envelope(), headers=basic)
     accepted = client.get("/api/v1/submissions?source=pacs-north&request_id=r-1", headers=basic).json
 
-    assert ("refused", ["invalid"]) == (found["state"], [refusal["code"] for refusal in found["refusals"]])
+    assert ("refused", ["invalid"]) == (submission["state"], [refusal["code"] for refusal in submission["refusals"]])
     assert ("waiting", ["invalid"]) == (accepted["state"], [refusal["code"] for refusal in accepted["refusals"]])
 
 
 def test_a_submission_is_withdrawn_by_its_own_source_only(client, basic, auth):
-    """Its waiting films end as `cancelled`."""
+    """Its waiting films are rejected as `cancelled`."""
     address = client.post("/api/v1/submissions", json=envelope(), headers=basic).location
     other = auth.account(Role.UPSTREAM, "pacs-south")
     theirs = {"Authorization": "Basic " + base64.b64encode(f"{other}:correct horse battery".encode()).decode()}
@@ -306,14 +309,14 @@ def test_a_submission_is_withdrawn_by_its_own_source_only(client, basic, auth):
 
 
 def test_an_endpoint_that_is_not_configured_is_422(client, basic):
-    """A name that the operator never gave."""
+    """The operator has configured no such endpoint."""
     message = envelope(callback={"endpoint": "nowhere"})
 
     assert_problem(client.post("/api/v1/submissions", json=message, headers=basic), 422, "unknown_callback")
 
 
 def test_the_result_names_the_film_that_decided(client, basic, rows, scores):
-    """Per finding."""
+    """The film is given for each finding."""
     rows.study(scores(Pneumonia=0.2), scores(Pneumonia=0.9), model=rows.model())
 
     study = client.get(f"/api/v1/submissions/{1:032x}", headers=basic).json["studies"][0]
@@ -322,7 +325,7 @@ def test_the_result_names_the_film_that_decided(client, basic, rows, scores):
 
 
 def test_the_schema_is_published_for_everybody(client):
-    """Without an account, at the address that its own name gives."""
+    """It is served without an account, at the address in its own `$id`."""
     answer = client.get("/schemas/score-request/1.json")
 
     assert (200, "application/schema+json") == (answer.status_code, answer.content_type)

@@ -1,4 +1,4 @@
-"""The drift page: a source's days beside the reference, and what drifted."""
+"""The drift page: the days of a source beside the reference, and the alarms."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from dashboard.accounts.accounts import Role
 
 @pytest.fixture
 def reader(client, auth):
-    """Somebody who may read."""
+    """A client that is logged in as a viewer."""
     auth.login(Role.VIEWER)
     return client
 
 
 def test_days_stand_beside_the_reference_and_what_drifted_is_marked_with_its_sentence(reader, monitored_day):
-    """Not by colour alone."""
+    """Colour alone would not be accessible."""
     page = reader.get("/drift?source=pacs-north").text
 
     assert "Reference" in page
@@ -24,13 +24,13 @@ def test_days_stand_beside_the_reference_and_what_drifted_is_marked_with_its_sen
 
 
 @pytest.mark.parametrize("source", ["", "pacs-south", "%00"])
-def test_a_source_without_figures_is_said_in_words(reader, monitored_day, source):
-    """An empty table says nothing."""
+def test_a_source_without_data_says_so(reader, monitored_day, source):
+    """The page shows no empty table."""
     assert "No data for the last" in reader.get(f"/drift?source={source}").text
 
 
 def test_before_there_is_a_reference_the_page_says_what_it_takes(reader, monitored_day):
-    """The first day of a source has nothing beside it."""
+    """There is nothing to compare the first day with."""
     from sqlalchemy import delete
 
     from worker.database import transaction
@@ -43,7 +43,7 @@ def test_before_there_is_a_reference_the_page_says_what_it_takes(reader, monitor
 
 
 def test_the_former_address_leads_to_the_page(reader):
-    """Bookmarks keep working."""
+    """Bookmarks still work."""
     answer = reader.get("/watch?source=pacs-south")
 
     assert 308 == answer.status_code

@@ -1,4 +1,4 @@
-"""The pages of the registry: list, card, report with every part missing once, curves, figures."""
+"""The pages of model versions: list, card, report with each part missing once, curves and figures."""
 
 from datetime import timedelta
 
@@ -28,12 +28,12 @@ REPORT = {
 
 @pytest.fixture(autouse=True)
 def _person(auth):
-    """Somebody who may read."""
+    """A client that is logged in as a viewer."""
     auth.login(Role.VIEWER)
 
 
 def test_the_list_names_the_active_version_n_and_accuracy(client, rows):
-    """And says what each was trained on."""
+    """It also says what each version was trained on."""
     rows.model("v3-aaaaaaaaaaaa", report=REPORT)
     rows.model("phantom-bbbbbbbb", trained_on="phantoms")
 
@@ -45,12 +45,12 @@ def test_the_list_names_the_active_version_n_and_accuracy(client, rows):
 
 
 def test_an_empty_registry_says_what_to_do(client):
-    """Without a model nothing is scored."""
+    """Without an active version, no film is scored."""
     assert "thoraq models import" in client.get("/models/").text
 
 
 def test_a_report_shows_accuracy_with_n_and_interval(client, rows):
-    """A figure without them flatters."""
+    """An accuracy without n and interval is misleading."""
     rows.model("v3-aaaaaaaaaaaa", report=REPORT)
 
     text = client.get("/models/v3-aaaaaaaaaaaa").text
@@ -67,7 +67,7 @@ def test_a_report_shows_accuracy_with_n_and_interval(client, rows):
 
 
 def test_the_confusion_matrix_has_predictions_in_rows_and_shades_by_share_of_the_row():
-    """5 of 6 predicted A are A: shade 8 of 10."""
+    """If 5 of 6 films predicted as A are A, the cell has shade 8 of 10."""
     name, cells = splits(Report.model_validate(REPORT))[0].matrix[0]
 
     assert "A" == name
@@ -75,7 +75,7 @@ def test_the_confusion_matrix_has_predictions_in_rows_and_shades_by_share_of_the
 
 
 def test_an_undefined_figure_is_an_em_dash_that_explains_itself(client, rows):
-    """Never 0."""
+    """It is not shown as 0."""
     rows.model("v3-aaaaaaaaaaaa", report=REPORT)
 
     text = client.get("/models/v3-aaaaaaaaaaaa").text
@@ -85,7 +85,7 @@ def test_an_undefined_figure_is_an_em_dash_that_explains_itself(client, rows):
 
 @pytest.mark.parametrize("missing", ["n", "classes", "table", "overall", "byClass", "auroc", "rejected"])
 def test_a_report_without_a_part_is_shown_without_it(client, rows, missing):
-    """Older versions are still readable."""
+    """Reports of older versions are still shown."""
     rows.model(
         "v3-aaaaaaaaaaaa", report={"test": {key: part for key, part in REPORT["test"].items() if key != missing}}
     )
@@ -94,7 +94,7 @@ def test_a_report_without_a_part_is_shown_without_it(client, rows, missing):
 
 
 def test_accuracy_is_shown_by_source(client, rows):
-    """A mean hides the hospital on which it fails."""
+    """The mean over all sources hides a source with a low accuracy."""
     group = {"group": "North", "n": 8, "Accuracy": 0.375, "AccuracyLower": 0.0852, "AccuracyUpper": 0.7551}
     rows.model("v3-aaaaaaaaaaaa", report={**REPORT, "test_by_source": [group]})
 
@@ -105,7 +105,7 @@ def test_accuracy_is_shown_by_source(client, rows):
 
 
 def test_groups_of_every_kind_replace_the_sources_alone_and_small_ones_have_their_n(client, rows):
-    """No figure from a handful of films."""
+    """An accuracy from a few films would be meaningless."""
     groups = [
         {"by": "sex", "group": "F", "n": 40, "accuracy": 0.25, "lower": 0.1, "upper": 0.4, "suppressed": False},
         {"by": "age", "group": "under 16", "n": 7, "accuracy": None, "lower": None, "upper": None, "suppressed": True},
@@ -120,7 +120,7 @@ def test_groups_of_every_kind_replace_the_sources_alone_and_small_ones_have_thei
 
 
 def test_areas_are_shown_with_their_intervals(client, rows):
-    """Each class against the rest, and their mean."""
+    """The table has each class against the rest, and the mean of the classes."""
     area = {"n_positive": 7, "auroc": 0.91, "auroc_interval": [0.8123, 0.95], "auprc": None, "auprc_interval": None}
     mean = {"auroc": 0.92, "auroc_interval": [0.8456, 0.96], "auprc": None, "auprc_interval": [None, None]}
     test = {**REPORT["test"], "discrimination": {"A": area}, "macro": mean}
@@ -133,7 +133,7 @@ def test_areas_are_shown_with_their_intervals(client, rows):
 
 
 def test_a_version_without_any_report_says_so(client, rows):
-    """Nothing is known about it, and the page says how to learn it."""
+    """The page also names the command that evaluates it."""
     rows.model("v3-aaaaaaaaaaaa")
 
     text = client.get("/models/v3-aaaaaaaaaaaa").text
@@ -143,7 +143,7 @@ def test_a_version_without_any_report_says_so(client, rows):
 
 
 def test_figures_are_served_by_name_only(client, rows):
-    """Two names, of registered versions, under a policy that lets no script run."""
+    """Other names are 404, and the policy allows no script."""
     rows.model("v3-aaaaaaaaaaaa")
     directory = settings().models_dir / "v3-aaaaaaaaaaaa"
     directory.mkdir(parents=True)
@@ -162,7 +162,7 @@ def test_figures_are_served_by_name_only(client, rows):
 
 
 def test_the_whole_report_is_served_with_what_it_asks_for(client, rows):
-    """A page without scripts and forms, its style and its figures; no film, no prediction."""
+    """Only the page, its style sheet and its figures are served; no films and no predictions."""
     rows.model("v3-aaaaaaaaaaaa")
     directory = settings().models_dir / "v3-aaaaaaaaaaaa"
     (directory / "thumbnails").mkdir(parents=True)
@@ -185,19 +185,19 @@ def test_the_whole_report_is_served_with_what_it_asks_for(client, rows):
 
 
 def test_a_version_that_wrote_no_page_has_no_link_to_one(client, rows):
-    """Older ones did not."""
+    """Older training runs wrote none."""
     rows.model("v3-aaaaaaaaaaaa", report=REPORT)
 
     assert "Whole report" not in client.get("/models/v3-aaaaaaaaaaaa").text
 
 
 def test_an_unknown_version_is_not_found(client):
-    """In the house's style."""
+    """The answer is an error page."""
     assert 404 == client.get("/models/v9-000000000000").status_code
 
 
 def test_drift_alarms_are_shown_with_their_reason(client, rows):
-    """And old ones are history."""
+    """Old alarms are not shown."""
     model = rows.model()
     with transaction() as session:
         for days, reason in ((1, "darker than before"), (40, "long over")):

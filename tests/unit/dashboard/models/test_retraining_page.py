@@ -1,4 +1,4 @@
-"""The training page: recent runs, and asking for one."""
+"""The training page: recent runs, and requesting one."""
 
 import pytest
 
@@ -11,14 +11,14 @@ from worker.models.records import RetrainingRun
 
 @pytest.fixture(autouse=True)
 def wakeups_sent(monkeypatch) -> list[int]:
-    """The runs for which the trainer was woken."""
+    """The runs for which a wake-up was sent to the trainer."""
     sent: list[int] = []
     monkeypatch.setattr(wakeups, "wake_trainer", lambda run_id: sent.append(run_id) or True)
     return sent
 
 
 def test_retrain_now_asks_in_the_name_of_the_account(client, auth, wakeups_sent):
-    """The run says who wanted it."""
+    """The run records who requested it."""
     auth.login(Role.SCIENTIST)
 
     answer = client.post("/training/", data={"csrf_token": auth.token("/training/")}, follow_redirects=True)
@@ -30,7 +30,7 @@ def test_retrain_now_asks_in_the_name_of_the_account(client, auth, wakeups_sent)
 
 
 def test_a_second_click_makes_no_second_run(client, auth):
-    """An unfinished run is enough."""
+    """There is at most one unfinished run."""
     auth.login(Role.SCIENTIST)
     for _ in range(2):
         client.post("/training/", data={"csrf_token": auth.token("/training/")})
@@ -41,14 +41,14 @@ def test_a_second_click_makes_no_second_run(client, auth):
 
 @pytest.mark.parametrize(("role", "offered"), [(Role.VIEWER, False), (Role.CLINICIAN, False), (Role.ADMIN, True)])
 def test_the_button_is_there_for_who_may_press_it(client, auth, role, offered):
-    """Nobody is offered what he is refused."""
+    """A role that may not retrain does not see the button."""
     auth.login(role)
 
     assert offered == ("Retrain now" in client.get("/training/").text)
 
 
 def test_progress_and_outcome_are_shown(client, auth):
-    """Epochs while it runs, the message when it ended."""
+    """The page shows epochs while a run is in progress, and its message when it has ended."""
     auth.login(Role.VIEWER)
     with transaction() as session:
         session.add(RetrainingRun(asked_by="nightly", state="failed", message="no training data"))
@@ -62,7 +62,7 @@ def test_progress_and_outcome_are_shown(client, auth):
 
 
 def test_the_page_reloads_when_a_run_begins_or_ends(client, auth):
-    """The button is drawn anew."""
+    """The button must be enabled or disabled."""
     auth.login(Role.VIEWER)
     assert client.get("/training/now").json["reload"] is False
     assert client.get("/training/now?unfinished=1").json["reload"] is True
@@ -75,7 +75,7 @@ def test_the_page_reloads_when_a_run_begins_or_ends(client, auth):
 
 
 def test_an_empty_page_says_what_a_run_is(client, auth):
-    """And how to start one."""
+    """It also says how to start one."""
     auth.login(Role.VIEWER)
 
     assert "thoraq retrain" in client.get("/training/").text

@@ -1,4 +1,4 @@
-"""Liveness and readiness, with each dependency gone once."""
+"""Liveness and readiness, with each dependency down once."""
 
 from datetime import timedelta
 
@@ -11,31 +11,33 @@ from worker.settings import settings
 from worker.studies.records import Image
 
 
-def test_alive_is_said_without_asking_anybody(client, monkeypatch):
-    """Even when the database is gone."""
+def test_liveness_needs_no_dependency(client, monkeypatch):
+    """This also holds while the database is down."""
     monkeypatch.setattr("dashboard.operations.health.reading", None)
 
     assert (200, {"status": "alive"}) == ((answer := client.get("/health/live")).status_code, answer.json)
 
 
 def test_ready_names_every_dependency(client, rows):
-    """Database and schema are there, a worker is up, no broker is configured."""
+    """Database, schema and worker are up; no broker is configured."""
     rows.process()
 
     answer = client.get("/health/ready")
 
     assert 200 == answer.status_code
-    found = answer.json["dependencies"]
-    states = {name: entry["state"] for name, entry in found.items()}
+    dependencies = answer.json["dependencies"]
+    states = {name: entry["state"] for name, entry in dependencies.items()}
     assert {
         "database": "up", "schema": "up", "worker": "up", "sweeper": "unknown", "queue": "up", "broker": "down",
     } == states  # fmt: skip
-    assert {name: state == "up" for name, state in states.items()} == {name: e["ok"] for name, e in found.items()}
+    assert {name: state == "up" for name, state in states.items()} == {
+        name: e["ok"] for name, e in dependencies.items()
+    }
     assert "degraded" == answer.json["status"]
 
 
 def test_a_missing_column_is_a_schema_that_is_not_up_to_date(client, database):
-    """503, and the command that helps."""
+    """The answer is 503 and names the command that helps."""
     with transaction() as session:
         session.execute(text("ALTER TABLE processes DROP COLUMN device"))
 
@@ -46,7 +48,7 @@ def test_a_missing_column_is_a_schema_that_is_not_up_to_date(client, database):
 
 
 def test_a_database_that_is_gone_is_503(client, tmp_path, monkeypatch):
-    """And the rest is unknown, not fine."""
+    """The other dependencies are unknown."""
     monkeypatch.setenv("THORAQ_DATABASE_URL", f"sqlite:///{tmp_path}")
     settings.cache_clear()
     engine().dispose()
@@ -60,7 +62,7 @@ def test_a_database_that_is_gone_is_503(client, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("silent_seconds", [30, 3600])
 def test_a_silent_worker_is_not_up(client, rows, silent_seconds):
-    """Studies are accepted all the same, so it is no 503."""
+    """The answer is not 503, since studies are still accepted."""
     rows.process(seen_seconds_ago=silent_seconds)
 
     answer = client.get("/health/ready")
@@ -68,8 +70,8 @@ def test_a_silent_worker_is_not_up(client, rows, silent_seconds):
     assert (200, False) == (answer.status_code, answer.json["dependencies"]["worker"]["ok"])
 
 
-def test_a_dead_broker_is_told_and_costs_no_study(client, monkeypatch):
-    """The sweeper sends the wake-up later."""
+def test_a_broker_that_is_down_is_reported_and_studies_are_accepted(client, monkeypatch):
+    """The sweeper sends the wake-ups later."""
     monkeypatch.setenv("THORAQ_BROKER_URL", "redis://127.0.0.1:1/0")
     settings.cache_clear()
 
@@ -78,7 +80,7 @@ def test_a_dead_broker_is_told_and_costs_no_study(client, monkeypatch):
     assert (200, False) == (answer.status_code, answer.json["dependencies"]["broker"]["ok"])
 
 
-def test_a_worker_that_finishes_nothing_though_films_wait_is_told(client, rows, database):
+def test_a_stalled_worker_is_reported(client, rows, database):
     """It is connected and has a heartbeat; only its work shows that it is stuck."""
     rows.process()
     with transaction() as session:
@@ -92,7 +94,7 @@ def test_a_worker_that_finishes_nothing_though_films_wait_is_told(client, rows, 
 
 @pytest.mark.parametrize(("silent_seconds", "state"), [(0, "up"), (30, "unknown"), (3600, "down")])
 def test_up_unknown_and_down_are_three_things(client, rows, silent_seconds, state):
-    """Of a silence that may pass nothing is known yet."""
+    """A process that is silent for a short time may still be up."""
     rows.process(seen_seconds_ago=silent_seconds)
 
     assert state == client.get("/health/ready").json["dependencies"]["worker"]["state"]
@@ -100,7 +102,7 @@ def test_up_unknown_and_down_are_three_things(client, rows, silent_seconds, stat
 
 @pytest.mark.parametrize(("age_seconds", "state"), [(100, "up"), (130, "down")])
 def test_the_oldest_waiting_film_is_an_alarm(client, rows, age_seconds, state):
-    """Whatever is up or silent: a film that waits for two minutes is for somebody to look at."""
+    """A film that waits for two minutes is an alarm, whatever the status of the processes."""
     rows.study(None)
     with transaction() as session:
         session.execute(update(Image).values(received_at=now() - timedelta(seconds=age_seconds)))
@@ -109,8 +111,8 @@ def test_the_oldest_waiting_film_is_an_alarm(client, rows, age_seconds, state):
 
 
 @pytest.mark.parametrize(("age_seconds", "state"), [(40, "up"), (100, "down")])
-def test_a_sweeper_that_stopped_is_told(client, rows, age_seconds, state):
-    """Without it, a film whose wake-up was lost waits on."""
+def test_a_sweeper_that_has_stopped_is_reported(client, rows, age_seconds, state):
+    """Without it, a film whose wake-up was lost keeps waiting."""
     rows.process(seen_seconds_ago=age_seconds, kind="intake", name="intake-1@host")
 
     assert state == client.get("/health/ready").json["dependencies"]["sweeper"]["state"]

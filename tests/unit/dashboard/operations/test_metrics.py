@@ -1,4 +1,4 @@
-"""`/metrics`: behind its own token, from SQL, without reading what is finished."""
+"""`/metrics`: it has its own token, and reads SQL without scanning the finished films."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def figures(monitor) -> dict:
 
 
 def test_without_a_token_configured_there_are_no_metrics(client):
-    """Off until somebody wants them."""
+    """They are off by default."""
     assert 404 == client.get("/metrics").status_code
 
 
@@ -42,7 +42,7 @@ def test_without_a_token_configured_there_are_no_metrics(client):
     "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic bGV0IG1lIHNlZTo="}]
 )
 def test_who_carries_another_token_sees_nothing(monitor, headers):
-    """And is told which kind is wanted."""
+    """The answer says that a bearer token is expected."""
     answer = monitor.get("/metrics", headers=headers)
 
     assert 401 == answer.status_code
@@ -50,39 +50,39 @@ def test_who_carries_another_token_sees_nothing(monitor, headers):
     assert "thoraq_" not in answer.text
 
 
-def test_the_queue_is_told_by_state_and_priority_and_age(monitor, rows, scores):
-    """What waits, and for how long the oldest has; what ended lately, and why it was rejected."""
+def test_films_are_counted_by_state_and_priority(monitor, rows, scores):
+    """Waiting films, the age of the oldest one, and recently finished films with the reasons of rejections."""
     model = rows.model()
     rows.study(None, None, scores(Effusions=0.9), "corrupt", model=model)
     with transaction() as session:
         session.execute(update(Image).where(Image.state == "waiting").values(received_at=now() - timedelta(seconds=90)))
 
-    found = figures(monitor)
+    samples = figures(monitor)
 
-    assert 2 == found["thoraq_queue_films", "routine", "waiting"]
-    assert 0 == found["thoraq_queue_films", "urgent", "waiting"]
-    assert 0 == found["thoraq_queue_films", "routine", "scoring"]
-    assert 90 <= found["thoraq_oldest_waiting_seconds",] < 100
-    assert 1 == found["thoraq_finished_films_5m", "", "scored"]
-    assert 1 == found["thoraq_finished_films_5m", "corrupt", "rejected"]
-    assert 1 == found["thoraq_active_model_info", "films", "v3-0123456789ab"]
+    assert 2 == samples["thoraq_queue_films", "routine", "waiting"]
+    assert 0 == samples["thoraq_queue_films", "urgent", "waiting"]
+    assert 0 == samples["thoraq_queue_films", "routine", "scoring"]
+    assert 90 <= samples["thoraq_oldest_waiting_seconds",] < 100
+    assert 1 == samples["thoraq_finished_films_5m", "", "scored"]
+    assert 1 == samples["thoraq_finished_films_5m", "corrupt", "rejected"]
+    assert 1 == samples["thoraq_active_model_info", "films", "v3-0123456789ab"]
 
 
 def test_processes_are_counted_by_kind_and_status(monitor, rows):
-    """Stalled workers and the last sweep have figures of their own."""
+    """Stalled workers and the last sweep have their own metrics."""
     rows.process()
     rows.process(seen_seconds_ago=40, kind="intake", name="intake-1@host")
     with transaction() as session:
         stalled = now() - timedelta(seconds=500)
         session.execute(update(Process).where(Process.kind == "worker").values(work_waits_since=stalled))
 
-    found = figures(monitor)
+    samples = figures(monitor)
 
     # The values come in the order of the labels' names: kind, the deprecated `life`, status.
-    assert 1 == found["thoraq_processes", "worker", "up", "up"]
-    assert 1 == found["thoraq_processes", "intake", "unknown", "unknown"]
-    assert 1 == found["thoraq_stalled_workers",]
-    assert 40 <= found["thoraq_last_sweep_seconds",] < 50
+    assert 1 == samples["thoraq_processes", "worker", "up", "up"]
+    assert 1 == samples["thoraq_processes", "intake", "unknown", "unknown"]
+    assert 1 == samples["thoraq_stalled_workers",]
+    assert 40 <= samples["thoraq_last_sweep_seconds",] < 50
 
 
 def test_wakeups_that_this_process_sent_are_counted_under_the_old_name_too(monitor, monkeypatch):
@@ -97,35 +97,35 @@ def test_wakeups_that_this_process_sent_are_counted_under_the_old_name_too(monit
     assert before + 1 == after["thoraq_bells_total", "true", "thoraq.score"]
 
 
-def test_no_question_reads_the_films_that_are_finished(monitor, rows, scores):
+def test_no_query_scans_the_finished_films(monitor, rows, scores):
     """Every query on images goes through an index; a scan of a million rows would block the scrape."""
-    asked = []
+    statements = []
 
     @event.listens_for(engine(), "before_cursor_execute")
     def note(_connection, _cursor, statement, parameters, *_rest):
-        asked.append((statement, parameters))
+        statements.append((statement, parameters))
 
     figures(monitor)
     event.remove(engine(), "before_cursor_execute", note)
 
-    questions = [(s, p) for s, p in asked if "FROM images" in s]
-    assert len(questions) >= 5
+    queries = [(s, p) for s, p in statements if "FROM images" in s]
+    assert len(queries) >= 5
     if engine().dialect.name == "sqlite":
         with engine().connect() as connection:
-            for statement, parameters in questions:
+            for statement, parameters in queries:
                 plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
                 assert not [row for row in plan if row[3].startswith("SCAN images")], statement
 
 
-def test_the_last_day_is_told_beside_the_reference_by_source(monitor, monitored_day):
-    """With an alarm where it drifted."""
-    found = figures(monitor)
+def test_the_last_day_is_exported_beside_the_reference_by_source(monitor, monitored_day):
+    """A drift alarm is counted."""
+    samples = figures(monitor)
 
     version = "v3-0123456789ab"
-    assert 40 == found["thoraq_drift_films", "pacs-north", "scored", version]
-    assert 40 == found["thoraq_watched_films", "pacs-north", "scored", version]
+    assert 40 == samples["thoraq_drift_films", "pacs-north", "scored", version]
+    assert 40 == samples["thoraq_watched_films", "pacs-north", "scored", version]
     # Labels come in the order of their names: figure, of, source, version.
-    assert 150.0 == found["thoraq_drift_mean", "grey_mean", "day", "pacs-north", version]
-    assert 100.0 == found["thoraq_drift_mean", "grey_mean", "reference", "pacs-north", version]
-    assert 1.0 == found["thoraq_drift_share", "Effusions", "day", "pacs-north", version]
-    assert {"grey_mean"} == {name for name in ("grey_mean", "classes") if found["thoraq_drift_alarms", name]}
+    assert 150.0 == samples["thoraq_drift_mean", "grey_mean", "day", "pacs-north", version]
+    assert 100.0 == samples["thoraq_drift_mean", "grey_mean", "reference", "pacs-north", version]
+    assert 1.0 == samples["thoraq_drift_share", "Effusions", "day", "pacs-north", version]
+    assert {"grey_mean"} == {name for name in ("grey_mean", "classes") if samples["thoraq_drift_alarms", name]}

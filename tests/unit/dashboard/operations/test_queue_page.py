@@ -15,12 +15,12 @@ from worker.studies.records import Image
 
 @pytest.fixture(autouse=True)
 def _person(auth):
-    """Somebody who may read."""
+    """A client that is logged in as a viewer."""
     auth.login(Role.VIEWER)
 
 
 def age_films(seconds: float) -> None:
-    """Make every film as old as this."""
+    """Set the age of every film."""
     moment = now() - timedelta(seconds=seconds)
     with transaction() as session:
         session.execute(update(Image).values(received_at=moment))
@@ -28,7 +28,7 @@ def age_films(seconds: float) -> None:
 
 
 def standstill() -> str | None:
-    """Return what is said of the queue now."""
+    """Return the current standstill message."""
     with reading() as session:
         return backlog(session).standstill()
 
@@ -38,14 +38,14 @@ def standstill() -> str | None:
     [(0, Status.UP), (19, Status.UP), (21, Status.UNKNOWN), (59, Status.UNKNOWN), (61, Status.DOWN)],
 )
 def test_two_missed_heartbeats_make_a_process_unknown_and_six_down(database, silent_seconds, expected):
-    """At ten seconds a heartbeat."""
+    """The time between two heartbeats is ten seconds."""
     moment = now() - timedelta(seconds=silent_seconds)
 
     assert expected == status_of(Process(name="w", kind="worker", started_at=moment, seen_at=moment))
 
 
 def test_the_page_shows_counts_reasons_and_processes(client, rows, scores):
-    """All of it without asking the broker."""
+    """The broker is not asked."""
     model = rows.model()
     rows.study(scores(Pneumonia=0.9), model=model)
     rows.study("blank", "blank", "corrupt")
@@ -60,7 +60,7 @@ def test_the_page_shows_counts_reasons_and_processes(client, rows, scores):
 
 
 def test_films_that_wait_without_a_worker_are_a_standstill(client, rows):
-    """Said at once, with the command that helps."""
+    """The message comes at once and names the command that helps."""
     rows.study(None, None)
     rows.process(seen_seconds_ago=3600)
 
@@ -70,7 +70,7 @@ def test_films_that_wait_without_a_worker_are_a_standstill(client, rows):
 
 
 def test_films_that_wait_while_nothing_is_finished_are_a_standstill_although_workers_are_up(rows):
-    """A process that runs is not work that is done."""
+    """A running process does not prove that films are scored."""
     rows.study(None)
     rows.process()
     age_films(125)
@@ -82,7 +82,7 @@ def test_films_that_wait_while_nothing_is_finished_are_a_standstill_although_wor
 
 
 def test_films_that_have_only_just_come_are_no_standstill(rows):
-    """A worker needs a moment."""
+    """A worker needs some time."""
     rows.study(None)
     rows.process()
 
@@ -90,7 +90,7 @@ def test_films_that_have_only_just_come_are_no_standstill(rows):
 
 
 def test_a_queue_whose_films_get_finished_is_no_standstill_however_long(rows, scores):
-    """The oldest may be old."""
+    """The age of the oldest film does not matter."""
     rows.study(None)
     age_films(3600)
     rows.study(scores(Pneumonia=0.9), model=rows.model())
@@ -99,8 +99,8 @@ def test_a_queue_whose_films_get_finished_is_no_standstill_however_long(rows, sc
     assert standstill() is None
 
 
-def test_an_idle_system_is_no_standstill_but_a_missing_worker_is_said(client):
-    """Nothing waits; what is handed over now will."""
+def test_an_idle_system_is_no_standstill_but_a_missing_worker_is_shown(client):
+    """No film waits, but new ones will."""
     assert standstill() is None
     assert "No scoring worker is up" in client.get("/queue/").text
     assert "No process has sent a heartbeat yet" in client.get("/queue/").text

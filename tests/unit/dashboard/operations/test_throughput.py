@@ -1,4 +1,4 @@
-"""The picture of the last hours."""
+"""The chart of the films finished in the last hours."""
 
 from datetime import timedelta
 from xml.etree import ElementTree as ET
@@ -12,7 +12,7 @@ from worker.studies.records import Image
 
 
 def test_films_are_counted_by_outcome_and_half_hour(rows, scores):
-    """Older ones are left out."""
+    """Older films are not counted."""
     rows.study(scores(Pneumonia=0.9), "blank", None, model=rows.model())
     rows.study(scores(Pneumonia=0.9), model=1)
     old = rows.study("blank")
@@ -28,7 +28,7 @@ def test_films_are_counted_by_outcome_and_half_hour(rows, scores):
 
 
 def test_the_chart_is_a_picture_that_is_kept_for_half_a_minute(client, auth, rows, scores):
-    """A page that asks every few seconds costs one question."""
+    """Frequent polls cause one query."""
     auth.login(Role.VIEWER)
     first = client.get("/queue/chart.svg")
     rows.study(scores(Pneumonia=0.9), model=rows.model())
@@ -39,7 +39,7 @@ def test_the_chart_is_a_picture_that_is_kept_for_half_a_minute(client, auth, row
 
 
 def test_each_bar_is_as_high_as_its_films(client, auth, rows, scores):
-    """The lines across the chart give the scale; a rejection is hatched and stands on what was scored."""
+    """Rejected films are hatched and stacked on the scored ones."""
     rows.study(scores(Pneumonia=0.9), "blank", None, model=rows.model())
     rows.study(scores(Pneumonia=0.9), model=1)
     auth.login(Role.VIEWER)
@@ -56,5 +56,5 @@ def test_each_bar_is_as_high_as_its_films(client, auth, rows, scores):
 
 @pytest.mark.parametrize(("highest", "step"), [(0, 1), (5, 1), (6, 2), (11, 5), (250, 50), (251, 100), (4000, 1000)])
 def test_at_most_five_lines_stand_above_zero(highest, step):
-    """Their distance is one that a reader counts in."""
+    """Their distance is 1, 2 or 5 times a power of ten."""
     assert step == throughput.tick_step(highest)

@@ -1,4 +1,4 @@
-"""Heat maps on request: asked for with a token, told in JSON, served to whoever may see the film."""
+"""Heat maps: requested with a CSRF token, described in JSON, served to everybody who may see the film."""
 
 import pytest
 from PIL import Image as Picture
@@ -15,7 +15,7 @@ ADDRESS = "/studies/1/images/1/heat-maps/Effusions"
 
 @pytest.fixture
 def film(rows, scores, monkeypatch):
-    """A scored film, and a broker that takes every message."""
+    """A scored film, and a broker that accepts every message."""
     sent = []
     monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: sent.append(1) or True)
     rows.study(scores(Effusions=0.9), model=rows.model())
@@ -24,14 +24,14 @@ def film(rows, scores, monkeypatch):
 
 @pytest.fixture
 def ask(client, auth, film):
-    """Asks like the page's script does."""
+    """A function that sends requests as the page's script does."""
     auth.login(Role.VIEWER)
     token = auth.token("/studies/1")
     return lambda address=ADDRESS: client.post(address, headers={"X-CSRFToken": token})
 
 
 def draw() -> None:
-    """Do what the worker does."""
+    """Write the rows that the worker would write."""
     path = heat_map_path(settings().heat_maps_dir, f"{1:060x}0000", "v3-0123456789ab", "Effusions")
     path.parent.mkdir(parents=True)
     Picture.new("LA", (8, 8)).save(path)
@@ -39,9 +39,9 @@ def draw() -> None:
         session.execute(update(HeatMap).values(state="done"))
 
 
-def test_a_heat_map_is_asked_for_told_and_served(client, ask, film):
-    """202 until the worker has drawn it, then the address of the picture."""
-    asked = ask()
+def test_a_heat_map_is_requested_and_served(client, ask, film):
+    """The answer is 202 until the worker has drawn it, then it has the address of the picture."""
+    requested = ask()
     waiting = client.get(ADDRESS)
     too_early = client.get(f"{ADDRESS}/picture.png")
     draw()
@@ -49,7 +49,7 @@ def test_a_heat_map_is_asked_for_told_and_served(client, ask, film):
     with client.get(again.json["picture"]) as picture:
         served = picture.status_code, picture.mimetype
 
-    assert (202, "asked", None) == (asked.status_code, asked.json["state"], asked.json["picture"])
+    assert (202, "asked", None) == (requested.status_code, requested.json["state"], requested.json["picture"])
     assert "asked" == waiting.json["state"]
     assert 404 == too_early.status_code
     assert (200, "done") == (again.status_code, again.json["state"])
@@ -57,8 +57,8 @@ def test_a_heat_map_is_asked_for_told_and_served(client, ask, film):
     assert [1] == film
 
 
-def test_a_failure_is_told_with_its_reason(client, ask):
-    """A page that hides a failure is not worth reading."""
+def test_a_failure_is_returned_with_its_reason(client, ask):
+    """The page shows the failure."""
     ask()
     with transaction() as session:
         session.execute(update(HeatMap).values(state="failed", detail="the root images is not there: is it mounted?"))
@@ -79,14 +79,14 @@ def test_a_failure_is_told_with_its_reason(client, ask):
     ],
 )
 def test_what_is_not_of_this_study_is_not_found(client, ask, film, address):
-    """A film under another study's address, a finding that no card names: nothing is asked for."""
+    """A film under another study's address, or an unknown finding, is 404."""
     assert 404 == ask(address).status_code
     assert 404 == client.get(address).status_code
     assert [] == film
 
 
-def test_without_the_forms_token_nothing_is_asked_for(client, auth, film):
-    """A foreign page cannot make the worker draw."""
+def test_without_the_csrf_token_nothing_is_requested(client, auth, film):
+    """A page of another site cannot send requests to the worker."""
     auth.login(Role.VIEWER)
 
     assert 400 == client.post(ADDRESS).status_code
@@ -94,5 +94,5 @@ def test_without_the_forms_token_nothing_is_asked_for(client, auth, film):
 
 
 def test_nobody_without_a_session_sees_a_heat_map(client, film):
-    """Not even whether there is one."""
+    """Not even its existence is revealed."""
     assert {401} == {client.get(address).status_code for address in (ADDRESS, f"{ADDRESS}/picture.png")}

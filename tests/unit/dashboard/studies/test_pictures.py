@@ -1,4 +1,4 @@
-"""The pictures of films: what the worker stored is served, and what it has not is asked of it."""
+"""The pictures of films: stored ones are served, and missing ones are requested from a worker."""
 
 import re
 
@@ -13,7 +13,7 @@ ADDRESS = "/films/1/detail"
 
 @pytest.fixture
 def film(client, auth, rows, scores, monkeypatch):
-    """A scored film without any picture, a broker that takes every message, and what asks as the page's script does."""
+    """A scored film without pictures, a broker that accepts every message, and a function that sends requests."""
     sent = []
     monkeypatch.setattr("worker.wakeups.wake_for_full_picture", lambda image_id: sent.append(image_id) or True)
     rows.study(scores(Effusions=0.9), model=rows.model())
@@ -23,7 +23,7 @@ def film(client, auth, rows, scores, monkeypatch):
 
 
 def test_a_preview_is_served_as_the_worker_made_it(client, auth, rows, scores):
-    """From the previews' folder, by the film's row."""
+    """It is read from the folder of previews."""
     auth.login(Role.VIEWER)
     study = rows.study(scores(Pneumonia=0.5), model=rows.model())
     sha256 = f"{1:060x}{0:04x}"
@@ -38,8 +38,8 @@ def test_a_preview_is_served_as_the_worker_made_it(client, auth, rows, scores):
     assert "no-store" == answer.headers["Cache-Control"]
 
 
-def test_a_film_without_a_preview_is_said_and_its_address_is_not_found(client, auth, rows):
-    """No broken picture."""
+def test_a_film_without_a_preview_says_so_and_its_address_is_404(client, auth, rows):
+    """The page shows no broken image."""
     auth.login(Role.VIEWER)
     study = rows.study("corrupt")
 
@@ -48,31 +48,35 @@ def test_a_film_without_a_preview_is_said_and_its_address_is_not_found(client, a
 
 
 def test_a_scored_film_without_a_preview_has_a_place_for_the_picture_that_the_page_asks_for(client, film):
-    """The oldest films of a backlog got none."""
+    """Films that were scored in a long backlog have no preview."""
     page = client.get("/studies/1").text
 
     assert f'data-detail-address="{ADDRESS}"' in page
     assert "/films/1/preview.jpg" not in page
 
 
-def test_the_picture_in_full_is_asked_for_told_and_served(client, film):
-    """202 until a worker has made it, then its address; a second request sends no second message."""
+def test_the_large_picture_is_requested_and_served(client, film):
+    """The answer is 202 until a worker has made it, then its address; a second request sends no second message."""
     sent, ask = film
-    asked, waiting, too_early = ask(), client.get(ADDRESS), client.get(f"{ADDRESS}.jpg")
+    requested, waiting, too_early = ask(), client.get(ADDRESS), client.get(f"{ADDRESS}.jpg")
     path = detail_path(settings().previews_dir, f"{1:060x}0000")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"a picture")
     again = ask()
     served = client.get(again.json["picture"], buffered=True)
 
-    assert (202, {"state": "asked", "picture": None}, 404) == (asked.status_code, waiting.json, too_early.status_code)
+    assert (202, {"state": "asked", "picture": None}, 404) == (
+        requested.status_code,
+        waiting.json,
+        too_early.status_code,
+    )
     assert (200, "done") == (again.status_code, again.json["state"])
     assert (b"a picture", "image/jpeg") == (served.data, served.content_type)
     assert [1] == sent
 
 
-def test_what_no_decoder_came_through_with_is_not_asked_for(client, film, rows):
-    """A film that was rejected, one that waits, and one that is none."""
+def test_a_film_that_no_decoder_has_read_has_no_large_picture(client, film, rows):
+    """This holds for a rejected film, a waiting film, and one that does not exist."""
     sent, ask = film
     rows.study("corrupt")
     rows.study(None)
@@ -81,8 +85,8 @@ def test_what_no_decoder_came_through_with_is_not_asked_for(client, film, rows):
     assert [] == sent
 
 
-def test_who_asks_without_end_rings_only_so_often(database, monkeypatch):
-    """Requests of readers have a queue of their own with a limit."""
+def test_the_number_of_waiting_requests_is_limited(database, monkeypatch):
+    """Requests of readers have their own queue, which has a limit."""
     from worker import wakeups
 
     sent = []
@@ -92,8 +96,8 @@ def test_who_asks_without_end_rings_only_so_often(database, monkeypatch):
     assert [True] * 64 + [False] * 6 == [wakeups.wake_for_full_picture(number) for number in range(70)]
 
 
-def test_a_broker_that_is_out_is_said(film, monkeypatch):
-    """The page tells that there is no picture now."""
+def test_a_request_while_the_broker_is_down_is_503(film, monkeypatch):
+    """The page then says that there is no picture at the moment."""
     monkeypatch.setattr("worker.wakeups.wake_for_full_picture", lambda _: False)
 
     assert 503 == film[1]().status_code

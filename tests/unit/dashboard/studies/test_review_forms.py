@@ -1,4 +1,4 @@
-"""What a clinician does on a study's page, and what the page says at the operating points."""
+"""Reviews, the worklist button and retries on the page of a study, and its decisions at the operating points."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def send(clinician, study: int, action: str = "review", **form: object):
     [(0.05, Call.NOT_CALLED), (0.1, Call.UNCERTAIN), (0.39, Call.UNCERTAIN), (0.4, Call.CALLED)],
 )
 def test_a_finding_is_called_from_the_higher_point_on_and_uncertain_between_the_two(probability, call):
-    """The version abstains where nothing is called."""
+    """The version abstains if it calls no finding."""
     points = [Point("sensitive", 0.1, None, None, None), Point("Youden", 0.4, None, None, None)]
     entry = Decision("Pneumonia", probability, points)
 
@@ -48,7 +48,7 @@ def test_a_finding_is_called_from_the_higher_point_on_and_uncertain_between_the_
 
 
 def test_where_the_version_abstains_the_page_says_so(client, clinician, rows, scores):
-    """In words beside the figures; and what the points are worth, with their n."""
+    """The page also shows the sensitivity and specificity of the points, with n."""
     model = rows.model(report={"operating_points": POINTS})
     called = client.get(f"/studies/{rows.study(scores(Pneumonia=0.5), model=model)}").text
     unsure = client.get(f"/studies/{rows.study(scores(Pneumonia=0.3), model=model)}").text
@@ -60,7 +60,7 @@ def test_where_the_version_abstains_the_page_says_so(client, clinician, rows, sc
 
 
 def test_an_agreement_is_stored_as_a_label_and_the_study_leaves_the_worklist(client, clinician, rows, scores):
-    """Retraining learns from it; a second opinion is added to it."""
+    """Retraining uses the label; a second review is added to the first one."""
     study = rows.study(scores(Pneumonia=0.9), model=rows.model())
 
     assert "Your review was saved" in send(clinician, study, verdict="agree", note="clear").text
@@ -87,7 +87,7 @@ def test_an_agreement_is_stored_as_a_label_and_the_study_leaves_the_worklist(cli
     ],
 )
 def test_an_unfit_review_changes_nothing_and_says_why(clinician, rows, scores, form, why):
-    """What was typed wrongly is no label."""
+    """An invalid review must not become a label."""
     study = rows.study(scores(Pneumonia=0.9), model=rows.model())
 
     text = send(clinician, study, **form).text
@@ -100,7 +100,7 @@ def test_an_unfit_review_changes_nothing_and_says_why(clinician, rows, scores, f
 
 
 def test_a_rejected_film_is_tried_again_or_the_study_taken_off_the_worklist(client, clinician, rows, monkeypatch):
-    """Whoever looks at it decides."""
+    """The clinician decides which."""
     sent = []
     monkeypatch.setattr("worker.wakeups.wake_scorers", lambda films, batch: sent.append(films))
     seen, again = rows.study("corrupt"), rows.study("corrupt")
@@ -116,7 +116,7 @@ def test_a_rejected_film_is_tried_again_or_the_study_taken_off_the_worklist(clie
 
 
 def test_earlier_studies_of_the_patient_are_linked_and_those_of_another_sender_are_not(client, clinician, rows, scores):
-    """A pseudonym means something to its sender only."""
+    """A pseudonym is valid for one source only."""
     model = rows.model()
     earlier = rows.study(scores(Effusions=0.8), model=model, patient_key="h:1")
     foreign = rows.study(scores(Effusions=0.8), model=model, patient_key="h:1", source="pacs-south")
@@ -129,7 +129,7 @@ def test_earlier_studies_of_the_patient_are_linked_and_those_of_another_sender_a
 
 
 def test_all_rejected_films_of_a_reason_are_tried_again_at_once(client, auth, rows, monkeypatch):
-    """By those who look after the queue."""
+    """Scientists and administrators may do it."""
     monkeypatch.setattr("worker.wakeups.wake_scorers", lambda films, batch: True)
     auth.login(Role.SCIENTIST)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The worklist: its order, its pages, its filters; search, live rows and exports."""
+"""The worklist: order, pages, filters, search, live rows and exports."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ def _reader(auth):
 
 def ids(text: str) -> list[int]:
     """Return the studies that a list links to, in its order."""
-    return [int(found) for found in re.findall(r'href="/studies/(\d+)"', text)]
+    return [int(study_id) for study_id in re.findall(r'href="/studies/(\d+)"', text)]
 
 
 def change(study_id: int, **values: object) -> None:
@@ -32,7 +32,7 @@ def change(study_id: int, **values: object) -> None:
 
 
 def test_the_most_severe_finding_comes_first_and_what_was_read_comes_no_more(client, rows, scores):
-    """Pneumothorax weighs more than Infiltration, and No-Findings nothing."""
+    """Pneumothorax has a larger weight than Infiltration, and No-Findings has weight 0."""
     model = rows.model()
     calm = rows.study(scores(No_Findings=0.9), model=model)
     mild = rows.study(scores(Infiltration=0.9), model=model)
@@ -45,7 +45,7 @@ def test_the_most_severe_finding_comes_first_and_what_was_read_comes_no_more(cli
 
 
 def test_nothing_waits_longer_than_the_longest_wait_behind_what_came_later():
-    """The least severe study of yesterday is due before the most severe one of a day later."""
+    """The least severe study is due before the most severe one that came a day later."""
     received = now()
     calm = worklist_order.due_at(received, 1, {"No-Findings": 1.0})
     severe = worklist_order.due_at(received + timedelta(hours=24, seconds=1), 1, {"Pneumothorax": 1.0})
@@ -59,13 +59,13 @@ def test_nothing_waits_longer_than_the_longest_wait_behind_what_came_later():
 
 
 def test_a_finding_that_no_weight_is_known_for_has_the_other_weight():
-    """Class names travel with a model; a new one is not lost."""
+    """A new model version may have classes that the settings do not list."""
     assert 0.4 == pytest.approx(worklist_order.severity({"Nodule": 0.8}))
 
 
 @pytest.mark.parametrize("view", [View.OPEN, View.ALL])
 def test_pages_meet_without_gap_or_overlap_in_both_directions(rows, view):
-    """Also where several are due at the same moment."""
+    """This also holds if several studies are due at the same moment."""
     written = [rows.study(None) for _ in range(7)]
     due = now()
     for study in written[2:5]:
@@ -84,7 +84,7 @@ def test_pages_meet_without_gap_or_overlap_in_both_directions(rows, view):
 
 
 def test_the_list_links_to_its_next_page_and_keeps_the_filters(client, rows, monkeypatch):
-    """Paging does not lose what was chosen, and no address carries an identifier."""
+    """No link contains an identifier."""
     written = [rows.study("blank", accession_number="A-77") for _ in range(3)]
     monkeypatch.setattr(
         worklist_page, "select_page", lambda session, filters, place=None: select_page(session, filters, place, 2)
@@ -99,7 +99,7 @@ def test_the_list_links_to_its_next_page_and_keeps_the_filters(client, rows, mon
 
 
 def test_filters_by_version_source_and_day_narrow_both_lists(client, rows, scores):
-    """Each of them alone, and all together."""
+    """Each filter works alone and with the others."""
     one, other = rows.model("v3-aaaaaaaaaaaa"), rows.model("v3-bbbbbbbbbbbb")
     first = rows.study(scores(Effusions=0.9), model=one)
     second = rows.study(scores(Effusions=0.9), model=other, source="pacs-south", received_at=now() - timedelta(days=3))
@@ -120,21 +120,21 @@ def test_filters_by_version_source_and_day_narrow_both_lists(client, rows, score
 
 
 def test_an_accession_number_is_found_by_post_and_stands_in_no_address(client, auth, rows):
-    """It identifies somebody: logs, histories and referrers never see it."""
-    found = rows.study(None, accession_number="A-4711")
+    """It identifies a patient: it must not reach logs, browser histories and referrers."""
+    study = rows.study(None, accession_number="A-4711")
     rows.study(None, accession_number="A-4712")
     token = auth.token("/studies")
 
     answer = client.post("/studies/find", data={"csrf_token": token, "accession": " A-4711 "})
 
-    assert [found] == ids(answer.text)
+    assert [study] == ids(answer.text)
     assert "No study found" in client.post("/studies/find", data={"csrf_token": token, "accession": "A-4713"}).text
     assert 405 == client.get("/studies/find").status_code or 404 == client.get("/studies/find").status_code
     assert 303 == client.post("/studies/find", data={"csrf_token": token, "accession": "\0"}).status_code
 
 
 def test_rows_are_sent_again_only_when_they_have_changed(client, rows, scores):
-    """A poll that brings nothing new is a few bytes."""
+    """A poll without changes transfers a few bytes."""
     rows.study(None)
     address = re.search(r'data-poll="([^"]+)" data-poll-seen="([^"]+)"', client.get("/studies").text)
     same = client.get(address[1], query_string={"seen": address[2]})
@@ -148,7 +148,7 @@ def test_rows_are_sent_again_only_when_they_have_changed(client, rows, scores):
 
 
 def test_what_is_shown_is_exported_with_all_probabilities_in_the_same_order(client, rows, scores):
-    """As CSV and as JSON; a text that a spreadsheet would take for a formula is quoted."""
+    """In CSV, a text that a spreadsheet would take for a formula is quoted."""
     model = rows.model()
     calm = rows.study(scores(No_Findings=0.9), model=model, accession_number="=1+1")
     severe = rows.study(scores(Pneumothorax=0.9), model=model)
@@ -167,13 +167,13 @@ def test_what_is_shown_is_exported_with_all_probabilities_in_the_same_order(clie
 
 
 def test_an_empty_export_is_a_whole_document(client, rows):
-    """Its heads, and nothing else."""
+    """It has only the column names."""
     assert 1 == len(client.get("/studies/export.csv").text.splitlines())
     assert [] == client.get("/studies/export.json").json["studies"]
 
 
 def test_a_cursor_is_read_as_it_was_written():
-    """To the microsecond."""
+    """Times are exact to the microsecond."""
     place = Cursor(7, now())
 
     assert place == parse_cursor(place.text())

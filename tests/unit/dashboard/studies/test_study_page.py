@@ -1,4 +1,4 @@
-"""The results pages: what a row and a study show, the filters, the pages, the previews."""
+"""The pages of studies: rows, results, filters and updates."""
 
 import re
 
@@ -12,17 +12,17 @@ from worker.database import reading
 
 @pytest.fixture(autouse=True)
 def _person(auth):
-    """Somebody who may read."""
+    """A client that is logged in as a viewer."""
     auth.login(Role.VIEWER)
 
 
 def ids(text: str) -> list[int]:
     """Return the studies that a list links to, in its order."""
-    return [int(found) for found in re.findall(r'href="/studies/(\d+)"', text)]
+    return [int(study_id) for study_id in re.findall(r'href="/studies/(\d+)"', text)]
 
 
-def test_an_empty_list_says_how_to_hand_studies_over(client):
-    """Nobody is left before an empty table."""
+def test_an_empty_list_says_how_to_submit_studies(client):
+    """The page shows no empty table."""
     text = client.get("/studies").text
 
     assert "The worklist is empty" in text
@@ -30,7 +30,7 @@ def test_an_empty_list_says_how_to_hand_studies_over(client):
 
 
 def test_a_row_shows_state_top_finding_probability_version_and_films(client, rows, scores):
-    """What a reader needs to choose a study."""
+    """A reader needs these to choose a study."""
     rows.study(scores(Pneumothorax=0.873), "corrupt", model=rows.model("v3-aaaaaaaaaaaa"))
 
     text = client.get("/studies").text
@@ -40,7 +40,7 @@ def test_a_row_shows_state_top_finding_probability_version_and_films(client, row
 
 
 def test_a_study_shows_all_six_probabilities_in_descending_order(client, rows, scores):
-    """With their figures, not with bars alone."""
+    """Each has its number beside its bar."""
     study = rows.study(
         scores(Covid_19=0.05, Effusions=0.3, Infiltration=0.1, No_Findings=0.02, Pneumonia=0.5, Pneumothorax=0.03),
         model=rows.model(),
@@ -59,14 +59,14 @@ def test_a_study_shows_all_six_probabilities_in_descending_order(client, rows, s
 
 
 def test_the_bar_is_as_wide_as_the_probability(client, rows, scores):
-    """By an attribute, not by a style."""
+    """The width is an attribute, since inline styles are forbidden."""
     study = rows.study(scores(Pneumonia=0.5), model=rows.model())
 
     assert 'class="bar-fill" width="50.00"' in client.get(f"/studies/{study}").text
 
 
 def test_a_study_names_the_model_version_its_report_and_its_limits(client, rows, scores):
-    """No figure stands without them."""
+    """Probabilities are never shown without them."""
     study = rows.study(scores(Pneumonia=0.5), model=rows.model("v3-aaaaaaaaaaaa"))
 
     text = client.get(f"/studies/{study}").text
@@ -77,7 +77,7 @@ def test_a_study_names_the_model_version_its_report_and_its_limits(client, rows,
 
 @pytest.mark.parametrize(("trained_on", "marked"), [("phantoms", True), ("films", False)])
 def test_answers_of_a_model_that_learned_from_phantoms_are_marked(client, rows, scores, trained_on, marked):
-    """On the list and on the study."""
+    """This holds for the list and for the page of the study."""
     study = rows.study(scores(Pneumonia=0.5), model=rows.model(trained_on=trained_on))
 
     for path in ("/studies", f"/studies/{study}"):
@@ -85,7 +85,7 @@ def test_answers_of_a_model_that_learned_from_phantoms_are_marked(client, rows, 
 
 
 def test_a_rejected_study_shows_its_reason(client, rows):
-    """Code in words, and the sentence."""
+    """The reason is shown in words, with its detail."""
     study = rows.study("too_small")
 
     text = client.get(f"/studies/{study}").text
@@ -95,7 +95,7 @@ def test_a_rejected_study_shows_its_reason(client, rows):
 
 
 def test_the_result_over_several_films_is_the_highest_and_for_no_findings_the_lowest(client, rows, scores):
-    """One film that shows something is enough."""
+    """One film with a finding is enough."""
     study = rows.study(
         scores(No_Findings=0.9, Effusions=0.04),
         scores(No_Findings=0.2, Effusions=0.6),
@@ -112,7 +112,7 @@ def test_the_result_over_several_films_is_the_highest_and_for_no_findings_the_lo
 
 
 def test_a_result_of_which_films_are_missing_is_called_preliminary(client, rows, scores):
-    """On the list and on the study; nobody takes it for the last word."""
+    """This holds for the list and for the page of the study."""
     study = rows.study(scores(Effusions=0.6), None, model=rows.model())
 
     assert "so far" in client.get("/studies").text
@@ -120,7 +120,7 @@ def test_a_result_of_which_films_are_missing_is_called_preliminary(client, rows,
 
 
 def test_identifiers_are_on_the_page_and_in_no_address(client, rows, scores):
-    """Addresses end in logs and histories."""
+    """Addresses are stored in logs and browser histories."""
     study = rows.study(
         scores(Pneumonia=0.5), model=rows.model(), accession_number="A4711", study_instance_uid="1.2.3.4"
     )
@@ -133,7 +133,7 @@ def test_identifiers_are_on_the_page_and_in_no_address(client, rows, scores):
 
 
 def test_filters_narrow_by_finding_and_by_state(client, rows, scores):
-    """And together."""
+    """The filters can be combined."""
     model = rows.model()
     pneumonia = rows.study(scores(Pneumonia=0.8), model=model)
     effusions = rows.study(scores(Effusions=0.8), model=model)
@@ -154,7 +154,7 @@ def test_filters_narrow_by_finding_and_by_state(client, rows, scores):
     ["state=x", "before=x", "before=-1", "after=" + "9" * 40, "finding=%00", "after=1." + "9" * 17, "version=x"],
 )
 def test_a_senseless_query_is_answered_all_the_same(client, rows, query):
-    """An address typed by hand is no reason to fail."""
+    """Invalid parameters are ignored."""
     rows.study(None)
 
     assert 200 == client.get(f"/studies?{query}").status_code
@@ -162,15 +162,15 @@ def test_a_senseless_query_is_answered_all_the_same(client, rows, query):
 
 @pytest.mark.parametrize("number", [4711, 2**31, 2**64, 10**40])
 def test_an_unknown_study_is_not_found(client, number):
-    """In the house's style, also where no database holds such a number."""
+    """The answer is an error page, also for a number that no database can store."""
     answer = client.get(f"/studies/{number}")
 
     assert 404 == answer.status_code
     assert "Page not found" in answer.text
 
 
-def test_the_page_of_an_unfinished_study_is_told_when_a_film_is_finished(client, rows, scores):
-    """The script asks, the server knows."""
+def test_the_page_of_an_unfinished_study_reloads_when_a_film_is_finished(client, rows, scores):
+    """The script of the page polls the server."""
     study = rows.study(scores(Pneumonia=0.5), None, model=rows.model())
 
     address = re.search(r'data-poll="([^"]+)"', client.get(f"/studies/{study}").text)[1]

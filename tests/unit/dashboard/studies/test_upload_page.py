@@ -1,4 +1,4 @@
-"""Uploading films and following a submission."""
+"""Uploading films, and the page of a submission."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from worker.studies.records import Image, Priority, Submission
 
 
 def upload(client, auth, *films: tuple[str, bytes], **fields: str):
-    """Fill the upload form in and send it."""
+    """Fill in and send the upload form."""
     form = client.get("/upload").text
     data = {
         "csrf_token": auth.token("/upload"),
@@ -24,7 +24,7 @@ def upload(client, auth, *films: tuple[str, bytes], **fields: str):
 
 
 def test_uploaded_films_are_accepted_and_followed(client, auth):
-    """Rows are there, the progress page comes."""
+    """The rows are stored, and the page of the submission is shown."""
     auth.login(Role.CLINICIAN)
 
     answer = upload(client, auth, ("a.png", b"first"), ("b.png", b"second"), priority="urgent")
@@ -40,7 +40,7 @@ def test_uploaded_films_are_accepted_and_followed(client, auth):
 
 
 def test_a_second_click_makes_no_second_submission(client, auth):
-    """The form carries its own request id."""
+    """The form has a request id."""
     auth.login(Role.CLINICIAN)
 
     first = upload(client, auth, ("a.png", b"first"), request_id="0" * 32)
@@ -51,7 +51,7 @@ def test_a_second_click_makes_no_second_submission(client, auth):
 
 
 def test_other_films_under_the_same_request_id_are_a_conflict(client, auth):
-    """Said in words, and nothing is stored."""
+    """The page says so, and nothing is stored."""
     auth.login(Role.CLINICIAN)
     upload(client, auth, ("a.png", b"first"), request_id="0" * 32)
 
@@ -63,7 +63,7 @@ def test_other_films_under_the_same_request_id_are_a_conflict(client, auth):
 
 @pytest.mark.parametrize("fields", [{"films": []}, {"priority": "now"}, {"request_id": "../x"}])
 def test_a_form_that_is_filled_in_wrongly_comes_back(client, auth, fields):
-    """With 400, so that scripts notice too."""
+    """The status is 400."""
     auth.login(Role.CLINICIAN)
 
     answer = upload(client, auth, ("a.png", b"first"), **fields)
@@ -73,7 +73,7 @@ def test_a_form_that_is_filled_in_wrongly_comes_back(client, auth, fields):
 
 
 def test_more_than_the_limit_is_413(app, client, auth):
-    """Told in the house's style."""
+    """The answer is an error page."""
     auth.login(Role.CLINICIAN)
     too_much = b"x" * (app.extensions["thoraq_settings"].max_upload_bytes + 1)
 
@@ -83,8 +83,8 @@ def test_more_than_the_limit_is_413(app, client, auth):
     assert "The upload is too large" in answer.text
 
 
-def test_the_progress_is_told_until_the_submission_is_finished(client, auth, rows, scores):
-    """Then the page reloads once and asks no more."""
+def test_the_progress_is_polled_until_the_submission_is_finished(client, auth, rows, scores):
+    """Then the page reloads once and stops polling."""
     auth.login(Role.VIEWER)
     rows.study(scores(Pneumonia=0.9), None, model=rows.model())
     rows.study("blank")
@@ -98,7 +98,7 @@ def test_the_progress_is_told_until_the_submission_is_finished(client, auth, row
 
 
 def test_items_that_were_not_accepted_are_listed(client, auth, rows):
-    """With index, reference, reason and detail."""
+    """Each has its index, reference, reason and detail."""
     auth.login(Role.VIEWER)
     rows.study(None)
     with transaction() as session:
@@ -113,7 +113,7 @@ def test_items_that_were_not_accepted_are_listed(client, auth, rows):
 
 
 def test_an_unknown_submission_is_not_found(client, auth):
-    """For the page and for its script."""
+    """This holds for the page and for its script."""
     auth.login(Role.VIEWER)
 
     assert 404 == client.get("/submissions/4711").status_code
