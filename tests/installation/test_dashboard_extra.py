@@ -130,7 +130,7 @@ def test_its_intake_accepts_messages(installation):
     """A host without a network or a decoder can run `thoraq intake`, callbacks included."""
     python = installation.directory / "venv" / "bin" / "python"
 
-    done = subprocess.run([python, "-c", "import worker.intake_tasks"], cwd=installation.directory, capture_output=True)
+    done = subprocess.run([python, "-c", "import worker.tasks.intake"], cwd=installation.directory, capture_output=True)
 
     assert 0 == done.returncode, done.stderr
 
@@ -140,3 +140,13 @@ def test_a_command_of_another_extra_says_which_one(installation):
     done = installation.thoraq("score", str(CHECKOUT / "README.md"))
 
     assert (1, "thoraq: score needs pip install thoraq[worker]\n") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize(("command", "extra"), [("worker", "worker"), ("trainer", "trainer"), ("train", "trainer")])
+def test_a_command_that_needs_more_says_which_extra(installation, command, extra):
+    """A process that imports its libraries late says it, too."""
+    run = installation.thoraq(command)
+
+    assert 1 == run.returncode
+    assert f"thoraq[{extra}]" in run.stderr
+    assert "Traceback" not in run.stderr
