@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 from worker.commands.db import alembic_config
 from worker.database import now, reading, transaction
 from worker.models import registry
-from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import Process
 from worker.settings import settings
 from worker.studies import outcomes
 from worker.studies.records import Image, ImageState, Prediction, Study

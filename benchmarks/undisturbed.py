@@ -22,7 +22,7 @@ from worker.database import now, reading, transaction
 from worker.models import directory, registry, retraining_runs
 from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingRun
-from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import Process
 from worker.settings import settings
 from worker.studies.records import Image, Study
 

@@ -3,7 +3,6 @@
 from dashboard.accounts import accounts, tokens
 from worker import audit
 from worker.models import records as model_records
-from worker.monitoring import heartbeats
 from worker.monitoring import records as monitoring_records
 from worker.scoring import records as scoring_records
 from worker.studies import records as study_records
@@ -12,7 +11,6 @@ from worker.submissions import records as submission_records
 __all__ = [
     "accounts",
     "audit",
-    "heartbeats",
     "model_records",
     "monitoring_records",
     "scoring_records",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from worker.database import now
 from worker.monitoring import heartbeats
-from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import Process
 from worker.settings import settings
 
 #: `Process.kind` of the processes that score films.

@@ -2,34 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import String, delete, func, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
 
-from worker.database import Base, UtcDateTime, now, transaction
+from worker.database import now, transaction
+from worker.monitoring.records import Process
 from worker.settings import settings
 
 #: The row of a process whose last heartbeat is older than this is deleted.
 DELETE_AFTER = timedelta(days=1)
-
-
-class Process(Base):
-    """The last heartbeat of one process of the deployment."""
-
-    __tablename__ = "processes"
-
-    #: Kind, process id and host, as Celery names its nodes.
-    name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    kind: Mapped[str] = mapped_column(String(32))
-    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: The time of the last heartbeat.
-    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    #: The version that a scoring worker has loaded, and the device on which it computes.
-    model_version: Mapped[str | None] = mapped_column(String(64))
-    device: Mapped[str | None] = mapped_column(String(64))
-    #: When it last finished a task: a process is "up" if it finishes work, which is more than running.
-    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: Since when work has waited while this process finished none; null while no work waits.
-    work_waits_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 def record_heartbeat(name: str, kind: str, started_at: datetime, *, work_waits: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The tables of drift monitoring: the figures of a day, and the alarms raised over it."""
+"""The tables of monitoring: heartbeats of processes, the figures of a day, and drift alarms."""
 
 from datetime import date, datetime
 
@@ -8,6 +8,26 @@ from sqlalchemy.orm import Mapped, mapped_column
 from worker.database import Base, UtcDateTime, now
 from worker.models.documents.column import DocumentColumn
 from worker.monitoring.drift import Day
+
+
+class Process(Base):
+    """The last heartbeat of one process of the deployment."""
+
+    __tablename__ = "processes"
+
+    #: Kind, process id and host, as Celery names its nodes.
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: The time of the last heartbeat.
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    #: The version that a scoring worker has loaded, and the device on which it computes.
+    model_version: Mapped[str | None] = mapped_column(String(64))
+    device: Mapped[str | None] = mapped_column(String(64))
+    #: When it last finished a task: a process is "up" if it finishes work, which is more than running.
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Since when work has waited while this process finished none; null while no work waits.
+    work_waits_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class DriftDay(Base):

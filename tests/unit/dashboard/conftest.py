@@ -23,8 +23,7 @@ from worker.database import now, transaction
 from worker.models.documents.report import Report
 from worker.models.records import Activation, ModelVersion
 from worker.monitoring.drift import Day, Moments
-from worker.monitoring.heartbeats import Process
-from worker.monitoring.records import DriftAlarm, DriftDay
+from worker.monitoring.records import DriftAlarm, DriftDay, Process
 from worker.studies import results
 from worker.studies.records import Image, ImageState, Prediction, Priority, Rejection, Study, Submission
 

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from worker import sweeper, wakeups
 from worker.database import now, reading, transaction
 from worker.monitoring import heartbeats
-from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import Process
 from worker.studies import ledger
 from worker.studies.records import Image, Priority
 from worker.submissions import intake

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text, update
 
 from worker.database import engine, now, transaction
-from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import Process
 from worker.settings import settings
 from worker.studies.records import Image
 

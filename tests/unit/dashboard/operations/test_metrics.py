@@ -10,7 +10,7 @@ from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker import wakeups
 from worker.database import engine, now, transaction
-from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import Process
 from worker.studies.records import Image
 
 TOKEN = {"Authorization": "Bearer let me see"}

@@ -9,7 +9,7 @@ from dashboard.accounts.accounts import Role
 from dashboard.operations.backlog import backlog
 from dashboard.operations.process_status import Status, status_of
 from worker.database import now, reading, transaction
-from worker.monitoring.heartbeats import Process
+from worker.monitoring.records import Process
 from worker.studies.records import Image
 
 
