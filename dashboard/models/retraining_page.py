@@ -1,6 +1,6 @@
 """The training page: request a run, see its progress, cancel it; the nightly schedule and its results."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -58,14 +58,14 @@ def index() -> ResponseReturnValue:
 @requires(READERS, polled=True)
 def current() -> ResponseReturnValue:
     """Return the state of the newest run, and the part of the page that shows the runs."""
-    context = _context()
-    newest = context["runs"][0] if context["runs"] else None
-    unfinished = bool(context["unfinished"])
+    runs = _recent_runs()
+    newest = runs[0] if runs else None
+    unfinished = any(run.state in retraining_runs.UNFINISHED for run in runs)
     return {
         # The form of the page is enabled only while no run is unfinished.
         "reload": ("unfinished" in request.args) != unfinished,
         "newest": {"id": newest.id, "state": newest.state, "epochs_done": newest.epochs_done} if newest else None,
-        "parts": {"runs": render_template("models/_runs.html", **context)},
+        "parts": {"runs": render_template("models/_runs.html", **_context(runs))},
     }
 
 
@@ -76,8 +76,8 @@ def retrain() -> ResponseReturnValue:
     form = RunForm()
     if not form.validate_on_submit():
         return _page(form, 400)
-    wanted = RunRequest(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
-    run_id = retraining_runs.ask(by=signed_in().name, request=wanted)
+    run_request = RunRequest(data=form.data.data or None, network=form.network.data or None, epochs=form.epochs.data)
+    run_id = retraining_runs.ask(by=signed_in().name, request=run_request)
     flash(f"Run {run_id} was requested. The trainer starts it as soon as it is free.", "success")
     return redirect(url_for("retraining.index"), 303)
 
@@ -104,15 +104,21 @@ def cancel(run_id: int) -> ResponseReturnValue:
 
 
 def _page(form: RunForm, status: int = 200) -> ResponseReturnValue:
-    return render_template("models/retraining.html", form=form, poll_seconds=POLL_SECONDS, **_context()), status
+    context = _context(_recent_runs())
+    return render_template("models/retraining.html", form=form, poll_seconds=POLL_SECONDS, **context), status
 
 
-def _context() -> dict[str, Any]:
-    nightly = select(RetrainingRun).where(RetrainingRun.night.is_not(None)).order_by(RetrainingRun.night.desc())
+def _recent_runs() -> Sequence[RetrainingRun]:
     with reading() as session:
         runs = retraining_runs.recent(session)
         for run in runs:
             run.candidate  # noqa: B018 - loads it while the session is open
+    return runs
+
+
+def _context(runs: Sequence[RetrainingRun]) -> dict[str, object]:
+    nightly = select(RetrainingRun).where(RetrainingRun.night.is_not(None)).order_by(RetrainingRun.night.desc())
+    with reading() as session:
         nights = list(session.scalars(nightly.options(joinedload(RetrainingRun.candidate)).limit(7)))
     return {
         "runs": runs,
