@@ -21,7 +21,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "GIF"])
 def test_a_lossless_film_comes_back_pixel_for_pixel(kind):
-    """What the sender saved is what the network sees."""
+    """The network gets exactly what the sender saved."""
     assert np.array_equal(FILM, decode(encoded(Image.fromarray(FILM), kind)))
 
 
@@ -101,7 +101,7 @@ def test_what_is_no_film_is_rejected_with_its_reason(reason, data):
 
 
 def test_limits_are_checked_before_pixels_are_decoded():
-    """A bomb costs its header."""
+    """Only the header of a decompression bomb is read."""
     with pytest.raises(RejectedImage) as bytes_over:
         decode(PNG, Limits(max_bytes=100))
     with pytest.raises(RejectedImage) as pixels_over:
@@ -169,7 +169,7 @@ def test_resizing_keeps_the_mean_grey_and_an_equal_size_untouched():
 
 @pytest.mark.parametrize(("side", "decoded_side"), [(256, 256), (1023, 1023), (1024, 512), (2100, 525), (4096, 512)])
 def test_a_large_jpeg_is_decoded_at_the_smallest_scale_that_keeps_512_pixels(side, decoded_side):
-    """What no network looks at is not computed; smaller films are decoded as they are."""
+    """No network needs more pixels; smaller films are decoded at full scale."""
     film = decode(encoded(Image.fromarray(FILM).resize((side + 40, side)), "JPEG"))
 
     assert decoded_side == film.shape[0]

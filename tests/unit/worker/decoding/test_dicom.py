@@ -44,7 +44,7 @@ def test_an_uncompressed_film_keeps_its_greys_in_every_byte_order(syntax, pixels
 
 
 def test_rle_and_jpeg_give_the_same_film():
-    """A compressed film is the film."""
+    """Compression does not change the film."""
     rle = dataset(DEEP, bits=12, WindowCenter=2048, WindowWidth=4096)
     rle.compress(RLELossless, generate_instance_uid=False)
     jpeg = io.BytesIO()
@@ -113,7 +113,7 @@ def test_without_a_window_the_films_own_range_is_shown_without_its_padding():
 
 
 def test_a_window_that_hides_the_whole_film_is_not_believed():
-    """It was meant for other units."""
+    """Such a window was meant for other units."""
     assert 255 == np.ptp(decode(dicom_file(DEEP, bits=12, WindowCenter=90000, WindowWidth=10)))
 
 
@@ -148,7 +148,7 @@ def code(meaning) -> Sequence:
     ],
 )
 def test_what_is_no_frontal_chest_film_or_contradicts_itself_is_rejected_with_its_reason(reason, changes):
-    """Each kind has a reason of its own, and no decoder is asked where the header suffices."""
+    """Each kind has a reason of its own, and no decoder runs when the header is enough."""
     assert reason == reason_of(dicom_file(**changes))
 
 
@@ -165,7 +165,7 @@ def test_what_is_no_frontal_chest_film_or_contradicts_itself_is_rejected_with_it
     ],
 )
 def test_odd_and_missing_attributes_that_do_no_harm_are_no_reason(changes):
-    """What is not said is not held against a film."""
+    """A missing statement does not reject a film."""
     assert FILM.shape == decode(dicom_file(**changes)).shape
 
 

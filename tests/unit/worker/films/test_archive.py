@@ -30,7 +30,7 @@ def test_a_file_below_its_root_is_read(roots):
     ["../secret.txt", "/etc/passwd", "a/../../secret.txt", "", "film.png\0.txt", "..\\secret.txt", "x" * 2000, ".."],
 )
 def test_no_reference_leaves_its_root(roots, path):
-    """Traversal, absolute paths and odd characters are refused before the disk is asked."""
+    """Traversal, absolute paths and odd characters are rejected before the disk is read."""
     with pytest.raises(RejectedImage) as rejected:
         read(roots, path)
 
@@ -38,7 +38,7 @@ def test_no_reference_leaves_its_root(roots, path):
 
 
 def test_a_link_out_of_the_root_is_refused(roots):
-    """A link may point about inside its root, not out of it."""
+    """A link may point to a file inside its root, not outside it."""
     (roots["images"] / "out").symlink_to("../secret.txt")
     (roots["images"] / "in").symlink_to("film.png")
 
@@ -54,7 +54,7 @@ def test_a_link_out_of_the_root_is_refused(roots):
     [(Reason.NOT_FOUND, "gone.png"), (Reason.NOT_FOUND, "film.png/x"), (Reason.NOT_READABLE, "pipe")],
 )
 def test_what_is_no_file_is_rejected(roots, reason, path):
-    """A pipe would hang whoever opened it."""
+    """A process that opens a pipe would hang."""
     os.mkfifo(roots["images"] / "pipe")
     (roots["images"] / "loop").symlink_to("loop")
 

@@ -1,4 +1,4 @@
-"""Decoders are processes of their own: what one dies of costs one film an attempt, and nothing else."""
+"""Decoders are processes of their own: when one dies, one film loses an attempt, and nothing else happens."""
 
 import contextlib
 import dataclasses
@@ -76,7 +76,7 @@ def kinds(answers):
 
 
 def test_a_film_comes_back_as_it_would_be_prepared_here(preparation, classifier, tmp_path):
-    """In the order of the question, whoever of several decoders prepared it."""
+    """In the order of the request, whichever of several decoders prepared it."""
     with contextlib.closing(DecoderPool(2)) as two:
         answers = prepared(two, preparation, preview=True)
 
@@ -118,7 +118,7 @@ def test_the_film_at_hand_when_a_decoder_is_killed_is_charged_and_no_other(one, 
 
 
 def test_a_decoder_that_dies_idle_costs_no_film_anything(one, preparation, before):
-    """It is replaced before the next film is its."""
+    """It is replaced before it gets the next film."""
     prepared(one, preparation, "0.png")
     (decoder,) = processes() - before
     decoder.kill()
@@ -148,7 +148,7 @@ GREY = bytes(64 * 64)
 
 
 def played(monkeypatch, greeting: bytes, told: bytes) -> DecoderPool:
-    """A decoder that is no longer itself: it says `told` whatever it is asked."""
+    """A false decoder that sends `told` after any request."""
     ours, its_end = Pipe()
     theirs = Connection(os.dup(its_end.fileno()))
 
@@ -196,7 +196,7 @@ def played(monkeypatch, greeting: bytes, told: bytes) -> DecoderPool:
     ],
 )
 def test_what_no_decoder_says_costs_its_film_an_attempt(monkeypatch, preparation, told, kind):
-    """Whatever a film made of its decoder: this process believes only what it can check."""
+    """A hostile film may control its decoder, so every field of a message is checked."""
     with contextlib.closing(played(monkeypatch, encode_ready(PREPROCESSING), told)) as decoders:
         assert [kind] == kinds(prepared(decoders, preparation, "0.png"))
 
@@ -237,7 +237,7 @@ def test_an_error_that_no_film_should_cause_costs_its_own_film_an_attempt(one, p
 
 
 def test_films_wait_where_no_decoder_can_be_started(preparation, monkeypatch):
-    """It is no fault of theirs: nothing is charged."""
+    """They are not at fault, so no attempt is counted."""
     monkeypatch.setattr("worker.films.decoder_pool.sys.executable", "/bin/false")
 
     with contextlib.closing(DecoderPool(1)) as none:
@@ -260,7 +260,7 @@ def test_a_decoder_knows_no_secret_and_heeds_its_parent_alone(preparation, befor
 
 
 def test_decoders_end_with_their_parent_however_it_ends(tmp_path):
-    """Killed, it can tell nobody."""
+    """A killed parent cannot end them itself."""
     program = (
         "import psutil, time\nfrom worker.films.decoder_pool import DecoderPool\nkept = DecoderPool(2)\n"
         "children = psutil.Process().children\n"
@@ -277,7 +277,7 @@ def test_decoders_end_with_their_parent_however_it_ends(tmp_path):
 
 
 def test_a_decoder_imports_neither_a_database_nor_a_network():
-    """It starts soon, and there is nothing to be had in it."""
+    """So it starts quickly, and a hostile film finds no secret in it."""
     heavy = "{'sqlalchemy', 'keras', 'tensorflow', 'celery', 'pydantic', 'flask'}"
     told = subprocess.run(
         [sys.executable, "-c", f"import sys, worker.films.decoder_process; print({heavy} & set(sys.modules))"],
@@ -288,7 +288,7 @@ def test_a_decoder_imports_neither_a_database_nor_a_network():
 
 
 def test_the_next_file_is_begun_before_its_turn_and_no_more():
-    """Each is waited for in its own turn."""
+    """The caller waits for each in its turn."""
     begun = []
 
     def begin(number):

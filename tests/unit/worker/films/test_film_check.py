@@ -1,4 +1,4 @@
-"""The detector of what is no chest film, and how it is carried."""
+"""The film check: what it rejects, and how it is stored."""
 
 import dataclasses
 import shutil
@@ -49,7 +49,7 @@ def test_films_of_the_kind_it_learned_from_pass_and_others_do_not(check, splits)
 
 
 def test_a_film_inverted_upside_down_or_in_a_black_border_is_a_film_still(check):
-    """What is odd about it is not that it is no film."""
+    """Such a film is odd, and it is still a chest film."""
     film = resize(draw("No-Findings", 5), (64, 64))
     bordered = np.zeros((64, 64), np.uint8)
     bordered[8:56, 8:56] = resize(film, (48, 48))
@@ -59,12 +59,12 @@ def test_a_film_inverted_upside_down_or_in_a_black_border_is_a_film_still(check)
 
 
 def test_too_few_films_make_no_detector(splits):
-    """What is unlike ten films is not yet unlike films."""
+    """Ten films do not show how films differ."""
     assert film_check.fit({**splits, "train": films_of(10, 0)}) is None
 
 
 def test_a_stored_detector_is_the_same_one_and_a_changed_file_is_refused(check, tmp_path):
-    """It is checked by its SHA-256 as the network is."""
+    """Its SHA-256 is checked, as that of the network is."""
     path = tmp_path / FILM_CHECK_FILE
     sha256 = check.save(path)
     film = resize(draw("Opacity", 7), (64, 64))
@@ -79,15 +79,15 @@ def test_a_stored_detector_is_the_same_one_and_a_changed_file_is_refused(check, 
 
 
 def test_the_classifier_applies_the_detector_that_its_card_names(check, tmp_path):
-    """A card without one takes whatever decodes."""
+    """A model whose card has none accepts every film that decodes."""
     directory = tmp_path / "model"
     shutil.copytree(model_directory.SHIPPED_PHANTOMS, directory)
     stranger = np.asarray(Image.fromarray(strangers()["rings"]).resize((256, 256)))
     assert (64, 64) == Classifier.load(directory).prepare(stranger).shape
 
     card = model_directory.read_card(directory)
-    said = model_directory.FilmCheckCard(sha256=check.save(directory / FILM_CHECK_FILE), rejections={})
-    card = card.model_copy(update={"film_check": said})
+    check_card = model_directory.FilmCheckCard(sha256=check.save(directory / FILM_CHECK_FILE), rejections={})
+    card = card.model_copy(update={"film_check": check_card})
     (directory / model_directory.CARD_FILE).write_text(card.model_dump_json())
     classifier = Classifier.load(directory)
 

@@ -18,7 +18,7 @@ def stuck():
 
 
 def test_an_answer_and_an_error_come_through():
-    """A time-out that the file system itself reports is its answer, not a read that hangs."""
+    """A TimeoutError of the file system itself is an error like others, not a read that hangs."""
 
     def fail():
         raise TimeoutError("ETIMEDOUT")
@@ -29,7 +29,7 @@ def test_an_answer_and_an_error_come_through():
 
 
 def test_a_read_that_hangs_is_given_up_and_its_folder_left_alone(stuck):
-    """The next film of the folder waits no second, those of other folders are read."""
+    """The next film of that folder is postponed at once, and other folders are read."""
     reads = TimedReader(0.05)
     with pytest.raises(TryAgainLater, match="did not answer within"):
         reads.run("images", stuck)
@@ -51,7 +51,7 @@ def test_a_folder_that_answers_again_is_read_again():
 
 
 def test_a_hanging_folder_is_tried_again_after_a_rest_but_takes_few_threads(stuck, monkeypatch):
-    """It may have been mounted anew; and it must not take every thread."""
+    """It may have been mounted again, and it must not use up every thread."""
     monkeypatch.setattr(timed_reads, "REST_SECONDS", 0)
     reads = TimedReader(0.01)
     for _ in range(MAX_HANGING):
@@ -63,7 +63,7 @@ def test_a_hanging_folder_is_tried_again_after_a_rest_but_takes_few_threads(stuc
 
 
 def test_a_film_whose_folder_hangs_is_trouble_outside(tmp_path, stuck, monkeypatch):
-    """So it is given back uncharged, long before the time limit of its task."""
+    """So it is postponed, and no attempt is counted, long before the time limit of its task."""
     monkeypatch.setattr(archive, "_read", lambda *_: stuck())
     reads = TimedReader(0.05)
     monkeypatch.setattr(archive, "timed_reader", lambda: reads)
@@ -73,7 +73,7 @@ def test_a_film_whose_folder_hangs_is_trouble_outside(tmp_path, stuck, monkeypat
 
 
 def test_a_host_that_starts_no_more_threads_costs_a_film_its_turn_only(monkeypatch):
-    """It is said when the film's turn comes, not when its file is begun to be read before it."""
+    """The error comes in the film's turn, not when its read starts ahead."""
     monkeypatch.setattr(threading.Thread, "start", lambda _self: (_ for _ in ()).throw(RuntimeError("can't start")))
 
     wait = TimedReader(5).begin("images", lambda: b"film")
