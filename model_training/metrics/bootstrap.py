@@ -1,6 +1,6 @@
-"""The bootstrap by patients: patients are drawn with replacement, each with all films; seeded, so it can be repeated.
+"""The bootstrap by patients: patients are drawn with replacement, each with all films. A seed makes it repeatable.
 
-Knows neither classes nor probabilities: a statistic takes how often each film was drawn and returns its values.
+A statistic is a function that takes how often each film was drawn and returns its values.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +16,9 @@ from worker.models.documents.evaluation import Bootstrap
 #: Enough for the ends of a 95 % interval (Efron and Tibshirani 1993, section 13.3, ask for 1,000 and more).
 RESAMPLES = 2000
 SEED = 0
-#: Films times resamples that are weighed at once: 16 MB in doubles.
+#: How many films times resamples are weighted at once: 16 MB in doubles.
 BLOCK = 2_000_000
-#: An interval stands on at least this share of the resamples.
+#: The share of the resamples in which a statistic must be defined for it to have an interval.
 LEAST_SHARE = 0.5
 
 Values = npt.NDArray[np.float64]
@@ -69,10 +69,10 @@ def resampling(n: int, patients: Sequence[str | None] | None = None) -> Resampli
 
     Args:
         n: at least 1.
-        patients: of each film; a film whose patient is not known (None or empty) stands for itself.
+        patients: of each film; a film whose patient is unknown (None or empty) is a unit of its own.
 
     Raises:
-        ValueError: there are not as many patients as films.
+        ValueError: there are more or fewer patients than films.
     """
     if patients is None:
         return Resampling(np.arange(n), "film")
@@ -86,8 +86,8 @@ def resampling(n: int, patients: Sequence[str | None] | None = None) -> Resampli
 def percentile_interval(values: Values) -> Interval:
     """Return the central 95 % of a statistic's values, shape (resamples,).
 
-    Undefined resamples are left out, which is to draw again until a resample is complete. Where they are more than
-    half, or the statistic is the same in all, nothing is known of its spread, and both ends are None.
+    Undefined resamples are left out, which equals drawing again until a resample is complete. Both ends are None if
+    more than half are undefined or all have the same value, because then the spread is unknown.
     """
     known = values[np.isfinite(values)]
     if len(known) < LEAST_SHARE * len(values) or np.ptp(known) < np.finfo(float).eps:

@@ -1,7 +1,6 @@
-"""Whether the probabilities can be taken at their word, and the temperature that brings them nearer to it.
+"""How far the probabilities can be believed, and the temperature that improves them.
 
-Takes probabilities, not logits: a softmax divided by a temperature T is p ** (1 / T), renormalised. Knows neither
-network nor files.
+Takes probabilities, not logits: a softmax of logits divided by a temperature T is p ** (1 / T), renormalised.
 """
 
 from collections.abc import Mapping
@@ -16,12 +15,12 @@ from worker.models.documents.report import TemperatureScaling
 Probabilities = npt.NDArray[np.float32]
 Weights = npt.NDArray[np.floating]
 
-#: Of the top probability, equally wide (Guo et al. 2017, arXiv 1706.04599).
+#: Equally wide bins of the top probability (Guo et al. 2017, arXiv 1706.04599).
 BINS = 15
-#: Probabilities below it count as this one: Keras's own epsilon. A film that was ruled out stays a finite loss.
+#: Lower probabilities count as this one, Keras's epsilon, so that the loss of a film whose class got 0 is finite.
 LEAST_PROBABILITY = 1e-7
-#: Between these the temperature is sought. Where every validation film is right the loss falls on towards 0, and the
-#: answers to other films would be sharpened without end.
+#: The temperature is searched between these. If every validation film is right, the loss falls towards 0 with the
+#: temperature, and the probabilities of other films would be sharpened without limit.
 TEMPERATURES = (0.25, 10.0)
 
 
@@ -54,7 +53,7 @@ def calibration_error(probabilities: Probabilities, truth: Labels) -> float:
 
 
 def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Return what the softmax would have said of logits divided by the temperature: p ** (1 / T), renormalised.
+    """Return the softmax of logits divided by the temperature: p ** (1 / T), renormalised.
 
     Above 1 it is less certain; the order of the classes stays. `tempered(p, 1 / T)` undoes `tempered(p, T)`.
     """
@@ -65,10 +64,10 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
 
 
 def fit_temperature(probabilities: Probabilities, truth: Labels) -> float:
-    """Return the temperature that makes the log loss of these films least (Guo et al. 2017); fit it on validation.
+    """Return the temperature with the lowest log loss on these films (Guo et al. 2017); fit it on validation films.
 
-    The loss is convex in 1 / T, so there is one. It is sought between 0.25 and 10 and lies near an end of that range
-    where the loss falls on beyond it, or is as good as nothing.
+    The loss is convex in 1 / T, so it has one minimum. It is searched between 0.25 and 10; the result is near an end of
+    that range if the loss falls beyond it, or is nearly 0.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
@@ -81,7 +80,7 @@ def fit_temperature(probabilities: Probabilities, truth: Labels) -> float:
 
 
 def loss_once_calibrated(probabilities: Probabilities, truth: Labels, weights: Weights) -> float:
-    """Return the mean log loss that is left once a temperature is fitted: how well the classes are told apart.
+    """Return the mean log loss once a temperature is fitted: a measure of how well the classes are separated.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
@@ -108,8 +107,8 @@ def _fitted(probabilities: Probabilities, truth: Labels, weights: Weights) -> tu
         of_truth = log_softmax(logits / np.exp(log_temperature), axis=1)[films, truth]
         return -float((weights * of_truth).mean())
 
-    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x)), float(found.fun)
+    minimum = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(minimum.x)), float(minimum.fun)
 
 
 def before_and_after(

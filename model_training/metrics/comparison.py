@@ -18,7 +18,7 @@ from worker.models.documents.document import Document
 from worker.models.documents.evaluation import Bootstrap
 from worker.models.documents.verdict import Difference
 
-#: The two-sided binomial test of the films on which one alone is right; no correction for continuity is due.
+#: The two-sided binomial test on the films on which only one is right; it needs no continuity correction.
 METHOD = "McNemar, exact"
 Right = npt.NDArray[np.bool_]
 
@@ -66,29 +66,29 @@ def compare(  # noqa: PLR0913 - two versions, their films, and what is known of 
 ) -> Comparison:
     """Return how two versions differ on the same films; every difference is that of b minus a.
 
-    Intervals are the patient bootstrap's, both versions judged on the same drawn films; a resample that loses a class
-    is left out of macro AUROC and balanced accuracy.
+    Intervals are those of the bootstrap by patients; each resample evaluates both versions on the same films. A
+    resample without films of a class is left out for macro AUROC and balanced accuracy.
 
     Args:
-        a: probabilities of the one, shape (n, classes), n at least 1.
-        b: probabilities of the other, likewise.
+        a: probabilities of version a, shape (n, classes), n at least 1.
+        b: probabilities of version b, likewise.
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
         names: of the two versions.
         patients: of each film, None or empty where not known.
 
     Raises:
-        ValueError: the two do not answer to the same films and classes.
+        ValueError: the two arrays have different shapes.
     """
     if a.shape != b.shape or a.shape != (len(truth), len(classes)):
-        raise ValueError(f"answers of {a.shape} and {b.shape} do not compare on {len(truth)} films")
+        raise ValueError(f"probabilities of {a.shape} and {b.shape} do not compare on {len(truth)} films")
     drawn = resampling(len(truth), patients)
 
     def difference(weights: Values) -> Values:
         return _figures(b, truth, len(classes), weights) - _figures(a, truth, len(classes), weights)
 
     once = np.ones((1, len(truth)))
-    of_a, of_b = (_figures(answers, truth, len(classes), once)[0] for answers in (a, b))
+    of_a, of_b = (_figures(probabilities, truth, len(classes), once)[0] for probabilities in (a, b))
     spread, firm = drawn.distribution(difference), _firm(truth, len(classes), drawn)
     rows = [_row(*column) for column in zip(of_a, of_b, spread.T, firm, strict=True)]
     macro_auroc, accuracy, balanced_accuracy, *sensitivity = rows
@@ -111,13 +111,13 @@ def mcnemar(a_right: Right, b_right: Right) -> McNemar:
     """Return McNemar's exact test.
 
     Args:
-        a_right: whether the one is right, shape (n,).
-        b_right: whether the other is, likewise.
+        a_right: whether version a is right, shape (n,).
+        b_right: whether version b is right, likewise.
     """
     from scipy.stats import binomtest  # noqa: PLC0415 - half a second of import
 
     gained, lost = int((b_right & ~a_right).sum()), int((a_right & ~b_right).sum())
-    # Without a film on which they differ nothing speaks against their being alike.
+    # Without a film on which they differ there is no evidence of a difference.
     p = float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
     return McNemar(b_right_a_wrong=gained, a_right_b_wrong=lost, p=p, method=METHOD)
 
@@ -125,7 +125,7 @@ def mcnemar(a_right: Right, b_right: Right) -> McNemar:
 def _figures(probabilities: Probabilities, truth: Labels, classes: int, weights: Values) -> Values:
     """Return the overall figures and each class's sensitivity in every resample, shape (resamples, 3 + classes)."""
     predicted, present = probabilities.argmax(axis=1), np.unique(truth)
-    # Where one class is all there is, nothing has a curve.
+    # If all films are of one class, no class has a curve.
     curves = [areas(probabilities[:, label], truth == label, weights)[0] for label in present]
     accuracy = weights @ (predicted == truth) / weights.sum(axis=1)
     overall = [np.mean(curves, axis=0), accuracy, mean_recalls(predicted, truth, weights)]
@@ -133,10 +133,10 @@ def _figures(probabilities: Probabilities, truth: Labels, classes: int, weights:
 
 
 def _firm(truth: Labels, classes: int, drawn: Resampling) -> list[bool]:
-    """Return for each of the figures whether there are patients enough for an interval."""
+    """Return for each figure whether there are enough patients for an interval."""
     units = [drawn.units_with(truth == label) for label in range(classes)]
-    every_class = all(found >= LEAST_UNITS for found in units if found)
-    return [every_class, drawn.units >= LEAST_UNITS, every_class, *(found >= LEAST_UNITS for found in units)]
+    every_class = all(count >= LEAST_UNITS for count in units if count)
+    return [every_class, drawn.units >= LEAST_UNITS, every_class, *(count >= LEAST_UNITS for count in units)]
 
 
 def _row(a: float, b: float, spread: Values, firm: bool) -> Difference:  # noqa: FBT001 - of a column of figures

@@ -30,7 +30,7 @@ def from_table(table: Counts | Sequence[Sequence[int]], classes: Sequence[str]) 
     """Return the matrix of a square table, rows predicted.
 
     Raises:
-        ValueError: the table is empty, or not as wide and high as there are classes, of which there must be two.
+        ValueError: the table is empty, does not fit the number of classes, or there are fewer than two classes.
     """
     counts = np.asarray(table, np.int64)
     if counts.shape != (len(classes), len(classes)) or len(classes) < 2:  # noqa: PLR2004
@@ -103,9 +103,10 @@ def _one_against_the_rest(table: Counts, index: int) -> ClassFigures:
 def _predictive_values(
     sensitivity: float | None, specificity: float | None, prevalence: float
 ) -> tuple[float | None, float | None]:
-    """Return the values by Bayes' formula; at the data's own prevalence they are A/(A+B) and D/(C+D), but for rounding.
+    """Return the predictive values by Bayes' formula.
 
-    Among hundreds of millions of films that rounding shows in the ninth digit, so the formula is caret's.
+    At the data's own prevalence they are A/(A+B) and D/(C+D), except for rounding. With hundreds of millions of
+    films the rounding shows in the ninth digit, so the formula is caret's.
     """
     if sensitivity is None or specificity is None:
         return None, None

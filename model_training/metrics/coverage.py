@@ -7,15 +7,15 @@ from model_training.metrics.calibration import Probabilities
 from model_training.metrics.intervals import exact_interval
 from worker.models.documents.evaluation import CoverageStep
 
-#: Shares of the films that are asked to be withheld: none to nine tenths.
+#: The shares of the films to withhold, from none to nine tenths.
 STEPS = tuple(step / 20 for step in range(19))
 
 
 def coverage(probabilities: Probabilities, truth: Labels) -> tuple[CoverageStep, ...]:
     """Return n, accuracy and its exact interval with growing shares of the films withheld, least certain first.
 
-    A film's certainty is its top probability. Films of equal certainty are withheld together or not at all, so that
-    no order of the files decides; `withheld_share` is the share that was withheld in fact, at most the one asked for.
+    A film's certainty is its top probability. Films of equal certainty are withheld together or not at all, so that the
+    order of the files does not matter; `withheld_share` is the share actually withheld, at most the requested one.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
@@ -26,9 +26,9 @@ def coverage(probabilities: Probabilities, truth: Labels) -> tuple[CoverageStep,
     ordered = np.sort(top)
     rows: dict[int, CoverageStep] = {}
     for step in STEPS:
-        # Rounding apart, of 20 films 5 % is one.
-        kept = top >= ordered[int(step * len(top) + 1e-9)]
-        n, hits = int(kept.sum()), int(right[kept].sum())
+        # The small number absorbs rounding: 5 % of 20 films is one film.
+        remaining = top >= ordered[int(step * len(top) + 1e-9)]
+        n, hits = int(remaining.sum()), int(right[remaining].sum())
         lower, upper = exact_interval(hits, n)
         rows[n] = CoverageStep(
             withheld_share=(len(top) - n) / len(top), n=n, accuracy=hits / n, lower=lower, upper=upper

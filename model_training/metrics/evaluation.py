@@ -32,8 +32,8 @@ def evaluate(
         probabilities: float, shape (n, classes), n at least 1.
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
-        rejected: how many files were no readable film, by reason; they are not among the n.
-        patients: of each film, None or empty where not known; intervals count a patient's films as one unit.
+        rejected: how many files were not readable films, by reason; the n does not count them.
+        patients: of each film, None or empty where not known; a patient's films are one unit of the intervals.
     """
     reasons = dict(rejected or {})
     drawn = resampling(len(truth), patients)
@@ -67,10 +67,10 @@ def evaluate_without(
     classes: Sequence[str],
     patients: Sequence[str | None] | None = None,
 ) -> Evaluation | None:
-    """Evaluate the films of the other classes, as if the network knew only those: their probabilities renormalised.
+    """Evaluate the films of the other classes, with the probabilities of those classes renormalised.
 
     Returns:
-        None where the class is not among the classes, or fewer than two classes or no film remain.
+        None if the class is not among the classes, or if fewer than two classes or no film remain.
     """
     films = truth != classes.index(left_out) if left_out in classes else np.zeros(len(truth), np.bool_)
     names = [name for name in classes if name != left_out]
@@ -79,7 +79,7 @@ def evaluate_without(
     columns = [classes.index(name) for name in names]
     remaining = probabilities[films][:, columns].astype(np.float64)
     totals = remaining.sum(axis=1, keepdims=True)
-    # Who is certain of the class that is left out says nothing of the others.
+    # If the class that is left out had all the probability, the others get equal shares.
     shares = np.divide(remaining, totals, out=np.full_like(remaining, 1 / len(names)), where=totals > 0)
     labels = np.searchsorted(columns, truth[films])
     known = None if patients is None else [patients[film] for film in np.flatnonzero(films).tolist()]
@@ -95,7 +95,7 @@ def balanced_accuracy(predicted: Labels, truth: Labels) -> float:
 def balanced_accuracy_interval(predicted: Labels, truth: Labels, drawn: Resampling) -> Interval:
     """Return the bootstrap's interval of the balanced accuracy.
 
-    Resamples that lose a class are left out; with a class of one patient it is undefined.
+    Resamples without films of a class are left out; with only one patient in a class the interval is undefined.
     """
     present = np.unique(truth)
     if any(drawn.units_with(truth == label) < LEAST_UNITS for label in present):
@@ -104,18 +104,18 @@ def balanced_accuracy_interval(predicted: Labels, truth: Labels, drawn: Resampli
 
 
 def mean_recalls(predicted: Labels, truth: Labels, weights: Values) -> Values:
-    """Return the balanced accuracy in every resample, shape (resamples,); NaN where a class was lost."""
+    """Return the balanced accuracy in every resample, shape (resamples,); NaN if it has no film of a class."""
     means: Values = recalls(predicted, truth, np.unique(truth), weights).mean(axis=1)
     return means
 
 
 def recalls(predicted: Labels, truth: Labels, labels: Labels, weights: Values) -> Values:
-    """Return the sensitivity for each of the labels in every resample, NaN where it has no film.
+    """Return the sensitivity for each of the labels in every resample, NaN if it has no film.
 
     Args:
         predicted: index of the class, shape (n,).
         truth: likewise.
-        labels: the classes asked for, shape (k,).
+        labels: indices of the classes, shape (k,).
         weights: how often each film was drawn, shape (resamples, n).
 
     Returns:
@@ -124,8 +124,8 @@ def recalls(predicted: Labels, truth: Labels, labels: Labels, weights: Values) -
     member = (truth[:, None] == labels).astype(np.float64)
     films = weights @ member
     right = weights @ (member * (predicted == truth)[:, None])
-    found: Values = np.divide(right, films, out=np.full_like(right, np.nan), where=films > 0)
-    return found
+    sensitivities: Values = np.divide(right, films, out=np.full_like(right, np.nan), where=films > 0)
+    return sensitivities
 
 
 def by_group(probabilities: Probabilities, truth: Labels, groups: Sequence[str]) -> list[SourceAccuracy]:
@@ -144,7 +144,7 @@ def by_group(probabilities: Probabilities, truth: Labels, groups: Sequence[str])
 
 
 def headline(evaluation: Evaluation) -> Headline:
-    """Return the few figures of an evaluation that a model's card carries."""
+    """Return the few figures of an evaluation that a model's card has."""
     overall = evaluation.overall
     return Headline(
         n=evaluation.n,

@@ -1,4 +1,4 @@
-"""Thresholds at which a class raises an alert: chosen on validation films, and what they are worth on both splits.
+"""Operating points: thresholds chosen on validation films, and the figures of the alerts that they give.
 
 A film alerts when its probability reaches the threshold; the test films choose nothing.
 """
@@ -14,9 +14,9 @@ from model_training.metrics.intervals import exact_interval, share
 from worker.models.documents.document import Interval
 from worker.models.documents.report import AlertFigures, OperatingPoint
 
-#: For findings that must not be missed.
+#: The least sensitivity of the threshold for findings that must not be missed.
 LEAST_SENSITIVITY = 0.95
-#: Per how many films alerts are counted.
+#: Alerts are counted per so many films.
 ALERTS_PER = 100
 Scores = npt.NDArray[np.floating]
 Positive = npt.NDArray[np.bool_]
@@ -32,11 +32,11 @@ def operating_points(
 ) -> list[OperatingPoint]:
     """Return, for each class and rule, the threshold and the alerts' figures on both splits with exact intervals.
 
-    Predictive values and alerts per 100 films hold at the share of the class in these films, not in a hospital's.
+    Predictive values and alerts per 100 films depend on the prevalence in these films, which is not a hospital's.
 
     Args:
-        validation: probabilities, shape (n, classes), and truth, shape (n,); these choose.
-        test: likewise; these only show.
+        validation: probabilities, shape (n, classes), and truth, shape (n,); they choose the thresholds.
+        test: likewise; they choose nothing.
         classes: names, in the order of the columns.
     """
     rows = []
@@ -61,15 +61,15 @@ def sensitive_threshold(scores: Scores, positive: Positive) -> float | None:
     if not 0 < positive.sum() < len(positive):
         return None
     descending = np.sort(scores[positive])[::-1]
-    # So many must alert; rounding apart, of 20 it is 19.
+    # How many must alert; the small number absorbs rounding: of 20 positives it is 19.
     needed = int(np.ceil(LEAST_SENSITIVITY * len(descending) - 1e-9))
     return float(descending[needed - 1])
 
 
 def youden_threshold(scores: Scores, positive: Positive) -> float | None:
-    """Return the threshold with the greatest sensitivity + specificity - 1 (Youden 1950), the highest of several.
+    """Return the threshold with the greatest sensitivity + specificity - 1 (Youden 1950).
 
-    None without a film on each side.
+    It is the highest if several are equal. None without a film on each side.
     """
     if not 0 < positive.sum() < len(positive):
         return None
@@ -77,11 +77,11 @@ def youden_threshold(scores: Scores, positive: Positive) -> float | None:
     positives, negatives = np.sort(scores[positive]), np.sort(scores[~positive])
     hits = len(positives) - np.searchsorted(positives, thresholds)
     false_alarms = len(negatives) - np.searchsorted(negatives, thresholds)
-    # In whole numbers, so that equal ones are equal.
+    # In whole numbers, so that ties compare equal.
     return float(thresholds[np.argmax(hits * len(negatives) - false_alarms * len(positives))])
 
 
-#: By what is said of them.
+#: By the name of the rule in a report.
 RULES: dict[str, Rule] = {
     f"sensitivity at least {LEAST_SENSITIVITY}": sensitive_threshold,
     "Youden": youden_threshold,

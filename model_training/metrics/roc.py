@@ -1,6 +1,6 @@
-"""How well the probabilities tell each class from the rest: areas under both curves, with their intervals.
+"""How well the probabilities separate each class from the rest: areas under both curves, with intervals.
 
-AUROC is the share of pairs in order, a tie counting half. AUPRC is average precision: the step-wise sum of precision
+AUROC is the share of pairs in order; a tie counts half. AUPRC is average precision: the step-wise sum of precision
 over the gains in recall, without interpolation between the steps, as scikit-learn's. Ranks with weights serve the
 point and every resample of the bootstrap alike.
 """
@@ -18,7 +18,7 @@ from model_training.metrics.intervals import LEVEL, UNDEFINED
 from worker.models.documents.document import Interval
 from worker.models.documents.evaluation import Bootstrap, ClassAreas, MacroAreas
 
-#: An interval needs as many patients with the class, and as many without: one alone tells nothing of the spread.
+#: An interval needs at least so many patients with the class, and without it; one alone has no spread.
 LEAST_UNITS = 2
 DELONG = "DeLong"
 CLUSTERED = "DeLong, clustered by patient (Obuchowski 1997)"
@@ -26,7 +26,7 @@ Positive = npt.NDArray[np.bool_]
 
 
 def areas(scores: npt.NDArray[np.floating], positive: Positive, weights: Values) -> tuple[Values, Values]:
-    """Return AUROC and AUPRC of one class against the rest in every resample; NaN where a side has no film.
+    """Return AUROC and AUPRC of one class against the rest in every resample; NaN without films on both sides.
 
     Args:
         scores: probability of the class, shape (n,).
@@ -34,22 +34,22 @@ def areas(scores: npt.NDArray[np.floating], positive: Positive, weights: Values)
         weights: how often each film counts, whole numbers, shape (resamples, n).
     """
     order = np.argsort(-scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))  # of the films that share a score
+    starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))  # of each group of films with the same score
     # Floating-point sums of whole numbers are exact, and so are their differences.
     ordered = weights[:, order]
     drawn = np.add.reduceat(ordered, starts, axis=1)
     hits = np.add.reduceat(ordered * positive[order], starts, axis=1)
-    found = np.cumsum(hits, axis=1)
-    seen = np.cumsum(drawn, axis=1)
-    positives, all_films = found[:, -1], seen[:, -1]
+    true_positives = np.cumsum(hits, axis=1)
+    alerts = np.cumsum(drawn, axis=1)
+    positives, all_films = true_positives[:, -1], alerts[:, -1]
     negatives = all_films - positives
-    # Of the negatives, those that stand below, and half of those that stand level.
-    below = negatives[:, None] - (seen - found) + (drawn - hits) / 2
+    # The number of negatives below, plus half of those with the same score.
+    below = negatives[:, None] - (alerts - true_positives) + (drawn - hits) / 2
     both, any_positive = (positives > 0) & (negatives > 0), positives > 0
     auroc = np.full(len(weights), np.nan)
     np.divide(np.einsum("rg,rg->r", hits, below), positives * negatives, out=auroc, where=both)
     auprc = np.full(len(weights), np.nan)
-    precision = found / np.maximum(seen, 1)
+    precision = true_positives / np.maximum(alerts, 1)
     np.divide(np.einsum("rg,rg->r", hits, precision), positives, out=auprc, where=any_positive & both)
     return auroc, auprc
 
@@ -57,10 +57,10 @@ def areas(scores: npt.NDArray[np.floating], positive: Positive, weights: Values)
 def auroc(probabilities: Probabilities, truth: Labels, classes: Sequence[str]) -> dict[str, float | None]:
     """Return the area under each class's curve against the rest, and their mean as `macro`.
 
-    A class that has no film, or every film, has no curve and does not count in the mean.
+    A class with no film, or with every film, has no curve and does not count in the mean.
     """
-    found = _points(probabilities, truth)[0]
-    return {**dict(zip(classes, map(_known, found), strict=True)), "macro": _mean(found)}
+    points = _points(probabilities, truth)[0]
+    return {**dict(zip(classes, map(_known, points), strict=True)), "macro": _mean(points)}
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class RocAreas:
 def roc_areas(probabilities: Probabilities, truth: Labels, classes: Sequence[str], drawn: Resampling) -> RocAreas:
     """Return the areas under the curves of every class and their means, with 95 % intervals.
 
-    Intervals of AUROC are DeLong's, clustered by patient where patients have several films; the others are the
-    bootstrap's. A resample that loses a class is left out of the macro values' interval (its mean would be over
-    other classes); `complete` counts the resamples that remain.
+    Intervals of AUROC are DeLong's, clustered by patient if patients have several films; the others are the
+    bootstrap's. A resample without films of a class is left out of the macro values' intervals, because its mean
+    would be over fewer classes; `complete` counts the resamples that remain.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
@@ -134,8 +134,8 @@ def delong_interval(scores: npt.NDArray[np.floating], positive: Positive, unit_o
     """Return the 95 % interval of the AUROC by the variance of DeLong et al. 1988, within [0, 1].
 
     Films of one patient are one cluster (Obuchowski 1997, Biometrics 53:567); with a film per patient that is
-    DeLong's own variance. It is undefined with fewer than two patients on a side, and where the variance is 0, as of
-    a perfect order, which says nothing of other films.
+    DeLong's own variance. It is undefined with fewer than two patients on a side, and if the variance is 0, as in a
+    perfect order, which allows no statement about other films.
 
     Args:
         scores: probability of the class, shape (n,).
@@ -166,7 +166,7 @@ def delong_interval(scores: npt.NDArray[np.floating], positive: Positive, unit_o
 
 
 def _share_below(scores: npt.NDArray[np.floating], others: npt.NDArray[np.floating]) -> Values:
-    """Return for each score the share of the others that lie below, those that are level counting half."""
+    """Return for each score the share of the others that lie below, equal scores counting half."""
     ordered = np.sort(others)
     below, up_to = (np.searchsorted(ordered, scores, side) for side in ("left", "right"))
     return (below + up_to) / 2 / len(others)
@@ -198,8 +198,8 @@ def _points(probabilities: Probabilities, truth: Labels) -> Values:
 
 def _all_areas(probabilities: Probabilities, truth: Labels, weights: Values) -> Values:
     """Return the AUROC of every class, then every AUPRC: shape (resamples, 2 * classes)."""
-    found = [areas(probabilities[:, index], truth == index, weights) for index in range(probabilities.shape[1])]
-    return np.concatenate([np.stack(kind, axis=1) for kind in zip(*found, strict=True)], axis=1)
+    by_class = [areas(probabilities[:, index], truth == index, weights) for index in range(probabilities.shape[1])]
+    return np.concatenate([np.stack(kind, axis=1) for kind in zip(*by_class, strict=True)], axis=1)
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Can a film's source be told from the network's own features? What tells the source can serve as a short cut.
+"""Whether the network's features reveal a film's source: a network may use them as a short cut to the class.
 
 A logistic regression on the features, cross-validated by patient on films that the network was not trained on: on all
 of them, and on those without a finding alone, whose sources share one class.
@@ -18,7 +18,7 @@ from worker.models.documents.report import SourceLeak, SourceLeakFigures, Source
 #: A source with fewer films, or fewer patients than folds, is left out.
 LEAST_FILMS = 20
 FOLDS = 5
-#: Strength of the L2 penalty's inverse: features are many and films few.
+#: The inverse of the L2 penalty's strength, small because there are many features and few films.
 INVERSE_PENALTY = 0.01
 METHOD = f"logistic regression (L2, C = {INVERSE_PENALTY}) on standardised features, {FOLDS} folds by patient"
 
@@ -34,11 +34,11 @@ def source_leak(  # noqa: PLR0913 - the films, and what is known of them
     patients: Sequence[str | None] | None = None,
     within: str = "No-Findings",
 ) -> SourceLeak | None:
-    """Return how well the features tell the sources apart, and again among the films of one class.
+    """Return how well the features separate the sources, among all films and among the films of one class.
 
-    Of what is told, `chance` is always naming the largest source, `chance_given_class` naming the largest source of
-    the film's true class: what is told beyond that is not the class. Intervals are the patient bootstrap's, with the
-    out-of-fold answers as they are.
+    `chance` is the accuracy of always naming the largest source, `chance_given_class` that of naming the largest source
+    of the film's class; accuracy above it is not explained by the class. Intervals are those of the bootstrap by
+    patients, with the out-of-fold predictions unchanged.
 
     Args:
         features: shape (n, features).
@@ -46,10 +46,10 @@ def source_leak(  # noqa: PLR0913 - the films, and what is known of them
         truth: index of each film's class, shape (n,).
         classes: names.
         patients: of each film, None or empty where not known.
-        within: the class within which it is asked again; `within` is None where it has not two large sources.
+        within: the class for the second result, which is None if the class has fewer than two large sources.
 
     Returns:
-        None where fewer than two sources have enough films and patients.
+        None if fewer than two sources have enough films and patients.
     """
     everything = np.ones(len(truth), np.bool_)
     drawn, names = resampling(len(truth), patients), np.asarray(sources, np.str_)
@@ -67,7 +67,7 @@ def source_leak(  # noqa: PLR0913 - the films, and what is known of them
 def _figures_among(
     films: npt.NDArray[np.bool_], features: Features, sources: npt.NDArray[np.str_], truth: Labels, drawn: Resampling
 ) -> SourceLeakFigures | None:
-    """Return the figures among some of the films, None where they have not two large sources."""
+    """Return the figures among some of the films, None if they have fewer than two large sources."""
     names = [
         name
         for name in np.unique(sources[films])
@@ -75,20 +75,20 @@ def _figures_among(
     ]
     if len(names) < 2:  # noqa: PLR2004
         return None
-    kept = films & np.isin(sources, names)
-    labels = np.searchsorted(names, sources[kept])
-    units = np.unique(drawn.unit_of[kept], return_inverse=True)[1]
-    probabilities = _out_of_fold(features[kept].astype(np.float64), labels, units)
+    used = films & np.isin(sources, names)
+    labels = np.searchsorted(names, sources[used])
+    units = np.unique(drawn.unit_of[used], return_inverse=True)[1]
+    probabilities = _out_of_fold(features[used].astype(np.float64), labels, units)
     predicted, resampled = probabilities.argmax(axis=1), Resampling(units, drawn.unit)
     right = (predicted == labels).astype(np.float64)
     area, interval = macro_auroc(probabilities, labels, resampled)
     return SourceLeakFigures(
-        n=int(kept.sum()),
-        left_out=int(films.sum() - kept.sum()),
+        n=int(used.sum()),
+        left_out=int(films.sum() - used.sum()),
         sources={str(name): int((labels == index).sum()) for index, name in enumerate(names)},
         features=features.shape[1],
         chance=_largest(labels) / len(labels),
-        chance_given_class=_chance_given_class(labels, truth[kept]),
+        chance_given_class=_chance_given_class(labels, truth[used]),
         accuracy=float(right.mean()),
         accuracy_interval=percentile_interval(
             resampled.distribution(lambda weights: (weights @ right) / weights.sum(axis=1))
@@ -101,20 +101,20 @@ def _figures_among(
 
 
 def _out_of_fold(features: npt.NDArray[np.float64], labels: Labels, units: Labels) -> npt.NDArray[np.float32]:
-    """Return each film's probabilities by a regression that saw none of its patient's films, shape (n, sources)."""
+    """Return each film's probabilities by a regression trained without its patient's films, shape (n, sources)."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a second of import
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - likewise
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415 - likewise
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - likewise
 
-    answers = np.zeros((len(labels), labels.max() + 1), np.float32)
+    probabilities = np.zeros((len(labels), labels.max() + 1), np.float32)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     for train, held_out in folds.split(features, labels, units):
         regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
         model = make_pipeline(StandardScaler(), regression).fit(features[train], labels[train])
-        # A source whose films all fell into this fold has no column.
-        answers[np.ix_(held_out, model.classes_)] = model.predict_proba(features[held_out])
-    return answers
+        # A source whose films are all in this fold has no column.
+        probabilities[np.ix_(held_out, model.classes_)] = model.predict_proba(features[held_out])
+    return probabilities
 
 
 def _chance_given_class(labels: Labels, truth: Labels) -> float:

@@ -1,4 +1,4 @@
-"""Results within groups of films: by source, view, sex and age. Small groups are counted, not judged.
+"""Results within groups of films: by source, view, sex and age. Small groups have their n alone.
 
 Reads a manifest's rows as mappings and takes probabilities as arrays.
 """
@@ -16,10 +16,10 @@ from model_training.metrics.intervals import UNDEFINED, exact_interval
 from model_training.metrics.roc import macro_auroc
 from worker.models.documents.report import Subgroup
 
-#: Below it a group's figures are withheld: the exact interval of an accuracy near a half is wider than 0.46 there.
+#: A group with fewer films has no figures: the exact interval of an accuracy near 0.5 would be wider than 0.46.
 LEAST_FILMS = 20
 NOT_STATED = "not stated"
-#: Columns of a manifest by the name of the grouping; age has its own bands.
+#: The manifest's column of each grouping; age is grouped in bands.
 COLUMNS = {"source": "source_repo", "view": "view", "sex": "sex"}
 AGE_COLUMN = "age_years"
 #: First year of each band and its name: children, and adults in four bands.
@@ -27,13 +27,13 @@ AGE_BANDS = ((0, "under 16"), (16, "16 to 39"), (40, "40 to 59"), (60, "60 to 74
 
 
 def attributes(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """Return each film's group by source, view, sex and age, from its row of a manifest; `{}` where it has none."""
+    """Return each film's group by source, view, sex and age, from its row of a manifest; `{}` if it has none."""
     groups = {name: [row.get(column) or NOT_STATED for row in rows] for name, column in COLUMNS.items()}
     return {**groups, "age": [age_band(row.get(AGE_COLUMN) or "") for row in rows]}
 
 
 def age_band(years: str) -> str:
-    """Return the band of an age in years, `not stated` of what is no such number."""
+    """Return the band of an age in years, `not stated` if the text is not one."""
     try:
         age = float(years)
     except ValueError:
@@ -52,8 +52,8 @@ def subgroups(
     """Return the figures of every group, in the order of the groupings, the largest group first, age in its own order.
 
     `gap` is the accuracy in the group minus that of all films. The macro AUROC is over the classes that the group has
-    (`classes_present` names them), so groups with other classes do not compare. A grouping that no film states is left
-    out.
+    (`classes_present` names them), so groups with different classes cannot be compared. A grouping that no film states
+    is left out.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
@@ -68,8 +68,8 @@ def subgroups(
         if set(groups) == {NOT_STATED}:
             continue
         names = np.asarray(groups)
-        found = [(str(name), names == name) for name in np.unique(names)]
-        for name, member in sorted(found, key=lambda group: _rank(by, *group)):
+        members = [(str(name), names == name) for name in np.unique(names)]
+        for name, member in sorted(members, key=lambda group: _rank(by, *group)):
             known = None if patients is None else [patients[film] for film in np.flatnonzero(member).tolist()]
             present = tuple(classes[label] for label in np.unique(truth[member]))
             group = Subgroup(by=by, group=name, n=int(member.sum()), classes_present=present)
@@ -78,7 +78,7 @@ def subgroups(
 
 
 def _rank(by: str, name: str, member: npt.NDArray[np.bool_]) -> tuple[int, int, str]:
-    """What is not stated comes last, ages come in their order, other groups by their size."""
+    """Return the sort key: `not stated` last, ages in their order, other groups by size."""
     bands = [band for _, band in AGE_BANDS]
     order = bands.index(name) if by == "age" and name in bands else -int(member.sum())
     return int(name == NOT_STATED), order, name

@@ -1,6 +1,6 @@
 """The report of a training run: where it came from, how it went, and what the network is worth.
 
-Assembles only; each figure is computed in its own module, from the answers of one network to the films.
+Assembles only; each figure is computed in its own module, from the predictions of one network.
 """
 
 from collections import Counter
@@ -29,9 +29,9 @@ from worker.models.documents.report import (
     WorstError,
 )
 
-#: The split of the answers that holds films of other hospitals.
+#: The split of films of other hospitals.
 EXTERNAL = "external"
-#: Evaluated a second time without it: it comes from other hospitals than all other classes.
+#: The test films are evaluated a second time without this class: its films come from other hospitals than the rest.
 CONFOUNDED_CLASS = "Covid-19"
 
 
@@ -45,7 +45,7 @@ def assemble(
 ) -> Report:
     """Return the report without the name of the version, which the file's content decides.
 
-    Every split is evaluated in full; the films of `test` are looked at here for the first time.
+    Every split is evaluated in full; the films of `test` are used here for the first time.
 
     Args:
         data: what was trained on.

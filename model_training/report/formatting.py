@@ -1,4 +1,4 @@
-"""How a figure is written for a person: with its interval, and `undefined` where there is nothing to divide by."""
+"""Formats figures for a person, with their intervals; a figure with nothing to divide by is `undefined`."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ def per_cent(value: float | None, digits: int = 1) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Return a p-value; one that rounds to nothing as a bound."""
+    """Return a p-value; a very small one is written as a bound."""
     if value is None:
         return UNDEFINED
     return f"< {SMALLEST_P}" if value < SMALLEST_P else f"{value:.4f}"

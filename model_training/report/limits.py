@@ -1,4 +1,4 @@
-"""What a reader must know before believing a figure, as sentences derived from the data that was trained on."""
+"""What a reader must know before believing a figure: sentences derived from the training data."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from model_training.data.dataset import SPLITS, Dataset, patient_of
 from worker import NOTICE
 
 PHANTOMS = "Trained on drawn phantoms: says nothing about patients."
-#: From this share of one class on, a source is called a source of that class.
+#: A source with at least this share of one class is called a source of that class.
 ONE_CLASS_SHARE = 0.9
-#: A class is named when this share of its films comes from sources of that class.
+#: A class is named if at least this share of its films comes from sources of that class.
 NAMED_SHARE = 0.5
-#: Below this an accuracy's 95 % interval is about 20 points wide, or wider.
+#: With fewer films the 95 % interval of an accuracy is about 20 points wide, or wider.
 FEW_FILMS = 100
 
 
@@ -65,16 +65,16 @@ def _several_findings(data: Dataset) -> str:
 
 def _per_source(data: Dataset, splits: Iterable[str]) -> dict[str, Counter[str]]:
     """Return how many films of each class every named source holds."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
+    per_source: dict[str, Counter[str]] = defaultdict(Counter)
     for films in (data.splits[split] for split in splits):
         for name, label in zip(films.names, films.labels, strict=True):
             if source := data.manifest.get(name, {}).get("source_repo"):
-                found[source][data.classes[label]] += 1
-    return found
+                per_source[source][data.classes[label]] += 1
+    return per_source
 
 
 def _sources(data: Dataset) -> str:
-    """Tell of which classes most films come from sources that hold hardly anything else."""
+    """Name the classes most of whose films come from sources with hardly any other class."""
     per_source = _per_source(data, SPLITS)
     all_films: Counter[str] = Counter()
     bound: Counter[str] = Counter()
@@ -97,7 +97,7 @@ def _sources(data: Dataset) -> str:
 
 
 def _source_alone(data: Dataset) -> str:
-    """Tell how many test films are named rightly by their source's commonest training class, the picture unseen."""
+    """State how many test films their source's commonest training class names rightly, without the picture."""
     train, test = _per_source(data, ["train"]), _per_source(data, ["test"])
     total = len(data.splits["test"])
     right = sum(counts[train[source].most_common(1)[0][0]] for source, counts in test.items() if source in train)

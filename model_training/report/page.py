@@ -1,6 +1,6 @@
-"""A report as a page that needs nothing but the folder beside it: no script, no inline style, no address elsewhere.
+"""A report as a page that needs only the folder beside it: no script, no inline style, no other address.
 
-Writes what the report says; computes nothing that is not a sum or a share of its counts.
+It shows what the report has; the only figures computed here are sums and shares of its counts.
 """
 
 import shutil
@@ -43,7 +43,7 @@ def write(
         path: of the page; the folder beside it is called after it.
         predictions: of the network to the split `test`, for the curves; may be empty.
         card: of the model, where there is one.
-        thumbnails: the folder in which a run keeps them.
+        thumbnails: the run's folder of thumbnails.
     """
     folder = folder_of(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,12 +102,12 @@ def _all_origins(data: DataSummary | None) -> dict[str, list[tuple[str, dict[str
 
 
 def _of_rows(table: Sequence[Sequence[int]]) -> list[list[float | None]]:
-    """Return each count's share of its row: of the films that were named so."""
+    """Return each count's share of its row, the films that were given this name."""
     return [[_ratio(cell, sum(row)) for cell in row] for row in table]
 
 
 def _of_columns(table: Sequence[Sequence[int]]) -> list[list[float | None]]:
-    """Return each count's share of its column: of the films of the reference class."""
+    """Return each count's share of its column, the films of the reference class."""
     totals = [sum(column) for column in zip(*table, strict=True)]
     return [[_ratio(cell, total) for cell, total in zip(row, totals, strict=True)] for row in table]
 

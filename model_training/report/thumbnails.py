@@ -1,7 +1,7 @@
 """Small pictures of a few films beside a run's report: its worst errors, and one film of each class before and after.
 
-They are real films: they stay in the run's directory, are never part of a repository, and no page that is published
-shows them. Written from the films' files by the worker's decoder; knows no network.
+They are real films. They stay in the run's directory, are never committed to a repository, and no published page
+shows them.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ def error_file(index: int) -> str:
 
 
 def sample_files(index: int) -> tuple[str, str]:
-    """Return the names of the pictures of the sample of this index, from 0: as found, and as the network sees it."""
+    """Return the names of the two pictures of the sample of this index: the film, and the network's input."""
     return f"sample-{index + 1:02}-found.png", f"sample-{index + 1:02}-seen.png"
 
 
 def save(report: Report, folder: Path, size: Size, directory: Path) -> None:
     """Write the pictures of a report's worst errors and samples into the folder `thumbnails` of a directory.
 
-    A film that is not there any more, or no film any more, has no picture.
+    A film that is gone, or cannot be read any more, has no picture.
 
     Args:
         report: names the films, below `folder`, in `worst_errors` and in `data.samples`.
@@ -54,9 +54,9 @@ def _pictures(report: Report, root: Path, size: Size) -> Iterator[tuple[str, Gre
             yield error_file(index), _small(film)
     for index, sample in enumerate(report.data.samples if report.data else ()):
         if (film := _film(root / sample.film)) is not None:
-            found, seen = sample_files(index)
-            yield found, _small(film)
-            yield seen, resize(film, size)
+            original, resized = sample_files(index)
+            yield original, _small(film)
+            yield resized, resize(film, size)
 
 
 def _film(path: Path) -> Grey | None:
@@ -67,7 +67,7 @@ def _film(path: Path) -> Grey | None:
 
 
 def _small(film: Grey) -> Grey:
-    """Return a film whose longest side is at most `SIDE_PIXELS`, its aspect ratio kept."""
+    """Return a film whose longest side is at most `SIDE_PIXELS`, with its aspect ratio."""
     height, width = film.shape
     scale = min(1.0, SIDE_PIXELS / max(height, width))
     return resize(film, (max(1, round(height * scale)), max(1, round(width * scale))))

@@ -23,28 +23,28 @@ from worker.models.documents.verdict import (
     Verdict,
 )
 
-#: Films of as many patients of each class the gate needs before it says anything.
+#: How many patients of each class the gate needs before it judges.
 LEAST_PATIENTS_PER_CLASS = 10
-#: Macro AUROC may be lower by so much at the worst end of its 95 % interval.
+#: How much lower macro AUROC may be, at the lower end of the 95 % interval of the difference.
 AUROC_MARGIN = 0.02
-#: Of all classes together (Bonferroni): how often chance alone refuses a candidate that is as sensitive.
+#: How often chance alone may reject a candidate that is as sensitive, for all classes together (Bonferroni).
 SIGNIFICANCE = 0.05
-#: Expected calibration error that is good enough, and by how much it may else exceed the active version's.
+#: An expected calibration error that is always accepted, and by how much a higher one may exceed the active version's.
 GOOD_CALIBRATION, CALIBRATION_MARGIN = 0.10, 0.02
-#: At which a class's sensitivity is compared: chosen by each version on its own validation films.
+#: The operating points for comparing sensitivities; each version has chosen its own on its validation films.
 RULE = "Youden"
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One version and what it answered to the gate's films."""
+    """One version and its predictions for the gate's films."""
 
     version: str
-    #: Of the network, in the order of the columns.
+    #: In the order of the columns.
     classes: tuple[str, ...]
     #: Shape (n, classes).
     probabilities: Probabilities
-    #: By class; of the operating point.
+    #: The threshold of the operating point, by class.
     thresholds: Mapping[str, float]
     trained_on: str
     #: Figures on films that decide nothing, by split.
@@ -66,14 +66,14 @@ class Films:
 
 @dataclass(frozen=True)
 class Pair:
-    """Candidate and active version on the same films, their answers in the films' classes."""
+    """Candidate and active version on the same films, their predictions under the films' classes."""
 
     films: Films
     candidate: Contestant
     active: Contestant
 
 
-#: Returns figures for the verdict and the reasons that speak against the candidate.
+#: Returns figures for the verdict, and the reasons against the candidate.
 Criterion = Callable[[Pair], tuple[dict[str, object], list[str]]]
 
 
@@ -89,9 +89,9 @@ def judge(
 
     Args:
         films: of the gate.
-        candidate: to be judged.
-        active: whose place it would take.
-        known_fingerprints: of the last verdict on the same data: locked splits that changed are told.
+        candidate: the version to be judged.
+        active: the version that it would replace; None if no version is active.
+        known_fingerprints: those of the last verdict; a locked split that changed is a reason against the candidate.
         notes: what a reader must know beside the figures.
     """
     verdict: dict[str, object] = {
@@ -123,15 +123,15 @@ def _changed(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
 
 
 def _too_few(films: Films) -> list[str]:
-    """Patients count; a film whose patient is not known stands for itself."""
+    """Count patients; a film whose patient is unknown counts as one."""
     if not len(films.truth):
         return ["the gate has no film"]
     drawn = resampling(len(films.truth), films.patients)
-    found = {name: drawn.units_with(films.truth == index) for index, name in enumerate(films.classes)}
+    patients = {name: drawn.units_with(films.truth == index) for index, name in enumerate(films.classes)}
     return [
         f"the gate has films of {count} patient{'s' * (count != 1)} with {name}, too few to judge: "
         f"{LEAST_PATIENTS_PER_CLASS} are needed"
-        for name, count in found.items()
+        for name, count in patients.items()
         if count < LEAST_PATIENTS_PER_CLASS
     ]
 

@@ -1,6 +1,6 @@
-"""The films that judge candidates and nothing else: set apart from `train` by patient, or a folder `gate` beside it.
+"""The gate's films, used only to judge candidates: drawn from `train` by patient, or a folder `gate` beside it.
 
-A film's place follows from its own group and the seed alone: films that are added later move no other.
+Whether a film belongs to the gate depends only on its own group and the seed, so films added later move no other film.
 """
 
 import hashlib

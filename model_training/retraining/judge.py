@@ -31,15 +31,15 @@ def verdict_on(
         split: the gate's films.
         fingerprints: of the locked splits.
         models_dir: where versions are published.
-        on_film: told that it moves.
+        on_film: called for each film that is read.
 
     Raises:
-        ModelUnavailable: one of the two is not the file that was published.
+        ModelUnavailable: the file of one of the two differs from the published one.
         DatasetError: films of the gate changed.
     """
-    active, known = _standing()
-    of_candidate = _asked(candidate, split, models_dir, on_film)
-    of_active = _asked(active, split, models_dir, on_film) if active and active.id != candidate.id else None
+    active, known = _active_and_fingerprints()
+    of_candidate = _contestant(candidate, split, models_dir, on_film)
+    of_active = _contestant(active, split, models_dir, on_film) if active and active.id != candidate.id else None
     films = gate.Films(split.labels, split.classes, split.patients, fingerprints)
     notes = _notes(active, split)
     if active and active.id == candidate.id:
@@ -50,13 +50,13 @@ def verdict_on(
 
 
 @through_outages
-def _standing() -> tuple[ModelVersion | None, Mapping[str, str]]:
+def _active_and_fingerprints() -> tuple[ModelVersion | None, Mapping[str, str]]:
     with reading() as session:
         last = promotion.latest(session)
         return registry.active(session), last.verdict.fingerprints if last else {}
 
 
-def _asked(row: ModelVersion, split: GateFilms, models_dir: Path, on_film: OnFilm) -> Contestant:
+def _contestant(row: ModelVersion, split: GateFilms, models_dir: Path, on_film: OnFilm) -> Contestant:
     classifier = Classifier.load(models_dir / row.version, sha256=row.sha256, batch_size=BATCH_SIZE)
     probabilities = classifier.predict(split.pixels(classifier.card.input_size, on_film))
     return Contestant(
@@ -78,7 +78,7 @@ def _thresholds(report: Report) -> dict[str, float]:
 
 
 def _notes(active: ModelVersion | None, split: GateFilms) -> tuple[str, ...]:
-    """A version that learned from the gate's films has an advantage that the candidate cannot have."""
+    """Return a warning if the active version may have been trained on the gate's films, which would favour it."""
     if active is None or split.brought or active.card.training.get(GATE) == split.fingerprint:
         return ()
     note = f"{active.version} was not trained without the gate's films and may know them: the comparison favours it"

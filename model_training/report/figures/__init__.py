@@ -30,12 +30,12 @@ def draw_all(report: Report, directory: Path, predictions: Mapping[str, Predicti
     """Draw every figure that a report has the numbers for, and return the names of their files.
 
     Args:
-        report: of a run, or of an evaluation as its `test`; older ones lack parts.
+        report: of a run, or with an evaluation as its `test`; an older one lacks parts.
         directory: where the figures go.
-        predictions: of the network; when None, those that the run kept in the directory.
+        predictions: of the network; None: those that the run stored in the directory.
     """
     test, drawn = report.tested, {}
-    answered = (load(directory) if predictions is None else predictions).get("test")
+    of_test = (load(directory) if predictions is None else predictions).get("test")
 
     def draw(name: str, drawer: Callable[..., None], *parts: object) -> None:
         drawer(*parts, directory / name)
@@ -44,9 +44,9 @@ def draw_all(report: Report, directory: Path, predictions: Mapping[str, Predicti
     if report.history:
         draw(CURVES_FILE, draw_curves, report)
     draw(CONFUSION_FILE, draw_confusion, test, f"{report.version} on the {report.on or 'test split'}")
-    if answered is not None and test.roc is not None:
-        draw(ROC_FILE, draw_roc, test, answered)
-        draw(PRECISION_RECALL_FILE, draw_precision_recall, test, answered)
+    if of_test is not None and test.roc is not None:
+        draw(ROC_FILE, draw_roc, test, of_test)
+        draw(PRECISION_RECALL_FILE, draw_precision_recall, test, of_test)
     if calibrations := _calibrations(report):
         draw(RELIABILITY_FILE, draw_reliability, calibrations)
     if test.coverage:

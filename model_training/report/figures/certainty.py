@@ -1,4 +1,4 @@
-"""What a network's certainty is worth: reliability of the top probability, and error when the least certain wait."""
+"""How far a network's certainty can be believed: reliability, and error when the least certain films are withheld."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,7 +60,7 @@ def _films_per_bin(axes: Axes, filled: Sequence[ReliabilityBin]) -> None:
 
 
 def draw_coverage(coverage: Sequence[CoverageStep], path: Path) -> None:
-    """Draw the error among the films that are answered when the least certain are withheld, with exact intervals."""
+    """Draw the error among the remaining films when the least certain are withheld, with exact intervals."""
     defined = [step for step in coverage if step.accuracy is not None]
     withheld = [100 * step.withheld_share for step in defined]
     figure = sheet(6.4, 4.2)

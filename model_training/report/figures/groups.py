@@ -8,7 +8,7 @@ from model_training.report.figures.style import COLOURS, GREY, SMALL, save, shee
 from worker.models.documents.evaluation import Evaluation
 from worker.models.documents.report import Subgroup
 
-#: Longer names of groups are broken into lines.
+#: A longer group name is broken into lines.
 NAME_CHARACTERS = 44
 INCHES_PER_GROUP = 0.34
 

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-#: Okabe and Ito's palette, apart for every kind of colour vision, without its yellow, which is lost on white.
+#: Okabe and Ito's palette, distinct for every kind of colour vision; its yellow, too pale on white, is left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-#: The second mark of a curve, for whoever sees no colours.
+#: The dashes of a curve, for readers who see no colours.
 DASHES = ("solid", "dashed", "dashdot", "dotted", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
 GREY = "0.45"
 SMALL = 8

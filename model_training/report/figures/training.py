@@ -55,7 +55,7 @@ def _curve(axes: Axes, report: Report, name: str) -> None:
 
 
 def _calibrated_curve(axes: Axes, history: Sequence[Epoch]) -> None:
-    """Draw the loss by which the kept epoch was chosen; older runs chose by the bare one."""
+    """Draw the loss by which the kept epoch was chosen; older runs chose by the plain loss."""
     points = [(epoch.epoch, epoch.val_calibrated_loss) for epoch in history if epoch.val_calibrated_loss is not None]
     if points:
         epochs, values = zip(*points, strict=True)
