@@ -9,6 +9,7 @@ import pytest
 from model_training import candidate, tasks
 from model_training.retraining import run
 from model_training.settings import settings
+from worker.models.documents.retraining import RunRequest
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_films_of_other_hospitals_are_evaluated_by_a_run(setting):
     setting("DATA", "/films")
     setting("EXTERNAL", "/other-hospitals")
 
-    assert Path("/other-hospitals") == run._recipe({}, settings()).external
+    assert Path("/other-hospitals") == run._recipe(RunRequest(), settings()).external
 
 
 def test_a_training_takes_of_the_machine_what_is_set(setting, monkeypatch):
