@@ -98,6 +98,6 @@ def _source_leak(leak: SourceLeak | None) -> list[str]:
         return []
     accuracy = with_interval(leak.accuracy, leak.accuracy_interval)
     return [
-        f"The source is told from the features, n = {leak.n} films of {len(leak.sources)} sources:",
+        f"The source predicted from the features, n = {leak.n} films of {len(leak.sources)} sources:",
         f"  accuracy {accuracy}, against {share(leak.chance)} of the commonest source alone",
     ]

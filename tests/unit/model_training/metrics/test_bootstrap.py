@@ -7,7 +7,7 @@ from model_training.metrics.bootstrap import RESAMPLES, percentile_interval, res
 
 
 def drawn_weights(drawn):
-    """Return how often each film was drawn, of all resamples."""
+    """Return how often each film was drawn, in all resamples."""
     return drawn.distribution(lambda weights: weights)
 
 
@@ -58,7 +58,7 @@ def test_the_interval_of_a_mean_is_the_one_of_theory():
 
 @pytest.mark.parametrize("values", [np.full(9, 0.5), np.full(9, np.nan), np.array([0.1, 0.2, 0.3, 0.4] + [np.nan] * 5)])
 def test_a_statistic_without_spread_or_mostly_undefined_has_no_interval(values):
-    """Nothing is known of it; one patient alone gives the same value in every resample."""
+    """Its spread is unknown; a single patient gives the same value in every resample."""
     assert (None, None) == percentile_interval(values)
 
 

@@ -62,7 +62,7 @@ def test_every_bin_is_told_and_an_empty_one_is_undefined():
 
 
 def test_the_temperature_of_films_that_are_twice_as_certain_as_they_should_be_is_two():
-    """And of honest ones it is one."""
+    """For calibrated probabilities it is 1."""
     assert pytest.approx(1.0, abs=0.05) == fit_temperature(*honest(4000))
     assert pytest.approx(2.0, abs=0.1) == fit_temperature(*honest(4000, sharpness=2.0))
 
@@ -131,7 +131,7 @@ def test_how_sure_a_network_is_of_itself_does_not_count_once_it_is_calibrated():
 
 
 def test_a_calibrated_loss_counts_films_by_their_weights():
-    """Of the films that weigh nothing, nothing is heard."""
+    """Films of weight 0 do not count."""
     probabilities, truth = honest(1000)
     first = np.arange(1000) < 500
 

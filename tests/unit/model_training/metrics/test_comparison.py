@@ -52,7 +52,7 @@ def test_pairs_are_kept_together():
 
 
 def test_mcnemars_test_is_the_binomial_one_of_the_films_on_which_they_differ():
-    """Of R: binom.test(8, 26)$p.value; films on which both are right or both wrong say nothing."""
+    """R gives binom.test(8, 26)$p.value; films on which both are right or both wrong do not count."""
     a = np.array([True] * 18 + [False] * 8 + [True] * 50 + [False] * 9)
     b = np.array([False] * 18 + [True] * 8 + [True] * 50 + [False] * 9)
 
@@ -88,7 +88,7 @@ def test_few_films_leave_what_is_undefined_undefined(truth):
 
 
 def test_answers_to_other_films_do_not_compare():
-    """Nor do those of other classes."""
+    """The number of classes must agree, too."""
     truth = np.arange(6) % 3
     with pytest.raises(ValueError, match="do not compare on 6 films"):
         compare(answers(truth, 1.0, 1), answers(truth[:5], 1.0, 1), truth, CLASSES)

@@ -106,7 +106,7 @@ def test_a_class_that_is_never_predicted_has_no_precision():
 
 
 def test_a_class_that_has_no_film_has_no_sensitivity():
-    """Nor a balanced accuracy."""
+    """It has no balanced accuracy either."""
     figures = confusion_matrix.from_table([[4, 0, 1], [1, 0, 1], [0, 0, 3]], "ABC").by_class["B"]
 
     assert [None] * 5 == [

@@ -1,4 +1,4 @@
-"""Fewer films, more of them right."""
+"""Accuracy when the least certain films are withheld."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from model_training.metrics.coverage import coverage
 
 
 def test_the_least_certain_are_withheld_first():
-    """Of twenty films the nine least certain are wrong: accuracy grows to 1 and stays."""
+    """The nine least certain of twenty films are wrong: accuracy grows to 1 and stays."""
     top = np.linspace(0.55, 0.95, 20)
     probabilities = np.stack([top, 1 - top], axis=1).astype(np.float32)
 
@@ -20,7 +20,7 @@ def test_the_least_certain_are_withheld_first():
 
 
 def test_films_of_equal_certainty_are_withheld_together():
-    """No order of the files decides; what was withheld in fact is told."""
+    """The order of the files does not matter; the result states the share actually withheld."""
     probabilities = np.array([[0.6, 0.4]] * 5 + [[0.9, 0.1]] * 5, np.float32)
 
     rows = coverage(probabilities, np.zeros(10, np.int64))

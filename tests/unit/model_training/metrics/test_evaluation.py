@@ -24,7 +24,7 @@ def leaning(truth):
 
 
 def test_an_evaluation_is_json_with_nulls_for_what_is_undefined():
-    """A class that is never predicted and never true spoils no mean and shows no 0."""
+    """A class that is never predicted and never true does not enter a mean, and its figures are null."""
     result = json.loads(json.dumps(evaluate(certain(0, 1, 1), np.array([0, 1, 0]), CLASSES).stored(), allow_nan=False))
 
     assert 3 == result["n"]
@@ -105,7 +105,7 @@ def test_one_patient_alone_gives_no_interval():
 
 
 def test_without_a_class_the_others_share_its_probability():
-    """Its films are gone, and what is left of each answer sums to one."""
+    """Its films are gone, and the remaining probabilities of each film sum to 1."""
     probabilities = np.array([[0.5, 0.3, 0.2], [0.6, 0.1, 0.3], [0.8, 0.15, 0.05]], np.float32)
 
     result = evaluate_without("A", probabilities, np.array([1, 2, 0]), CLASSES)
@@ -115,7 +115,7 @@ def test_without_a_class_the_others_share_its_probability():
 
 
 def test_who_was_certain_of_the_class_left_out_says_nothing_of_the_others():
-    """All of them are then alike."""
+    """The remaining classes then have equal probabilities."""
     result = evaluate_without("A", certain(0, 0), np.array([1, 2]), CLASSES)
 
     assert np.log(2) == pytest.approx(result.calibration.log_loss)

@@ -60,7 +60,7 @@ def test_alerts_are_counted_with_exact_intervals():
     assert (0.75, 0.75, 0.75, 0.75) == tuple(
         getattr(shown, name) for name in ("sensitivity", "specificity", "ppv", "npv")
     )
-    # Of R: binom.test(3, 4)$conf.int.
+    # R gives binom.test(3, 4)$conf.int.
     assert [0.194120449683243, 0.993690536791489] == pytest.approx(shown.ppv_interval, abs=1e-9)
 
 

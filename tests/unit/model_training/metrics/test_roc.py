@@ -66,7 +66,7 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order():
 
 
 def test_films_of_one_class_only_have_no_area():
-    """Nor a mean of areas, nor any interval."""
+    """They have neither a mean of areas nor an interval."""
     probabilities, truth = np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 0])
 
     assert {"A": None, "B": None, "C": None, "macro": None} == auroc(probabilities, truth, CLASSES)
@@ -105,7 +105,7 @@ def test_clusters_widen_the_interval_as_obuchowskis_sums_do():
     [([0.9, 0.1, 0.2], [1, 0, 0]), ([0.9, 0.8, 0.1, 0.2], [1, 1, 0, 0]), ([0.5] * 4, [1, 1, 0, 0]), ([0.5], [1])],
 )
 def test_one_film_a_perfect_order_and_equal_scores_have_no_delong_interval(scores, labels):
-    """A variance of 0 says nothing of other films."""
+    """A variance of 0 allows no statement about other films."""
     found = delong_interval(np.array(scores), np.array(labels, bool), np.arange(len(scores)))
 
     assert (None, None) == found

@@ -1,4 +1,4 @@
-"""Groups of films, the small ones without figures."""
+"""Groups of films; small groups have no figures."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The report of a run, assembled from answers alone."""
+"""The report of a run, assembled from predictions alone."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_films_are_counted_by_split_source_and_class(full_report):
 
 
 def test_the_sample_of_a_class_is_the_training_film_with_the_lowest_hash(full_report, drawn_run):
-    """Nobody chose it."""
+    """The choice depends on the hash alone."""
     train = drawn_run.predictions["train"]
     lowest = min((digest, name) for digest, name in zip(train.sha256, train.names, strict=True) if "Covid" in name)[1]
 
@@ -83,7 +83,7 @@ def test_calibration_after_scaling_is_that_of_the_published_answers(full_report)
 
 
 def test_data_without_a_manifest_give_a_report_without_groups(drawn_run):
-    """Nothing is known of source, sex or age; nothing is made up."""
+    """Source, sex and age are unknown, so the report has no groups."""
     data = Dataset(CLASSES, drawn_run.data.splits, "films", "0" * 64, {})
 
     report = assemble(data, drawn_run.fitted, drawn_run.hyperparameters, predictions=drawn_run.predictions)

@@ -89,7 +89,7 @@ def test_a_report_of_an_older_release_has_fewer_figures(tmp_path):
 
 
 def test_the_learning_rate_is_drawn_where_the_history_has_it(tmp_path):
-    """A schedule is part of the story."""
+    """The curves show the schedule of the learning rate."""
     history = [{**entry, "learning_rate": 0.001} for entry in REPORT["history"]]
 
     figures.draw_curves(Report.model_validate({**REPORT, "history": history}), tmp_path / "curves.svg")
@@ -98,7 +98,7 @@ def test_the_learning_rate_is_drawn_where_the_history_has_it(tmp_path):
 
 
 def test_a_class_without_a_film_is_drawn_without_a_share(tmp_path):
-    """0/0 is neither an error nor a colour."""
+    """0/0 raises no error and gives no colour."""
     evaluation = Evaluation.model_validate({**EVALUATION, "table": [[7, 0], [5, 0]]})
 
     figures.draw_confusion(evaluation, "a model", tmp_path / "confusion.svg")

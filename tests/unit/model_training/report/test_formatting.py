@@ -26,5 +26,5 @@ from model_training.report import formatting
     ],
 )
 def test_a_figure_is_written_so(written, expected):
-    """What is undefined is said to be, and 0 is a figure."""
+    """An undefined figure is written as `undefined`; 0 is a figure."""
     assert expected == written

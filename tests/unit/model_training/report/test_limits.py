@@ -65,7 +65,7 @@ def test_what_the_manifest_shows_is_told_with_its_count(sentence):
 
 
 def test_without_a_manifest_nothing_is_known_of_patients_and_sources():
-    """Not knowing is told, too."""
+    """The limits state what is unknown, too."""
     limits = limits_of(data_set(ROWS, manifest=False))
 
     assert any("a patient may be in two splits" in limit for limit in limits)
@@ -73,7 +73,7 @@ def test_without_a_manifest_nothing_is_known_of_patients_and_sources():
 
 
 def test_files_that_were_left_out_are_counted():
-    """Whoever reads n must know of them."""
+    """A reader of n must know how many files were left out."""
     limits = limits_of(data_set(ROWS, left_out=(LeftOut("train/Covid-19/x.png", "corrupt"),)))
 
     assert any(limit.endswith("were left out: 1.") for limit in limits)

@@ -123,7 +123,7 @@ def undrawn(monkeypatch):
 
 
 def test_what_is_undefined_is_called_so(report, undrawn, tmp_path):
-    """Never 0, never None."""
+    """It is never written as 0 or None."""
     by_class = {**report.test.by_class, "Effusions": ClassFigures()}
     test = report.test.model_copy(update={"by_class": by_class})
 

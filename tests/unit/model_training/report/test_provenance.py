@@ -21,7 +21,7 @@ def git(folder, *arguments):
 
 
 def test_outside_a_checkout_there_is_no_commit(checkout):
-    """An installed package has none; the folder around it may be somebody else's."""
+    """An installed package has none; the folder around it may be another repository."""
     assert provenance.commit() is None
 
 

@@ -17,7 +17,7 @@ REPORT = Report(
 
 @pytest.fixture
 def films(tmp_path):
-    """A wide film, and a file that is none."""
+    """A wide film, and a file that is not a film."""
     folder = tmp_path / "data" / "test" / "A"
     folder.mkdir(parents=True)
     Image.linear_gradient("L").resize((600, 300)).save(folder / "wide.png")
@@ -26,7 +26,7 @@ def films(tmp_path):
 
 
 def test_pictures_are_small_and_a_film_that_is_gone_has_none(films, tmp_path):
-    """As found with its own aspect ratio, and as the network sees it."""
+    """One picture has the film's own aspect ratio, the other is the network's input."""
     thumbnails.save(REPORT, films, (64, 64), tmp_path / "run")
 
     sizes = {}

@@ -1,4 +1,4 @@
-"""The gate refuses what is worse, and what too few films allow nobody to call no worse; it says why."""
+"""The gate rejects a candidate that is worse, or that has too few films to show that it is not, and gives reasons."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def films(n=N, patients=None):
 
 
 def answering(strength, seed=0, *, n=N, spoil=None, version="v-1"):
-    """Return answers that are the better the greater the strength; `spoil` takes the truth out of one class."""
+    """Return predictions that improve with the strength; those for the class `spoil` are random."""
     random, truth = np.random.default_rng(seed), np.arange(n) % 3
     scores = random.normal(size=(n, 3)) + strength * np.eye(3)[truth]
     if spoil is not None:
@@ -89,7 +89,7 @@ def test_answers_that_cannot_be_taken_at_their_word_are_refused():
 
 
 def test_a_class_that_the_candidate_does_not_know_refuses_it():
-    """Neither one of the films nor one of the active version's."""
+    """It must have every class of the films and of the active version."""
     old = answering(3)
     less = replace(old, classes=CLASSES[:2], probabilities=old.probabilities[:, :2])
 
@@ -110,7 +110,7 @@ def test_a_class_that_only_the_candidate_knows_speaks_for_it():
 
 
 def test_a_class_that_the_candidate_never_predicts_refuses_it():
-    """A column that never wins."""
+    """Its probability is never the highest."""
     candidate = answering(3)
     never = candidate.probabilities * np.array([1, 1, 1e-3], np.float32)
 
@@ -121,7 +121,7 @@ def test_a_class_that_the_candidate_never_predicts_refuses_it():
 
 @pytest.mark.parametrize("split", ["test", "gate"])
 def test_a_locked_split_that_changed_is_told_and_refuses(split):
-    """Nobody moves the goalposts unseen."""
+    """A change of the locked films is a reason against the candidate."""
     before = {**PRINTS, split: "9" * 64}
 
     verdict = judge(films(), answering(4), answering(2, 1), known_fingerprints=before)
@@ -132,7 +132,7 @@ def test_a_locked_split_that_changed_is_told_and_refuses(split):
 
 
 def test_drawn_phantoms_do_not_replace_films():
-    """A model of another world."""
+    """A model trained on phantoms does not replace one trained on films."""
     verdict = judge(films(), replace(answering(4), trained_on="phantoms"), answering(2, 1))
 
     assert "the candidate learned from phantoms, the active version films" in verdict.reasons

@@ -1,4 +1,4 @@
-"""From a trained candidate to its place: the gate decides who may take it, a person or a setting whether."""
+"""From a trained candidate to its promotion: the gate judges it, and a person or a setting promotes it."""
 
 import shutil
 

@@ -22,7 +22,7 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
 
 
 def test_a_card_that_is_none_is_told_so(tmp_path):
-    """An empty directory is no model."""
+    """An empty directory is not a model."""
     with pytest.raises(ModelUnavailable, match="no readable card"):
         model_directory.read_card(tmp_path)
 
@@ -32,7 +32,7 @@ SHIPPED_KINDS = {".npz", ".keras", ".json", ".svg", ".html", ".css"}
 
 @pytest.mark.parametrize("directory", model_directory.SHIPPED)
 def test_the_shipped_models_are_whole_small_and_honest(directory):
-    """Each has its card, a report with a test split, and stays small; none brings a picture or the answer to a film."""
+    """Each has a card and a report with a test split, and is small; none contains a picture or a film's prediction."""
     path, card = model_directory.verified(directory)
     report = model_directory.read_report(directory)
 
