@@ -1,1 +1,1 @@
-"""Builds, trains and evaluates networks; stands on worker and is never imported by it."""
+"""Builds, trains and evaluates networks. Imports `worker`, which does not import this package."""

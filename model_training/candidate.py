@@ -1,6 +1,6 @@
-"""A candidate: one trained network with its card, its report and its figures, in a directory that can be published.
+"""Builds a candidate: a trained network with its card, report and figures, in a directory that can be published.
 
-The one place where data, network, training and evaluation meet; the command and the nightly run both come through here.
+Data, network, training and evaluation meet here. `thoraq train` and retraining runs both use it.
 """
 
 from collections.abc import Mapping
@@ -36,22 +36,22 @@ from worker.models.documents.evaluation import Evaluation
 from worker.models.documents.report import Report
 from worker.settings import settings
 
-#: How much of the file's SHA-256 a version carries.
+#: Number of hexadecimal digits of the file's SHA-256 in the name of a version.
 DIGEST_DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to train, and on what."""
+    """What to train, and on which data."""
 
     data: Path
     network: str
-    #: None: the network's own number.
+    #: None: the network's default.
     epochs: int | None = None
     seed: int = 0
-    #: Films of other hospitals in class folders: evaluated, never trained on.
+    #: Films of other hospitals in class folders. They are evaluated and never trained on.
     external: Path | None = None
-    #: Replaces the network's own hyperparameters of these names.
+    #: Replacements of the network's default hyperparameters, by name.
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -65,9 +65,9 @@ class Recipe:
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """The choices of the training run."""
-        own = self.architecture.hyperparameters
-        return replace(own, epochs=self.epochs or own.epochs, seed=self.seed, **self.changes)
+        """The hyperparameters of this training."""
+        defaults = self.architecture.hyperparameters
+        return replace(defaults, epochs=self.epochs or defaults.epochs, seed=self.seed, **self.changes)
 
 
 def build(
@@ -77,16 +77,17 @@ def build(
     data: Dataset | None = None,
     notes: Mapping[str, JsonValue] = MappingProxyType({}),
 ) -> ModelCard:
-    """Train, calibrate, evaluate, and write the model directory; the test split is looked at last, once.
+    """Train, calibrate and evaluate a network, and write the model directory.
 
-    A run that was killed goes on where its last epoch ended, when it is asked for again with the same data.
+    The test films are used only once, at the end. If a run was killed, calling this again with the same recipe and data
+    continues after its last finished epoch.
 
     Args:
         recipe: what to train.
         directory: where to write.
-        progress: told how far it is.
-        data: what to train on; None: what the recipe names, the whole of it.
-        notes: what the card tells of the training beside its choices.
+        progress: receives the progress.
+        data: the training data; None: all data that the recipe names.
+        notes: further entries for the part `training` of the card.
 
     Raises:
         DatasetError: the data cannot be trained on.
@@ -95,9 +96,9 @@ def build(
     network, hyperparameters = recipe.architecture, recipe.hyperparameters
     data = data or read(recipe.data, network.input_size, progress.on_film)
     external = _external(recipe, data)
-    state = _checkpoint(recipe, data)
+    checkpoint_path = _checkpoint_path(recipe, data)
     with distribute_over(training_settings().devices):
-        fitted = fit.fit(network, data, hyperparameters, progress, state)
+        fitted = fit.fit(network, data, hyperparameters, progress, checkpoint_path)
     temperature = _calibrate(fitted, data, hyperparameters)
     directory.mkdir(parents=True, exist_ok=True)
     model_file.write(fitted.network, directory / MODEL_FILE)
@@ -107,11 +108,11 @@ def build(
     }
     report = assemble(data, fitted, hyperparameters, predictions=by_split, temperature=temperature)
     card = _card(recipe, data, fitted, report, sha256_of(directory / MODEL_FILE))
-    told = {"training": {**card.training, **notes}, "film_check": _film_check(data, external, directory)}
-    card = card.model_copy(update=told)
+    additions = {"training": {**card.training, **notes}, "film_check": _film_check(data, external, directory)}
+    card = card.model_copy(update=additions)
     report = report.model_copy(update={"version": card.version, "network": network.name})
     _write(recipe, card, report, by_split, directory)
-    state.unlink(missing_ok=True)
+    checkpoint_path.unlink(missing_ok=True)
     return card
 
 
@@ -121,8 +122,8 @@ def _external(recipe: Recipe, data: Dataset) -> dict[str, Films]:
     return {EXTERNAL: read_class_folders(recipe.external, data.classes, recipe.architecture.input_size)}
 
 
-def _checkpoint(recipe: Recipe, data: Dataset) -> Path:
-    """Return where a run with these choices on these films keeps its state."""
+def _checkpoint_path(recipe: Recipe, data: Dataset) -> Path:
+    """Return the path of the checkpoint of a run with this recipe on these films."""
     choices = {
         "network": recipe.network,
         **asdict(recipe.hyperparameters),
@@ -137,7 +138,7 @@ def _checkpoint(recipe: Recipe, data: Dataset) -> Path:
 def _calibrate(fitted: Fitted, data: Dataset, hyperparameters: Hyperparameters) -> float:
     """Divide the last layer by the temperature that fits the validation films, and return it (Guo et al. 2017).
 
-    What is published answers with calibrated probabilities, and no caller has to know of a temperature.
+    The published network therefore gives calibrated probabilities, and its callers need no temperature.
     """
     films = data.splits["validation"]
     temperature = fit_temperature(
@@ -149,9 +150,9 @@ def _calibrate(fitted: Fitted, data: Dataset, hyperparameters: Hyperparameters) 
 
 
 def _film_check(data: Dataset, external: Mapping[str, Films], directory: Path) -> FilmCheckCard | None:
-    """Write the detector of what is no film beside the network, and return what the card says of it.
+    """Write the film check beside the network, and return its part of the card, or None if there are too few films.
 
-    Phantoms get none: they show that the system works, and are all scored.
+    Networks for phantoms have no film check, so that every phantom is scored.
     """
     check = film_check.fit(data.splits) if data.kind == "films" else None
     if check is None:

@@ -1,6 +1,6 @@
-"""Labelled films and a published network: read as the worker reads them, answered as the worker answers them.
+"""Predicts labelled films with a published network, exactly as the worker would read and score them.
 
-What evaluates and what compares come through here; knows no training run.
+`thoraq evaluate` and `thoraq compare` use it. Does not import training runs.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from worker.models.classifier import Classifier
 
 @dataclass(frozen=True)
 class PredictedFilms:
-    """Films with their classes, what is known of each, and a network's answers to them."""
+    """A network's predictions for labelled films, and what the manifest states of the films."""
 
     predictions: Predictions
-    #: The manifest's row per film name; empty where there is no manifest.
+    #: The manifest's row of each film, by name; empty if there is no manifest.
     manifest: Manifest
 
 
 def predict_folder(classifier: Classifier, folder: Path, on_film: OnFilm) -> PredictedFilms:
-    """Return a network's answers to a folder of class folders, or to its split `test` where it has one.
+    """Return a network's predictions for a folder of class folders, or for its split `test` if it has one.
 
-    A manifest in the folder is used, or one beside it whose rows name the folder.
+    Uses a manifest in the folder, or one beside the folder whose rows name films in it.
 
     Raises:
-        DatasetError: there is no film, a class that the model does not know, or a manifest that is none.
+        DatasetError: the folder has no film or a class that the model does not have, or the manifest is not readable.
     """
     films = _accepted(
         classifier, read_class_folders(folder, classifier.card.classes, classifier.card.input_size, on_film)
@@ -40,26 +40,26 @@ def predict_folder(classifier: Classifier, folder: Path, on_film: OnFilm) -> Pre
 
 
 def _accepted(classifier: Classifier, films: Films) -> Films:
-    """Return the films that the model's detector lets pass; the others are left out with its reason.
+    """Return the films that pass the model's film check; the others are left out with its reason.
 
     Raises:
-        DatasetError: it lets none pass.
+        DatasetError: no film passes.
     """
-    refusals = [classifier.rejection(film) for film in films.pixels]
-    refused = [LeftOut(name, error.reason) for name, error in zip(films.names, refusals, strict=True) if error]
-    kept = [row for row, error in enumerate(refusals) if error is None]
-    if not kept:
-        raise DatasetError("the model takes none of the files for a film of the kind that it knows")
-    return films.select(kept, refused) if refused else films
+    rejections = [classifier.rejection(film) for film in films.pixels]
+    rejected = [LeftOut(name, error.reason) for name, error in zip(films.names, rejections, strict=True) if error]
+    accepted = [row for row, error in enumerate(rejections) if error is None]
+    if not accepted:
+        raise DatasetError("the model rejects every file: none looks like a film of the kind on which it was trained")
+    return films.select(accepted, rejected) if rejected else films
 
 
 def _manifest(folder: Path, names: tuple[str, ...]) -> Manifest:
-    """Return the rows of these films, by their names below the folder."""
+    """Return the manifest's rows of these films, by their names below the folder."""
     for root, prefix in ((folder, ""), (folder.parent, f"{folder.name}/")):
         path = root / MANIFEST_FILE
         if path.is_file():
             rows = manifest.read(path)
-            found = {name: rows[prefix + name] for name in names if prefix + name in rows}
-            if found or not prefix:
-                return found
+            present = {name: rows[prefix + name] for name in names if prefix + name in rows}
+            if present or not prefix:
+                return present
     return {}

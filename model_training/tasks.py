@@ -1,4 +1,4 @@
-"""The Celery door of retraining; Keras is imported only when a run begins, in the child that trains."""
+"""The Celery task of retraining. Keras is imported only when a run starts, in the child process that trains."""
 
 from model_training.retraining.run import retrain
 from model_training.settings import settings
@@ -6,12 +6,13 @@ from model_training.training.devices import yield_to_scoring
 from worker import celery_app
 from worker.celery_app import app
 
-#: The application's limits are for batches of films. Celery replaces None (and the pool 0) by them, so this task names
-#: its own: longer than any training. A trainer that hangs goes silent, and its run is given up by that.
+#: Longer than any training. The application's own time limits are meant for batches of films, and Celery applies them
+#: where a task has no limit. A trainer that hangs stops its heartbeat, and its run then fails.
 WEEK_SECONDS = 7 * 24 * 60 * 60
 
 
-# Acknowledged at once: Redis does not repeat a training that died; its row falls silent, and the sweep asks anew.
+# Acknowledged at the start, so that Redis does not repeat a training that died. Its heartbeat stops, and the sweeper
+# requests it again.
 @app.task(
     name=celery_app.RETRAIN,
     acks_late=False,

@@ -13,11 +13,17 @@ COMMANDS = {
         "model_training.commands.evaluate:evaluate", "evaluate a model on a folder of class folders", "trainer"
     ),
     "report": Subcommand(
-        "model_training.commands.report:report", "the report of a run, or caret's of a CSV of predictions", "trainer"
+        "model_training.commands.report:report",
+        "print the report of a run, or caret's report of a CSV of predictions",
+        "trainer",
     ),
     "compare": Subcommand(
-        "model_training.commands.compare:compare", "versions beside the paper's, or two on the same films", "trainer"
+        "model_training.commands.compare:compare",
+        "compare versions with the paper's, or two on the same films",
+        "trainer",
     ),
-    "retrain": Subcommand("model_training.commands.retrain:retrain", "ask for a retraining run", "trainer"),
-    "trainer": Subcommand("model_training.commands.retrain:trainer", "start the process that trains", "trainer"),
+    "retrain": Subcommand("model_training.commands.retrain:retrain", "request a retraining run", "trainer"),
+    "trainer": Subcommand(
+        "model_training.commands.retrain:trainer", "start the process that carries out retraining runs", "trainer"
+    ),
 }

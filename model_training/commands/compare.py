@@ -1,4 +1,4 @@
-"""`thoraq compare`: versions of the network beside the paper's, and two of them on the same films."""
+"""`thoraq compare`: versions of the network beside the paper's, or two versions on the same films."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,20 +29,20 @@ PAIR = 2
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder of class folders, or with a split test: compares two models on these films.",
+    help="Compare two models on these films: a folder of class folders, or of splits with a split test.",
 )
 @json_option
 def compare(*, models: tuple[str, ...], data: Path | None, as_json: bool) -> None:
     """Print versions side by side, each with the paper's row, or compare two on the same films of --data.
 
-    MODEL is a model directory or its file, a registered version, or `active`; all registered and shipped ones when
-    none is given. With --data, the difference is the second model less the first.
+    MODEL is a model directory or its file, a registered version, or `active`. Without MODEL, all registered and shipped
+    versions are printed. With --data, differences are the second model minus the first.
 
     Example: thoraq compare candidate active --data films
     """
     if data is not None and len(models) != PAIR:
         raise click.UsageError("--data needs two models")
-    directories = [resolve(model) for model in models] or list(_known())
+    directories = [resolve(model) for model in models] or list(_known_directories())
     if data is not None:
         _on_the_same_films(directories, data, as_json=as_json)
         return
@@ -56,15 +56,15 @@ def compare(*, models: tuple[str, ...], data: Path | None, as_json: bool) -> Non
         print_versions(rows)
 
 
-def _known() -> Iterator[Path]:
-    """Give the directories of the registered versions, and of the shipped ones that are not registered."""
-    versions = _registered()
+def _known_directories() -> Iterator[Path]:
+    """Yield the directories of the registered versions, and of the shipped ones that are not registered."""
+    versions = _registered_versions()
     yield from (settings().models_dir / version for version in versions)
     yield from (shipped for shipped in SHIPPED if read_card(shipped).version not in versions)
 
 
-def _registered() -> list[str]:
-    """Return the registered versions; none where there is no database or no schema yet."""
+def _registered_versions() -> list[str]:
+    """Return the registered versions, or an empty list if there is no database or no schema yet."""
     versions = select(ModelVersion.version).order_by(ModelVersion.id)
     return query_if_possible(lambda session: list(session.scalars(versions)), "comparing the shipped models") or []
 
@@ -76,13 +76,13 @@ def _on_the_same_films(directories: Sequence[Path], data: Path, *, as_json: bool
     (card_a, a), (card_b, b) = (_predict(directory, data) for directory in directories)
     if card_a.classes != card_b.classes:
         raise click.UsageError(
-            f"the models know different classes: {', '.join(card_a.classes)}, and {', '.join(card_b.classes)}"
+            f"the models have different classes: {', '.join(card_a.classes)}, and {', '.join(card_b.classes)}"
         )
-    # Each model's detector leaves out films of its own.
+    # The film checks of the two models may reject different films.
     of_other = set(b.predictions.names)
     both = [name for name in a.predictions.names if name in of_other]
     if not both:
-        raise click.UsageError("there is no film that both models take for one")
+        raise click.UsageError("there is no film that both models accept")
     of_a, of_b = a.predictions.select(both), b.predictions.select(both)
     comparison = compared(
         of_a.probabilities,

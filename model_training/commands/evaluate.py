@@ -27,17 +27,18 @@ from worker.models.documents.report import Report, Subgroup
     metavar="[FILE]",
     is_flag=False,
     flag_value="-",
-    help="Write the evaluation as JSON; without a file, or with -, on stdout and nothing else there.",
+    help="Write the evaluation as JSON to FILE. Without FILE, or with -, print only JSON.",
 )
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the evaluation as a page, with the worst errors' films in the folder beside it.",
+    help="Write the evaluation as a page, and the films of the worst errors to a folder beside it.",
 )
 def evaluate(*, data: Path, model: str, json_path: str | None, html: Path | None) -> None:
-    """Evaluate a model on a folder of class folders, or on its split test where it has one.
+    """Evaluate a model on a folder of class folders, or on its split test if it has one.
 
-    A manifest.csv in the folder adds the results by source, view, sex and age, and patients to the intervals.
+    With a manifest.csv in the folder, the results are also given by source, view, sex and age, and the intervals take
+    patients with several films into account.
 
     Example: thoraq evaluate --data films --json evaluation.json
     """

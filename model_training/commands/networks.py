@@ -1,4 +1,4 @@
-"""`thoraq networks`: what can be trained."""
+"""`thoraq networks`: the networks that can be trained."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import click
 from model_training.networks.catalogue import NETWORKS, trainable_parameters
 from worker.commands.console import json_option, print_json, print_table
 
-#: The parameters are counted for the six findings of the paper.
+#: Parameters are counted for the paper's six classes.
 COUNTED_CLASSES = 6
 
 

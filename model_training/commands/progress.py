@@ -1,4 +1,4 @@
-"""Progress of a training run as bars on stderr."""
+"""The progress of a training as bars on stderr."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def bars() -> Progress:
-    """Return progress bars on stderr, with the time that remains."""
+    """Return progress bars on stderr, with the remaining time."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -21,10 +21,10 @@ def bars() -> Progress:
 
 
 class TrainingBars:
-    """One bar for the films that are read, one for the epochs; a context manager."""
+    """A context manager with one bar for the films that are read and one for the epochs."""
 
     def __init__(self) -> None:
-        """Show nothing yet."""
+        """Create the bars without showing them."""
         self._bars = bars()
         self._films = self._bars.add_task("reading films", total=None, note="")
         self._epochs = self._bars.add_task("training", total=None, note="", visible=False)
@@ -37,7 +37,7 @@ class TrainingBars:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Leave the terminal in order."""
+        """Remove the bars from the terminal."""
         self._bars.stop()
 
     def on_film(self, done: int, total: int) -> None:
@@ -45,7 +45,7 @@ class TrainingBars:
         self._bars.update(self._films, completed=done, total=total)
 
     def on_step(self) -> None:
-        """Show that the training goes on before the first epoch is over."""
+        """Show the bar of epochs as soon as the training starts."""
         self._bars.update(self._epochs, visible=True)
 
     def on_epoch(self, done: int, planned: int, logs: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""`thoraq report`: caret's report of anybody's predictions, and a run's report out of what it stored."""
+"""`thoraq report`: the report of R's caret for any predictions, or the stored report of a run."""
 
 import csv
 from pathlib import Path
@@ -20,18 +20,18 @@ COLUMNS = ("truth", "prediction")
 @click.option("--run", metavar="MODEL", help="A model directory, a registered version, or `active`.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the run's report as a page.")
 @json_option
-@click.option("--text", "as_text", is_flag=True, help="Print it as text, as R's caret would (the default).")
+@click.option("--text", "as_text", is_flag=True, help="Print text, as R's caret would (the default).")
 def report(*, predictions: Path | None, run: str | None, html: Path | None, as_json: bool, as_text: bool) -> None:
     """Print the report of R caret's confusionMatrix for a CSV of truths and predictions, or the report of a run.
 
-    A run's report is made again from what the run stored: no film and no network is needed.
+    The report of a run is built from its stored files, without films and without the network.
 
     Example: thoraq report --predictions predictions.csv --text
 
     Example: thoraq report --run candidate --html report.html
     """
     if as_json and as_text:
-        raise click.UsageError("--json and --text exclude each other")
+        raise click.UsageError("use either --json or --text")
     if (predictions is None) == (run is None):
         raise click.UsageError("give either --predictions or --run")
     if html and run is None:
@@ -49,7 +49,7 @@ def _of_predictions(path: Path, *, as_json: bool) -> None:
     pairs = _pairs(path)
     classes = sorted({name for pair in pairs for name in pair})
     if len(classes) < 2:  # noqa: PLR2004
-        raise click.BadParameter("fewer than two classes occur", param_hint="--predictions")
+        raise click.BadParameter("there are fewer than two classes", param_hint="--predictions")
     truth, predicted = ([classes.index(pair[column]) for pair in pairs] for column in (0, 1))
     matrix = confusion_matrix.from_labels(truth, predicted, classes)
     if as_json:
@@ -92,16 +92,18 @@ def _write_page(stored: Report, directory: Path, html: Path) -> None:
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
-    """Return (truth, prediction) of every row, which both must have."""
+    """Return (truth, prediction) of every row."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if missing := set(COLUMNS) - set(rows.fieldnames or ()):
-                raise click.BadParameter(f"no column {' nor '.join(sorted(missing))}", param_hint="--predictions")
+                raise click.BadParameter(
+                    f"there is no column {' nor '.join(sorted(missing))}", param_hint="--predictions"
+                )
             pairs = [(row["truth"], row["prediction"]) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise click.BadParameter(f"{path} is no CSV in UTF-8", param_hint="--predictions") from error
+        raise click.BadParameter(f"{path} is not CSV in UTF-8", param_hint="--predictions") from error
     for number, pair in enumerate(pairs, start=1):
         if not all(pair):
-            raise click.BadParameter(f"row {number} lacks a value", param_hint="--predictions")
+            raise click.BadParameter(f"row {number} has an empty value", param_hint="--predictions")
     return pairs

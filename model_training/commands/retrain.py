@@ -1,4 +1,4 @@
-"""`thoraq retrain` asks for a run, `thoraq trainer` is the process that carries it out."""
+"""`thoraq retrain` requests a retraining run; `thoraq trainer` is the process that carries it out."""
 
 import getpass
 import time
@@ -16,17 +16,17 @@ from worker.models import retraining_runs
 from worker.models.documents.retraining import RunRequest
 from worker.models.records import RetrainingRun, RunState
 
-#: How often the row of a run is looked at while waiting.
+#: Time between two looks at the run while waiting.
 POLL_SECONDS = 1.0
 
 
 @click.command()
-@click.option("--wait", is_flag=True, help="Wait until the run is over; exit with 1 if it failed.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended; exit with 1 if it failed.")
 @click.option("--data", type=click.Path(path_type=Path), help="Default: THORAQ_TRAINING_DATA of the trainer.")
 @click.option("--network", type=click.Choice(list(NETWORKS)), help="Default: THORAQ_TRAINING_NETWORK.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: THORAQ_TRAINING_EPOCHS, or the network's own.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Default: THORAQ_TRAINING_SEED.")
-@click.option("--cancel", is_flag=True, help="Ask for the unfinished run to be stopped instead.")
+@click.option("--cancel", is_flag=True, help="Stop the unfinished run instead.")
 @json_option
 def retrain(
     *,
@@ -38,19 +38,20 @@ def retrain(
     cancel: bool,
     as_json: bool,
 ) -> None:
-    """Ask for a retraining run; where one is asked for or running already, that is the run.
+    """Request a retraining run. If one is already requested or running, no second one starts.
 
-    A run registers a candidate and has the gate judge it; it promotes nothing unless a setting says so.
+    A run registers a candidate, which the gate judges. The candidate is promoted only if
+    THORAQ_TRAINING_AUTOMATIC_PROMOTION is set.
 
     Example: thoraq retrain --wait
     """
     with database_errors():
         if cancel:
-            run_id = _cancelled()
+            run_id = _cancel_newest()
         else:
             request = RunRequest(data=str(data.resolve()) if data else None, network=network, epochs=epochs, seed=seed)
             run_id = retraining_runs.ask(by=getpass.getuser(), request=request)
-        run = _waited_for(run_id) if wait else _look_at(run_id)
+        run = _wait_for(run_id) if wait else _read_run(run_id)
     if as_json:
         print_json(run)
     else:
@@ -59,16 +60,16 @@ def retrain(
         raise click.ClickException(f"run {run['id']} failed")
 
 
-def _cancelled() -> int:
+def _cancel_newest() -> int:
     with reading() as session:
         newest = retraining_runs.recent(session, 1)
     if not newest or not retraining_runs.cancel(newest[0].id, getpass.getuser()):
-        raise click.ClickException("no run is asked for or under way")
+        raise click.ClickException("no run is requested or running")
     return newest[0].id
 
 
-def _look_at(run_id: int) -> dict[str, Any]:
-    """Return a run's row in its JSON form."""
+def _read_run(run_id: int) -> dict[str, Any]:
+    """Return a run's row as JSON."""
     with reading() as session:
         run = session.get_one(RetrainingRun, run_id)
         return {
@@ -86,11 +87,11 @@ def _look_at(run_id: int) -> dict[str, Any]:
         }
 
 
-def _waited_for(run_id: int) -> dict[str, Any]:
+def _wait_for(run_id: int) -> dict[str, Any]:
     with bars() as progress:
         bar = progress.add_task(f"run {run_id}", total=None, note="")
         while True:
-            run = _look_at(run_id)
+            run = _read_run(run_id)
             progress.update(bar, completed=run["epochs_done"], total=run["epochs_planned"], note=run["state"])
             if run["state"] not in retraining_runs.UNFINISHED:
                 return run

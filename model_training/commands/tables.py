@@ -1,4 +1,4 @@
-"""Evaluations and versions as tables for a person: every share with its n and its interval."""
+"""Prints evaluations and versions as tables, each share with its n and its interval."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,11 +26,11 @@ NOT_STATED = "not stated"
 
 
 def print_evaluation(evaluation: Evaluation, title: str) -> None:
-    """Print n, accuracy with its interval, and a row per class, on stdout."""
+    """Print n, accuracy with its interval, and a row for each class."""
     overall = evaluation.overall
     click.echo(
         f"{title}: accuracy {share(overall.accuracy)} (95 % CI {interval(overall.accuracy_interval)}) "
-        f"on {evaluation.n} films; the commonest class alone would give {share(overall.accuracy_null)}"
+        f"on {evaluation.n} films; always naming the most common class would give {share(overall.accuracy_null)}"
     )
     print_table("", COLUMNS, (_row(evaluation, index) for index in range(len(evaluation.classes))))
     balanced = with_interval(evaluation.balanced_accuracy, evaluation.balanced_accuracy_interval)
@@ -55,11 +55,12 @@ def _row(evaluation: Evaluation, index: int) -> tuple[object, ...]:
 
 
 def print_versions(rows: Sequence[VersionRow]) -> None:
-    """Print versions in the columns of the paper's Figure 11, each with the paper's own row below it."""
+    """Print versions with the columns of the paper's Figure 11, each above the paper's own row."""
     print_table("", VERSION_COLUMNS, (line for row in rows for line in _ours_and_the_papers(row)))
     click.echo(
-        "Score: accuracy, with its 95 % interval and n. The paper's films are not known, and are not these. "
-        f"Loss: mean cross-entropy in nats of the published network. {NOT_STATED}: by the paper, or by an older report."
+        "Score: accuracy, with its 95 % interval and n. The paper's films are unknown and differ from these. "
+        "Loss: mean cross-entropy in nats of the published network. "
+        f"{NOT_STATED}: not in the paper, or not in an older report."
     )
 
 

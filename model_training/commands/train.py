@@ -1,4 +1,4 @@
-"""`thoraq train`: one network, trained here and now."""
+"""`thoraq train`: train one network in this process."""
 
 import tempfile
 from pathlib import Path
@@ -20,7 +20,7 @@ from worker.settings import settings
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--network", required=True, type=click.Choice(list(NETWORKS)))
-@click.option("--epochs", type=click.IntRange(min=1), help="Default: the network's own number.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Default: the network's.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
     "--out",
@@ -30,13 +30,15 @@ from worker.settings import settings
 @click.option(
     "--external",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Films of other hospitals in class folders: evaluated for the report, never trained on.",
+    help="Films of other hospitals in class folders; they are evaluated and never trained on.",
 )
 @click.option(
-    "--schedule", type=click.Choice(["constant", "cosine"]), help="Of the learning rate. Default: the network's."
+    "--schedule",
+    type=click.Choice(["constant", "cosine"]),
+    help="Schedule of the learning rate. Default: the network's.",
 )
 @click.option(
-    "--patience", type=click.IntRange(min=1), help="Stop after so many epochs that were no better on validation."
+    "--patience", type=click.IntRange(min=1), help="Stop after this many epochs without improvement on validation."
 )
 @json_option
 def train(
@@ -53,18 +55,18 @@ def train(
 ) -> None:
     """Train one network on DATA.
 
-    DATA is a folder of train, validation and test, each with a folder per class; or a manifest, or class folders
-    without splits, which are then made by patient.
+    DATA is a folder of train, validation and test, each with a folder per class; or a manifest; or class folders,
+    which are then split by patient.
 
-    Writes the network, its card, its report and its figures. Nothing is promoted. A run that was killed goes on where
-    its last epoch ended when the same command is given again.
+    Writes the network, its card, its report and its figures, and promotes nothing. If a run was killed, the same
+    command continues it after its last finished epoch.
 
     Example: thoraq train --data films --network v3 --seed 0 --out candidate
     """
     if out is not None and out.exists() and any(out.iterdir()):
         raise click.BadParameter(f"{out} is not empty", param_hint="--out")
-    given = {"schedule": schedule, "patience": patience}
-    changes = {name: value for name, value in given.items() if value is not None}
+    options = {"schedule": schedule, "patience": patience}
+    changes = {name: value for name, value in options.items() if value is not None}
     directory, card = _train(Recipe(data, network, epochs, seed, external, changes), out)
     report = read_report(directory)
     if as_json:
@@ -77,7 +79,7 @@ def train(
 
 
 def _train(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
-    """Train under a temporary name, so that a directory that bears a candidate's name is whole."""
+    """Train in a temporary directory, so that a directory with a candidate's name is complete."""
     candidates = settings().data_dir / "candidates"
     parent = out.resolve().parent if out else candidates
     parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +93,6 @@ def _train(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
         except FloatingPointError as error:
             raise click.ClickException(str(error)) from error
         target = out or candidates / card.version
-        # An empty directory of that name gives way; one with files was refused before.
+        # This replaces an empty directory of that name; a directory with files was rejected above.
         atomic_files.rename_directory(unfinished, target)
     return target, card

@@ -1,4 +1,4 @@
-"""Retraining runs: the training set, the run itself, and the gate that judges its candidate.
+"""Retraining runs: the training set, the run, and the gate that judges its candidate.
 
-The only part of the package that writes to the database.
+The only folder of this package that writes to the database.
 """

@@ -1,6 +1,7 @@
-"""Films that clinicians confirmed or corrected, as training films: whose patient judges a model teaches none.
+"""Reads the films that clinicians confirmed or corrected, as training films.
 
-Opens the films where they were handed over. What may not be learned from, or cannot be read, is listed with its reason.
+Films of patients whose films judge models are left out. The films are read from where they were submitted; those that
+cannot be read or must not be used are listed with their reason.
 """
 
 import hashlib
@@ -21,16 +22,16 @@ from worker.models.documents.retraining import CorrectedFilms
 from worker.settings import settings
 from worker.studies.reviews import ConfirmedLabel, LeftOutReview
 
-#: Why a confirmed film is not learned from; further reasons are those of `worker.studies.reviews` and `worker.errors`.
-LOCKED_FILM = "locked_film"  #: It lies in validation, test or gate.
-LOCKED_PATIENT = "locked_patient"  #: Another film of its patient does.
+#: Why a confirmed film is left out; `worker.studies.reviews` and `worker.errors` have further reasons.
+LOCKED_FILM = "locked_film"  #: It is in validation, test or gate.
+LOCKED_PATIENT = "locked_patient"  #: Another film of its patient is there.
 UNKNOWN_CLASS = "unknown_class"  #: The training set has no such class.
-NOT_AVAILABLE = "not_available"  #: The place where it was handed over does not answer.
+NOT_AVAILABLE = "not_available"  #: The place from which it was submitted does not respond.
 
 
 @dataclass(frozen=True)
 class CorrectedFilm:
-    """One confirmed film, read."""
+    """One confirmed film with its pixels."""
 
     label: ConfirmedLabel
     #: uint8, shape (height, width).
@@ -38,20 +39,20 @@ class CorrectedFilm:
 
     @property
     def name(self) -> str:
-        """Its name among the training films."""
+        """Name among the training films."""
         return f"corrected/{self.label.sha256}"
 
 
 @dataclass(frozen=True)
 class Corrections:
-    """What clinicians teach."""
+    """The confirmed films that are used, and those that are left out."""
 
-    #: Sorted by content.
+    #: Sorted by the SHA-256 of the content.
     films: tuple[CorrectedFilm, ...]
     left_out: tuple[LeftOutReview, ...]
 
     def summary(self) -> CorrectedFilms:
-        """Return what a run's row tells of it."""
+        """Return the part of `learned_from` about confirmed films."""
         return CorrectedFilms(
             films=tuple((film.label.image_id, film.label.finding) for film in self.films),
             by_finding=dict(sorted(Counter(film.label.finding for film in self.films).items())),
@@ -62,15 +63,15 @@ class Corrections:
 
 @dataclass(frozen=True)
 class _Locked:
-    """What judges models."""
+    """The films that judge models, and their patients."""
 
     contents: frozenset[str]
     patients: frozenset[str]
-    #: Of their pixels at the network's size: the same film may come in another file.
+    #: SHA-256 of their pixels at the network's size, because the same film may come in another file.
     pixels: frozenset[bytes]
 
 
-def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
+def read(  # noqa: PLR0913 - the confirmed films, the locked ones, and how to read
     labels: Sequence[ConfirmedLabel],
     contents_by_patient: Mapping[str, set[str]],
     *,
@@ -79,15 +80,15 @@ def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
     size: Size,
     on_film: OnFilm = ignore,
 ) -> Corrections:
-    """Return the confirmed films that a network may learn from.
+    """Return the confirmed films from which a network may learn.
 
     Args:
-        labels: as `worker.studies.reviews.confirmed_labels` gives them.
-        contents_by_patient: likewise; a patient one of whose films is locked is locked.
+        labels: as `worker.studies.reviews.confirmed_labels` returns them.
+        contents_by_patient: SHA-256 of each patient's films. If one film is locked, so are all films of its patient.
         data: the base set.
-        gate: set apart from it.
+        gate: the gate's films.
         size: height and width in pixels to which every film is resized.
-        on_film: told how many of how many are read.
+        on_film: called with the number of films read and of all films.
     """
     locked = _locked(data, gate, size)
     films: list[CorrectedFilm] = []
@@ -95,7 +96,7 @@ def read(  # noqa: PLR0913 - what is confirmed, what is locked, and how to read
     limits, roots = limits_in_force(), settings().roots
     for done, label in enumerate(sorted(labels, key=lambda label: label.sha256), start=1):
         reason = _reason_against(label, contents_by_patient.get(label.patient, set()), data, locked)
-        film = _opened(label, roots, limits, size) if reason is None else reason
+        film = _read_film(label, roots, limits, size) if reason is None else reason
         if not isinstance(film, str) and _digest(film) in locked.pixels:
             film = LOCKED_FILM
         if isinstance(film, str):
@@ -129,12 +130,12 @@ def _reason_against(label: ConfirmedLabel, of_patient: set[str], data: Dataset, 
         return UNKNOWN_CLASS
     if label.sha256 in locked.contents:
         return LOCKED_FILM
-    # A base set may name a patient as the sender does, or with the sender before it.
+    # A base set may name a patient as the sender does, or with the sender's name in front.
     names = {label.patient, label.patient.partition("/")[2]}
     return LOCKED_PATIENT if names & locked.patients or of_patient & locked.contents else None
 
 
-def _opened(label: ConfirmedLabel, roots: Mapping[str, Path], limits: Limits, size: Size) -> Grey | str:
+def _read_film(label: ConfirmedLabel, roots: Mapping[str, Path], limits: Limits, size: Size) -> Grey | str:
     """Return the film at the network's size, or why it cannot be read."""
     try:
         data = archive.read_verified(label.root, label.path, label.sha256, roots, limits.max_bytes)

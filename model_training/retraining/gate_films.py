@@ -21,24 +21,24 @@ from model_training.data.splitting import SplitFilm
 from worker.decoding import Grey
 
 GATE = "gate"
-#: Of the films of `train`, where the data bring no gate of their own.
+#: Share of the films of `train` that go to the gate if there is no folder `gate`.
 SHARE = 0.15
-#: Splits that no film may enter or leave unnoticed.
+#: Splits whose changes must be noticed.
 LOCKED = ("validation", "test")
 
 
 @dataclass(frozen=True)
 class GateFilms:
-    """The gate's films, unread: each version is asked at its own size."""
+    """The gate's films, not yet decoded: each version needs its own input size."""
 
     #: Sorted by name.
     files: tuple[FilmFile, ...]
     sha256: tuple[str, ...]
     classes: tuple[str, ...]
-    #: Of each film; None where not known.
+    #: Patient of each film; None if unknown.
     patients: tuple[str | None, ...]
-    #: A folder of its own, which no training ever reads.
-    brought: bool
+    #: True for a folder `gate`, whose films no training reads.
+    own_folder: bool
 
     @property
     def labels(self) -> Labels:
@@ -47,7 +47,7 @@ class GateFilms:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over every class and content."""
+        """SHA-256 over the class and content of every film."""
         return fingerprint(
             (self.classes[file.label], digest) for file, digest in zip(self.files, self.sha256, strict=True)
         )
@@ -56,7 +56,7 @@ class GateFilms:
         """Return the films, uint8, shape (n, height, width), mapped and read-only.
 
         Raises:
-            DatasetError: a file is not the one that was set apart.
+            DatasetError: a file has changed since it was set apart.
         """
         decoded = film_cache.decode([(file.name, file.path) for file in self.files], size, on_film)
         if tuple(reading.sha256 for reading in decoded.readings) != self.sha256:
@@ -65,12 +65,12 @@ class GateFilms:
 
 
 def fingerprint(films: Iterable[tuple[str, str]]) -> str:
-    """Return the SHA-256 over the (class, content) of films, in whatever order."""
+    """Return the SHA-256 over the (class, content) of films, independent of their order."""
     return hashlib.sha256("".join(sorted(f"{name}\t{digest}\n" for name, digest in films)).encode()).hexdigest()
 
 
 def fingerprints(data: Dataset, gate: GateFilms) -> dict[str, str]:
-    """Return the fingerprint of every split that must not change unnoticed."""
+    """Return the fingerprint of each split whose changes must be noticed."""
     of_split = {
         split: fingerprint(
             (data.classes[label], digest)
@@ -82,21 +82,21 @@ def fingerprints(data: Dataset, gate: GateFilms) -> dict[str, str]:
 
 
 def set_gate_apart(data: Dataset, folder: Path, size: Size, seed: int) -> tuple[GateFilms, npt.NDArray[np.bool_]]:
-    """Return the gate and which films of `train` remain for training, shape (n,).
+    """Return the gate's films, and a mask of the films of `train` that remain for training, shape (n,).
 
     Args:
-        data: as read.
-        folder: below which its films are named.
-        size: of the films as they were read, so that a gate's folder is decoded once.
-        seed: of a gate that is drawn.
+        data: the base set.
+        folder: the data folder; film names are paths below it.
+        size: input size of the base set, so that a folder `gate` is decoded once.
+        seed: decides which films belong to the gate.
 
     Raises:
         DatasetError: the folder `gate` shares a film or a patient with another split.
     """
     if (folder / GATE).is_dir():
-        return _brought(data, folder, size), np.ones(len(data.splits["train"]), np.bool_)
+        return _read_gate_folder(data, folder, size), np.ones(len(data.splits["train"]), np.bool_)
     train = data.splits["train"]
-    chosen = _drawn(data, seed)
+    chosen = _draw(data, seed)
     files = [FilmFile(folder / name, name, int(label)) for name, label in zip(train.names, train.labels, strict=True)]
     part = sorted(np.flatnonzero(chosen), key=lambda row: train.names[row])
     split = GateFilms(
@@ -104,13 +104,13 @@ def set_gate_apart(data: Dataset, folder: Path, size: Size, seed: int) -> tuple[
         tuple(train.sha256[row] for row in part),
         data.classes,
         tuple(patient_of(data.manifest.get(train.names[row], {})) for row in part),
-        brought=False,
+        own_folder=False,
     )
     return split, ~chosen
 
 
-def _drawn(data: Dataset, seed: int) -> npt.NDArray[np.bool_]:
-    """Return which films of `train` are the gate's: those whose group's hash falls into the first part."""
+def _draw(data: Dataset, seed: int) -> npt.NDArray[np.bool_]:
+    """Return a mask of the films of `train` that belong to the gate: the hash of their group is below the share."""
     train = data.splits["train"]
     members = [
         SplitFilm(digest, data.classes[label], ties=_ties(data, name))
@@ -131,37 +131,37 @@ def _ties(data: Dataset, name: str) -> frozenset[str]:
 
 
 def _share_of(name: str, seed: int) -> float:
-    """Return a number in [0, 1) that the name and the seed decide, evenly spread."""
+    """Return a number in [0, 1), uniformly distributed, that depends on the name and the seed."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8]) / 2**64
 
 
-def _brought(data: Dataset, folder: Path, size: Size) -> GateFilms:
-    found = list_films(folder, folder / GATE, data.classes)
-    readings = film_cache.decode([(file.name, file.path) for file in found.files], size).readings
+def _read_gate_folder(data: Dataset, folder: Path, size: Size) -> GateFilms:
+    listing = list_films(folder, folder / GATE, data.classes)
+    readings = film_cache.decode([(file.name, file.path) for file in listing.files], size).readings
     rows = manifest.read(folder / MANIFEST_FILE) if (folder / MANIFEST_FILE).is_file() else {}
-    kept: dict[str, FilmFile] = {}
-    for file, reading in zip(found.files, readings, strict=True):
+    first: dict[str, FilmFile] = {}
+    for file, reading in zip(listing.files, readings, strict=True):
         if reading.reason is None:
-            kept.setdefault(reading.sha256, file)
-    pairs = sorted(kept.items(), key=lambda pair: pair[1].name)
+            first.setdefault(reading.sha256, file)
+    pairs = sorted(first.items(), key=lambda pair: pair[1].name)
     split = GateFilms(
         tuple(file for _, file in pairs),
         tuple(digest for digest, _ in pairs),
         data.classes,
         tuple(patient_of(rows.get(file.name, {})) for _, file in pairs),
-        brought=True,
+        own_folder=True,
     )
-    _refuse_shared(data, split)
+    _require_separate(data, split)
     return split
 
 
-def _refuse_shared(data: Dataset, gate: GateFilms) -> None:
+def _require_separate(data: Dataset, gate: GateFilms) -> None:
     names = [name for films in data.splits.values() for name in films.names]
     contents = {digest for films in data.splits.values() for digest in films.sha256}
     patients = {patient_of(data.manifest.get(name, {})) for name in names} - {None}
     shared = _names(gate, gate.sha256, contents) or _names(gate, gate.patients, patients)
     if shared:
-        raise DatasetError(f"films of the gate, or their patients, lie in another split: {shortened(shared)}")
+        raise DatasetError(f"films of the gate, or their patients, are in another split: {shortened(shared)}")
 
 
 def _names(gate: GateFilms, of_film: Sequence[str | None], elsewhere: set[str] | set[str | None]) -> list[str]:

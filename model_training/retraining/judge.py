@@ -79,7 +79,7 @@ def _thresholds(report: Report) -> dict[str, float]:
 
 def _notes(active: ModelVersion | None, split: GateFilms) -> tuple[str, ...]:
     """Return a warning if the active version may have been trained on the gate's films, which would favour it."""
-    if active is None or split.brought or active.card.training.get(GATE) == split.fingerprint:
+    if active is None or split.own_folder or active.card.training.get(GATE) == split.fingerprint:
         return ()
     note = f"{active.version} was not trained without the gate's films and may know them: the comparison favours it"
     return (f"{note}; a folder `gate` beside the training data would be fair",)

@@ -1,4 +1,4 @@
-"""A retraining run from its row to a judged candidate; promotes nothing unless a setting says so. Knows no Celery."""
+"""Carries out a retraining run, from its row to a judged candidate. Promotes only if a setting says so."""
 
 import logging
 import os
@@ -29,31 +29,31 @@ from worker.settings import settings as worker_settings
 
 logger = logging.getLogger(__name__)
 
-#: By whom a candidate was promoted that passed the gate, where the setting allows it.
+#: Recorded as the person who promoted a candidate when the setting did.
 AUTOMATIC = "the gate, automatically"
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What this process needs to know of the run that it has."""
+    """The run that this process carries out."""
 
     id: int
     owner: str
     recipe: Recipe
-    #: What an earlier process told that it learned from; None for a run that begins.
+    #: The training set of an earlier process that was interrupted; None for a new run.
     learned_from: LearnedFrom | None
 
 
 def retrain(run_id: int) -> None:
-    """Carry out an asked run and record how it ended; a run that another took is left alone.
+    """Carry out a requested run and record its end. Does nothing if another trainer has the run.
 
     Raises:
-        Exception: whatever was not foreseen, after the run is recorded as failed.
+        Exception: an unexpected error, after the run is recorded as failed.
     """
     owner = f"{socket.gethostname()[:20]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     row = retraining_runs.start(run_id, owner)
     if row is None:
-        logger.info("run %d is taken or over", run_id)
+        logger.info("run %d has another trainer or has ended", run_id)
         return
     try:
         message, candidate_id = _carry_out(row, owner)
@@ -62,10 +62,10 @@ def retrain(run_id: int) -> None:
     except RunStopped:
         retraining_runs.stopped(run_id, owner)
     except RunLost:
-        logger.warning("run %d is not this trainer's any more", run_id)
+        logger.warning("run %d no longer belongs to this trainer", run_id)
         return
-    except Exception as error:  # The process's edge: no run may stay "running" because of what nobody foresaw.
-        retraining_runs.fail(run_id, owner, f"stopped by {type(error).__name__}; the trainer's log says more")
+    except Exception as error:  # Otherwise the run would stay "running".
+        retraining_runs.fail(run_id, owner, f"stopped by {type(error).__name__}; see the trainer's log")
         raise
     else:
         retraining_runs.finish(run_id, owner, candidate_id=candidate_id, message=message)
@@ -73,7 +73,7 @@ def retrain(run_id: int) -> None:
 
 
 def _carry_out(row: RetrainingRun, owner: str) -> tuple[str, int]:
-    """Return a sentence about the candidate and its id."""
+    """Return a sentence about the candidate, and its id."""
     run = _Run(row.id, owner, _recipe(row.request, settings()), row.learned_from)
     with RunHeartbeat(
         run.id, owner, run.recipe.hyperparameters.epochs, worker_settings().heartbeat_seconds
@@ -114,11 +114,14 @@ def _candidate_directory(run_id: int) -> Path:
 
 
 def _train(run: _Run, training: TrainingSet, heartbeat: RunHeartbeat) -> Path:
-    """Return the directory of the candidate, which has its name when it is whole: a killed run finds it finished."""
+    """Return the candidate's directory. It has this name only when complete, so that a killed run can find it."""
     target = _candidate_directory(run.id)
     if target.is_dir():
         return target
-    for left in (*target.parent.glob("run-*"), *target.parent.glob(".run-*")):  # Of runs that were killed or failed.
+    for left in (
+        *target.parent.glob("run-*"),
+        *target.parent.glob(".run-*"),
+    ):  # Left by runs that were killed or failed.
         shutil.rmtree(left, ignore_errors=True)
     scratch = target.with_name(f".{target.name}")
     scratch.mkdir(parents=True)
@@ -142,7 +145,7 @@ def _register(published: Path) -> ModelVersion:
 
 @through_outages
 def _record_verdict(row: ModelVersion, active_id: int | None, verdict: Verdict) -> bool:
-    """Store the verdict and tell whether the candidate was promoted on it, which only a setting allows."""
+    """Store the verdict, promote the candidate if a setting allows it, and return whether it was promoted."""
     with transaction() as session:
         promotion.record(session, row.id, active_id, verdict)
         if not settings().automatic_promotion or promotion.reasons_against(session, row):
@@ -155,22 +158,22 @@ def _message(row: ModelVersion, verdict: Verdict, *, promoted: bool) -> str:
     test = row.card.metrics["test"]
     summary = f"registered {row.version}: accuracy {share(test.accuracy)} on {test.n} test films; "
     if not verdict.passed:
-        return f"{summary}the gate refuses it: {'; '.join(verdict.reasons)}"
+        return f"{summary}the gate rejects it: {'; '.join(verdict.reasons)}"
     return summary + ("it passed the gate and is active" if promoted else "it passed the gate; not promoted")
 
 
-def _recipe(request: RunRequest, wanted: TrainingSettings) -> Recipe:
-    """Return what the run, or else the settings, ask to train.
+def _recipe(request: RunRequest, defaults: TrainingSettings) -> Recipe:
+    """Return what to train: the values of the request, completed by the settings.
 
     Raises:
-        DatasetError: no data are configured, or a network that does not exist.
+        DatasetError: no data are configured, or the network does not exist.
     """
-    data, network = request.data or wanted.data, request.network or wanted.network
+    data, network = request.data or defaults.data, request.network or defaults.network
     if data is None:
         raise DatasetError(
             "no training data are configured: set THORAQ_TRAINING_DATA to a folder of train, validation and test"
         )
     if network not in NETWORKS:
         raise DatasetError(f"THORAQ_TRAINING_NETWORK is {network}; there are {', '.join(NETWORKS)}")
-    epochs, seed = request.epochs or wanted.epochs, wanted.seed if request.seed is None else request.seed
-    return Recipe(Path(data), network, epochs, seed, wanted.external)
+    epochs, seed = request.epochs or defaults.epochs, defaults.seed if request.seed is None else request.seed
+    return Recipe(Path(data), network, epochs, seed, defaults.external)

@@ -1,4 +1,4 @@
-"""What a retraining run learns from: the base set without the gate's films, and the films that clinicians confirmed."""
+"""The training set of a retraining run: the base set without the gate's films, plus films that clinicians confirmed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,32 +20,32 @@ from worker.models.documents.retraining import LearnedFrom
 from worker.studies import reviews
 from worker.studies.reviews import ConfirmedLabel, LeftOutReview
 
-#: What a manifest says of the source of a film that was handed over here.
+#: Source of the confirmed films in the manifest.
 SOURCE = "reviews"
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A training set for one run."""
+    """The training set of one run."""
 
     data: Dataset
     gate: GateFilms
-    #: Counts, fingerprints, corrected films taken and left out: what the run's row and the verdict tell.
+    #: Counts, fingerprints, and the confirmed films that are used or left out; stored with the run and the verdict.
     learned_from: LearnedFrom
 
 
 def prepare(
     data: Path, size: Size, *, seed: int, resumed_from: LearnedFrom | None, on_film: OnFilm = ignore
 ) -> TrainingSet:
-    """Read the base set, set the gate apart and take in what clinicians confirmed.
+    """Read the base set, set the gate's films apart and add the films that clinicians confirmed.
 
     Args:
         data: as for `model_training.data.dataset.read`.
         size: height and width in pixels.
-        seed: of splits that are made, and of a gate that is drawn.
-        resumed_from: what an interrupted run told when it began: it goes on with the films that it had, as far as their
-            reviews still stand. None: a run that begins.
-        on_film: told how many of how many files are read.
+        seed: seed of the splits and of the gate, if they are made here.
+        resumed_from: `learned_from` of an interrupted run, which continues with the same films as far as their reviews
+            are still valid. None: a new run.
+        on_film: called with the number of files read and of all files.
 
     Raises:
         DatasetError: the data cannot be trained on.
@@ -72,30 +72,33 @@ def _confirmed() -> tuple[list[ConfirmedLabel], list[LeftOutReview], Mapping[str
 def _require_every_class(data: Dataset, remaining: npt.NDArray[np.bool_]) -> None:
     left = set(data.splits["train"].labels[remaining].tolist())
     if missing := [name for index, name in enumerate(data.classes) if index not in left]:
-        raise DatasetError(f"without the gate's films train has none of {', '.join(missing)}; bring a folder gate")
+        raise DatasetError(f"without the gate's films train has none of {', '.join(missing)}; provide a folder gate")
 
 
 def _with(base: Dataset, remaining: npt.NDArray[np.bool_], corrected: Sequence[CorrectedFilm], size: Size) -> Dataset:
-    """Return the base set with `train` less the gate's films and plus the corrected ones.
+    """Return the base set with the gate's films removed from `train` and the corrected films added.
 
-    A film of `train` that was corrected is learned as corrected.
+    A film of `train` that was corrected has its corrected class.
     """
     train, contents = base.splits["train"], {film.label.sha256 for film in corrected}
-    kept = [row for row in np.flatnonzero(remaining).tolist() if train.sha256[row] not in contents]
-    if not corrected and len(kept) == len(train):
+    remaining_rows = [row for row in np.flatnonzero(remaining).tolist() if train.sha256[row] not in contents]
+    if not corrected and len(remaining_rows) == len(train):
         return base
-    sha256 = (*(train.sha256[row] for row in kept), *(film.label.sha256 for film in corrected))
+    sha256 = (*(train.sha256[row] for row in remaining_rows), *(film.label.sha256 for film in corrected))
 
     def films() -> Iterator[Grey]:
-        yield from (train.pixels[row] for row in kept)
+        yield from (train.pixels[row] for row in remaining_rows)
         yield from (film.film for film in corrected)
 
     train_films = Films(
         pixels=film_cache.cache_films(films(), sha256, size),
         labels=np.concatenate(
-            [train.labels[kept], np.array([base.classes.index(film.label.finding) for film in corrected], np.int64)]
+            [
+                train.labels[remaining_rows],
+                np.array([base.classes.index(film.label.finding) for film in corrected], np.int64),
+            ]
         ),
-        names=(*(train.names[row] for row in kept), *(film.name for film in corrected)),
+        names=(*(train.names[row] for row in remaining_rows), *(film.name for film in corrected)),
         left_out=train.left_out,
         sha256=sha256,
     )
@@ -121,7 +124,7 @@ def _learned_from(data: Dataset, gate: GateFilms, confirmed: Corrections) -> Lea
     return LearnedFrom(
         counts={**data.counts, gate_films.GATE: _per_class(gate)},
         fingerprints=gate_films.fingerprints(data, gate),
-        gate="a folder of its own" if gate.brought else "set apart from train by patient",
+        gate="a folder of its own" if gate.own_folder else "set apart from train by patient",
         corrections=confirmed.summary(),
     )
 

@@ -1,4 +1,4 @@
-"""Two classes that any network can tell apart, noise that is brighter on the left or on the right; and a drawn run."""
+"""Fixtures: a data set of two easy classes, noise that is brighter on the left or right; and an invented run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,35 +24,35 @@ SIDE_PIXELS = 64
 FILMS = {"train": 24, "validation": 8, "test": 8}
 
 
-#: Of the drawn run.
+#: Classes and numbers of films of the invented run.
 REPORT_CLASSES = ("Covid-19", "Effusions", "No-Findings")
 REPORT_FILMS = {"train": 60, "validation": 48, "test": 90}
 
 
-class Watcher:
-    """A progress that keeps what it was told."""
+class RecordedProgress:
+    """A progress that records its calls."""
 
     def __init__(self) -> None:
-        """Start with nothing told."""
+        """Start with no calls."""
         self.films: list[tuple[int, int]] = []
         self.epochs: list[tuple[int, int]] = []
         self.steps = 0
 
     def on_film(self, done: int, total: int) -> None:
-        """Keep it."""
+        """Record the call."""
         self.films.append((done, total))
 
     def on_step(self) -> None:
-        """Count it."""
+        """Count the call."""
         self.steps += 1
 
     def on_epoch(self, done: int, planned: int, logs: dict[str, float]) -> None:
-        """Keep it."""
+        """Record the call."""
         self.epochs.append((done, planned))
 
 
 def draw_film(path: Path, seed: int, *, bright_left: bool) -> None:
-    """Draw one film; every seed gives other bytes."""
+    """Draw one film; every seed gives different bytes."""
     pixels = np.random.default_rng(seed).integers(0, 90, (SIDE_PIXELS, SIDE_PIXELS), dtype=np.uint8)
     half = slice(0, SIDE_PIXELS // 2) if bright_left else slice(SIDE_PIXELS // 2, None)
     pixels[:, half] += 120
@@ -73,45 +73,45 @@ def draw_dataset(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., None]:
-    """Draws one film: `draw(path, seed, bright_left=...)`."""
+    """A function that draws one film: `draw(path, seed, bright_left=...)`."""
     return draw_film
 
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Path:
-    """A training set of its own, to be spoiled at will."""
+    """A data set that the test may change."""
     return draw_dataset(tmp_path / "drawn")
 
 
 @pytest.fixture(scope="session")
 def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training set that nobody may change."""
+    """A data set that no test may change."""
     return draw_dataset(tmp_path_factory.mktemp("data") / "drawn")
 
 
 @pytest.fixture(scope="session")
-def watcher() -> Watcher:
-    """A progress for those who do not look at it."""
-    return Watcher()
+def progress() -> RecordedProgress:
+    """A progress whose calls the test ignores."""
+    return RecordedProgress()
 
 
 @pytest.fixture(scope="session")
-def made(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelCard, Watcher]:
-    """One candidate, trained for a few epochs: its directory, its card and the progress it told."""
-    directory, progress = tmp_path_factory.mktemp("made") / "candidate", Watcher()
+def built(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelCard, RecordedProgress]:
+    """A candidate that was trained for a few epochs: its directory, its card and its progress."""
+    directory, progress = tmp_path_factory.mktemp("built") / "candidate", RecordedProgress()
     card = build(Recipe(shared_data, "phantom", epochs=6, seed=3), directory, progress)
     return directory, card, progress
 
 
 @pytest.fixture
 def forgotten_settings() -> Iterator[Callable[[], None]]:
-    """Forgets the training settings when called, and after the test."""
+    """A function that makes the training settings be read again; it is also called after the test."""
     yield settings.cache_clear
     settings.cache_clear()
 
 
 def draw_predictions(split: str, n: int, generator: np.random.Generator) -> Predictions:
-    """Draw answers that are better than guessing, and whose features tell the class."""
+    """Draw predictions that are better than chance, with random features."""
     labels = np.arange(n) % len(REPORT_CLASSES)
     scores = np.exp(generator.normal(size=(n, len(REPORT_CLASSES))) + 1.5 * np.eye(len(REPORT_CLASSES))[labels])
     names = tuple(f"{split}/{REPORT_CLASSES[label]}/{index:03}.png" for index, label in enumerate(labels))
@@ -126,7 +126,7 @@ def draw_predictions(split: str, n: int, generator: np.random.Generator) -> Pred
 
 @pytest.fixture(scope="session")
 def drawn_run() -> SimpleNamespace:
-    """A run that nobody trained: its data, its hyperparameters and its predictions."""
+    """An invented run: its data, its hyperparameters and its predictions."""
     generator = np.random.default_rng(7)
     predictions = {split: draw_predictions(split, n, generator) for split, n in REPORT_FILMS.items()}
     splits = {
@@ -159,7 +159,7 @@ def drawn_run() -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def full_report(drawn_run: SimpleNamespace) -> Report:
-    """Its report, with films of another hospital and a temperature."""
+    """The report of the invented run, with films of another hospital and a temperature."""
     external = draw_predictions("external", 30, np.random.default_rng(8))
     external = Predictions(
         external.names, external.labels, external.probabilities, left_out=(LeftOut("x.txt", "corrupt"),)

@@ -1,4 +1,4 @@
-"""A whole run, from folders of films to a directory that the worker can load."""
+"""A candidate, from folders of films to a directory that the worker can load."""
 
 import json
 import zipfile
@@ -20,14 +20,14 @@ from worker.models.directory import MODEL_FILE, read_card, read_report, sha256_o
 from worker.settings import settings
 
 
-def test_the_card_says_what_was_trained_and_how(made, shared_data):
-    """Written, read back and verified by the worker's registry."""
-    directory, card, _ = made
+def test_the_card_says_what_was_trained_and_how(built, shared_data):
+    """It is written, read back and verified by the worker's registry."""
+    directory, card, _ = built
 
-    _, found = verified(directory)
+    _, verified_card = verified(directory)
 
     digest = sha256_of(directory / MODEL_FILE)
-    assert card == found == read_card(directory)
+    assert card == verified_card == read_card(directory)
     assert (f"phantom-{digest[:12]}", digest) == (card.version, card.sha256)
     assert ("Left", "Right") == card.classes
     assert (3, 6, 32) == (card.seed, card.epochs, card.batch_size)
@@ -39,9 +39,9 @@ def test_the_card_says_what_was_trained_and_how(made, shared_data):
     assert "Research use only; not a medical device." in card.limits
 
 
-def test_the_report_holds_curves_and_evaluations(made):
-    """What the dashboard shows lies beside the network."""
-    directory, card, _ = made
+def test_the_report_has_curves_and_evaluations(built):
+    """The dashboard shows these files."""
+    directory, card, _ = built
     report = read_report(directory)
 
     assert card.version == report.version
@@ -54,9 +54,9 @@ def test_the_report_holds_curves_and_evaluations(made):
     assert (directory / "confusion.svg").is_file()
 
 
-def test_the_published_file_is_small_and_has_no_optimiser(made):
-    """Neither the optimiser's state nor the augmentation is needed to score."""
-    directory, _, _ = made
+def test_the_published_file_is_small_and_has_no_optimiser(built):
+    """Scoring needs neither the optimiser's state nor the augmentation."""
+    directory, _, _ = built
     path = directory / MODEL_FILE
 
     network = keras.saving.load_model(path, safe_mode=True)
@@ -68,9 +68,9 @@ def test_the_published_file_is_small_and_has_no_optimiser(made):
     assert not json.loads(config)["compile_config"]
 
 
-def test_the_worker_scores_what_the_report_says(made, shared_data):
-    """The classifier that will serve it finds the same table on the test split."""
-    directory, card, _ = made
+def test_the_worker_predicts_as_the_report_says(built, shared_data):
+    """The worker's classifier gives the same table on the test split."""
+    directory, card, _ = built
     classifier = Classifier.load(directory)
     films = read_class_folders(shared_data, card.classes, card.input_size)
 
@@ -81,100 +81,100 @@ def test_the_worker_scores_what_the_report_says(made, shared_data):
     assert read_report(directory).stored()["test"]["table"] == table.tolist()
 
 
-def test_the_same_training_gives_the_same_file_and_so_the_same_version(made, shared_data, tmp_path, watcher):
-    """No moment of saving is in it: a version names what was learned, not when."""
-    _, card, _ = made
+def test_the_same_training_gives_the_same_file_and_so_the_same_version(built, shared_data, tmp_path, progress):
+    """The file contains no time: a version depends on what was learned, not on when."""
+    _, card, _ = built
 
-    again = build(Recipe(shared_data, "phantom", epochs=6, seed=3), tmp_path / "again", watcher)
+    again = build(Recipe(shared_data, "phantom", epochs=6, seed=3), tmp_path / "again", progress)
 
     assert (card.version, card.sha256) == (again.version, again.sha256)
 
 
-def test_what_is_published_is_calibrated_on_validation_films(made, shared_data):
-    """No temperature is left to find: the last layer is divided by it."""
-    directory, _, _ = made
-    kept = predictions.load(directory)["validation"]
+def test_the_published_network_is_calibrated_on_validation_films(built, shared_data):
+    """Its last layer is divided by the temperature, so that fitting one again gives 1."""
+    directory, _, _ = built
+    validation = predictions.load(directory)["validation"]
     scaling = read_report(directory).calibration
 
     # These films are so easy that the temperature ends at the edge of what is looked for.
-    undone = tempered(kept.probabilities, 1 / scaling.temperature)
-    assert fit_temperature(undone, kept.labels) == pytest.approx(scaling.temperature, rel=0.01)
+    undone = tempered(validation.probabilities, 1 / scaling.temperature)
+    assert fit_temperature(undone, validation.labels) == pytest.approx(scaling.temperature, rel=0.01)
     assert scaling.temperature == read_report(directory).provenance.temperature
     assert scaling.before["validation"].log_loss >= scaling.after["validation"].log_loss
 
 
-def test_a_run_that_is_over_leaves_no_checkpoint(made):
-    """The state of a training is of use until its candidate is there."""
+def test_a_finished_run_leaves_no_checkpoint(built):
+    """The checkpoint is needed only until the candidate is complete."""
     assert not list((settings().data_dir / "checkpoints").glob("*"))
 
 
-def test_films_of_other_hospitals_are_evaluated_and_not_trained_on(shared_data, drawn, tmp_path, watcher):
-    """They stand in the report, under their own name, with their own n."""
+def test_films_of_other_hospitals_are_evaluated_and_not_trained_on(shared_data, drawn, tmp_path, progress):
+    """The report has them under their own name, with their own n."""
     recipe = Recipe(shared_data, "phantom", epochs=1, external=drawn / "test")
 
-    build(recipe, tmp_path / "candidate", watcher)
+    build(recipe, tmp_path / "candidate", progress)
 
     report = read_report(tmp_path / "candidate")
     assert 8 == report.external.n
     assert {"Left": 12, "Right": 12} == report.data.counts["train"]
 
 
-def test_progress_is_told_film_by_film(drawn, draw):
-    """Of films that nobody has read before."""
-    told = []
+def test_progress_is_reported_for_each_film(drawn, draw):
+    """The films are not in the cache."""
+    calls = []
     for number, path in enumerate(sorted(drawn.rglob("*.png"))):
         draw(path, 1000 + number, bright_left=path.parent.name == "Left")
 
-    read(drawn, (64, 64), lambda done, total: told.append((done, total)))
+    read(drawn, (64, 64), lambda done, total: calls.append((done, total)))
 
-    assert [(done, 40) for done in range(1, 41)] == told
+    assert [(done, 40) for done in range(1, 41)] == calls
 
 
-def test_progress_is_told_epoch_by_epoch(made):
-    """Whoever waits sees how long."""
-    _, _, progress = made
+def test_progress_is_reported_for_each_epoch(built):
+    """The number of planned epochs is reported, too."""
+    _, _, progress = built
 
     assert [(done, 6) for done in range(1, 7)] == progress.epochs
     assert 6 == progress.steps
 
 
-def test_sources_are_told_apart_where_a_manifest_names_them(drawn, tmp_path, watcher):
-    """Accuracy within a source shows a short cut."""
+def test_results_are_given_by_source_if_a_manifest_names_sources(drawn, tmp_path, progress):
+    """The accuracy within a source reveals a short cut."""
     rows = [
         f"{path.relative_to(drawn).as_posix()},{'north' if index % 3 else 'south'}"
         for index, path in enumerate(sorted(drawn.rglob("*.png")))
     ]
     (drawn / "manifest.csv").write_text("\n".join(["file,source_repo", *rows]) + "\n")
 
-    build(Recipe(drawn, "phantom", epochs=1), tmp_path / "candidate", watcher)
+    build(Recipe(drawn, "phantom", epochs=1), tmp_path / "candidate", progress)
 
     groups = read_report(tmp_path / "candidate").test_by_source
     assert {"north", "south"} == {row.group for row in groups}
     assert 8 == sum(row.n for row in groups)
 
 
-def test_a_network_that_does_not_exist_is_not_trained(drawn, tmp_path, watcher):
-    """The name is looked up before a film is read."""
+def test_a_network_that_does_not_exist_is_not_trained(drawn, tmp_path, progress):
+    """The name is checked before a film is read."""
     with pytest.raises(KeyError):
-        build(Recipe(drawn, "v9"), tmp_path / "candidate", watcher)
+        build(Recipe(drawn, "v9"), tmp_path / "candidate", progress)
 
 
-def test_an_evaluation_counts_what_the_detector_rejects_beside_what_is_scored(made, shared_data, letting_few_pass):
-    """The n counts scored films; the others have the detector's reason."""
-    directory, _, _ = made
-    classifier = letting_few_pass(directory)
+def test_an_evaluation_counts_films_that_the_film_check_rejects(built, shared_data, accepting_few):
+    """The n counts predicted films; the others have the reason of the film check."""
+    directory, _, _ = built
+    classifier = accepting_few(directory)
 
-    with pytest.raises(DatasetError, match="takes none"):
+    with pytest.raises(DatasetError, match="rejects every file"):
         predict_folder(classifier(0), shared_data, ignore)
-    found = predict_folder(classifier(3), shared_data, ignore)
+    predicted = predict_folder(classifier(3), shared_data, ignore)
 
-    assert 3 == len(found.predictions)
-    assert {"not_a_chest_film": 5} == reasons_of(found.predictions.left_out)
+    assert 3 == len(predicted.predictions)
+    assert {"not_a_chest_film": 5} == reasons_of(predicted.predictions.left_out)
 
 
 @pytest.fixture
-def letting_few_pass():
-    """A classifier whose detector lets so many films pass and no more."""
+def accepting_few():
+    """A function that returns a classifier whose film check accepts a given number of films."""
 
     def load(directory):
         def letting_pass(films):

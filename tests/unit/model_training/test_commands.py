@@ -16,14 +16,14 @@ from worker.models.records import RetrainingRun, RunState
 
 
 def run(name, *arguments):
-    """Run a subcommand as `thoraq` finds it."""
+    """Run a subcommand of `thoraq`."""
     module, attribute = COMMANDS[name].target.split(":")
     return CliRunner().invoke(getattr(importlib.import_module(module), attribute), [str(value) for value in arguments])
 
 
 @pytest.fixture
 def predictions(tmp_path):
-    """The golden table of three classes as a CSV, with columns of somebody else's beside."""
+    """The golden table of three classes as a CSV, with other columns."""
     table = [[5, 1, 0], [1, 4, 1], [1, 1, 6]]
     rows = [
         f"film,{'ABC'[truth]},{'ABC'[predicted]}"
@@ -38,7 +38,7 @@ def predictions(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_with_an_example(name):
-    """A person can start from the help alone."""
+    """The help is enough to start."""
     result = run(name, "--help")
 
     assert 0 == result.exit_code
@@ -56,7 +56,7 @@ def test_importing_the_commands_imports_no_heavy_library():
 
 
 def test_networks_are_listed_with_their_parameters():
-    """For six classes, as the paper counts."""
+    """They are counted for six classes, as in the paper."""
     rows = json.loads(run("networks", "--json").stdout)
 
     assert 167_750 == {row["name"]: row["trainable_parameters"] for row in rows}["v3"]
@@ -64,7 +64,7 @@ def test_networks_are_listed_with_their_parameters():
 
 
 def test_a_report_is_printed_as_json(predictions):
-    """Under caret's names."""
+    """It uses caret's names."""
     report = json.loads(run("report", "--predictions", predictions, "--json").stdout)
 
     assert ["A", "B", "C"] == report["classes"]
@@ -73,7 +73,7 @@ def test_a_report_is_printed_as_json(predictions):
 
 
 def test_a_report_is_printed_as_text(predictions):
-    """As R prints it."""
+    """It is the text that R prints."""
     result = run("report", "--predictions", predictions, "--text")
 
     assert result.stdout.startswith("Confusion Matrix and Statistics\n\n          Reference\nPrediction A B C\n")
@@ -88,8 +88,8 @@ def test_a_report_is_printed_as_text(predictions):
         ("truth,prediction\nA,A\n", "fewer than two classes"),
     ],
 )
-def test_a_csv_that_is_none_of_predictions_is_bad_input(tmp_path, content, complaint):
-    """Exit code 2 and one sentence."""
+def test_a_csv_without_predictions_is_bad_input(tmp_path, content, complaint):
+    """The command exits with 2 and one sentence."""
     (tmp_path / "bad.csv").write_text(content)
 
     result = run("report", "--predictions", tmp_path / "bad.csv", "--json")
@@ -98,8 +98,8 @@ def test_a_csv_that_is_none_of_predictions_is_bad_input(tmp_path, content, compl
     assert complaint in result.stderr
 
 
-def test_training_writes_a_candidate_and_evaluating_it_finds_the_same(database, shared_data, tmp_path):
-    """The two commands agree on the test split to the last figure."""
+def test_evaluating_a_candidate_gives_the_figures_of_its_training(database, shared_data, tmp_path):
+    """The two commands give equal results on the test split."""
     trained = run(
         "train", "--data", shared_data, "--network", "phantom", "--epochs", 2, "--out", tmp_path / "made", "--json"
     )  # fmt: skip
@@ -123,7 +123,7 @@ def test_training_writes_a_candidate_and_evaluating_it_finds_the_same(database, 
 
 
 def test_a_candidate_without_a_place_goes_to_the_data_directory(database, shared_data):
-    """Under the name of its version; a person reads the figures with n and interval."""
+    """Its folder is named after the version, and the figures are printed with n and interval."""
     result = run("train", "--data", shared_data, "--network", "phantom", "--epochs", 1)
 
     (directory,) = (database / "candidates").iterdir()
@@ -133,16 +133,16 @@ def test_a_candidate_without_a_place_goes_to_the_data_directory(database, shared
     assert str(directory) in result.stdout
 
 
-def test_training_refuses_a_place_that_is_taken(shared_data, made):
-    """A model directory is never mixed from two runs."""
-    result = run("train", "--data", shared_data, "--network", "phantom", "--out", made[0])
+def test_training_rejects_a_folder_with_files(shared_data, built):
+    """A model directory never has files of two runs."""
+    result = run("train", "--data", shared_data, "--network", "phantom", "--out", built[0])
 
     assert 2 == result.exit_code
     assert "is not empty" in result.stderr
 
 
 def test_training_on_a_folder_without_splits_is_bad_input(database, tmp_path):
-    """Exit code 2, and nothing is left behind."""
+    """The command exits with 2 and leaves no files."""
     (tmp_path / "nothing").mkdir()
 
     result = run("train", "--data", tmp_path / "nothing", "--network", "phantom", "--out", tmp_path / "out")
@@ -152,18 +152,18 @@ def test_training_on_a_folder_without_splits_is_bad_input(database, tmp_path):
     assert ["data", "nothing"] == sorted(path.name for path in tmp_path.iterdir())
 
 
-def test_evaluating_on_strange_classes_is_bad_input(database, made, drawn):
-    """The films of an unknown class are not left out."""
+def test_evaluating_on_unknown_classes_is_bad_input(database, built, drawn):
+    """Films of an unknown class are not silently left out."""
     (drawn / "test" / "Left").rename(drawn / "test" / "Middle")
 
-    result = run("evaluate", "--data", drawn, "--model", made[0])
+    result = run("evaluate", "--data", drawn, "--model", built[0])
 
     assert 2 == result.exit_code
     assert "Middle" in result.stderr
 
 
-def test_asking_for_a_retraining_makes_a_run(eager_nothing):
-    """The answer names it."""
+def test_requesting_a_retraining_makes_a_run(eager_nothing):
+    """The output names it."""
     result = run("retrain", "--json")
 
     run_found = json.loads(result.stdout)
@@ -171,7 +171,7 @@ def test_asking_for_a_retraining_makes_a_run(eager_nothing):
 
 
 def test_waiting_for_a_run_that_failed_fails(eager_nothing, monkeypatch):
-    """Exit code 1, and the reason."""
+    """The command exits with 1 and prints the reason."""
 
     def fail_meanwhile(_seconds):
         retraining_runs.start(1, "t")
@@ -189,6 +189,6 @@ def test_waiting_for_a_run_that_failed_fails(eager_nothing, monkeypatch):
 
 @pytest.fixture
 def eager_nothing(database, monkeypatch):
-    """A database, and a broker that takes every message and does nothing."""
+    """A database, and a broker that accepts every message and does nothing."""
     monkeypatch.setattr(app, "send_task", lambda *_arguments, **_options: None)
     return database

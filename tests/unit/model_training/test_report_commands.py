@@ -1,4 +1,4 @@
-"""`thoraq report --run`, `thoraq evaluate --html` and `thoraq compare`, from their arguments to what they leave."""
+"""`thoraq report --run`, `thoraq evaluate --html` and `thoraq compare`."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ def run(command, *arguments):
 
 @pytest.fixture
 def stored(tmp_path, full_report, drawn_run):
-    """A run's directory without its network: what is needed to show it again."""
+    """A run's directory without its network."""
     directory = tmp_path / "stored"
     directory.mkdir()
     shutil.copy(SHIPPED_PHANTOMS / "card.json", directory)
@@ -31,14 +31,14 @@ def stored(tmp_path, full_report, drawn_run):
 
 
 def manifested(folder):
-    """Write a manifest in which every second film is of a woman, and two films are of one patient."""
+    """Write a manifest in which every second film is of a woman, and each patient has two films."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
     rows = [f"{name},{'MF'[index % 2]},p{index // 2}" for index, name in enumerate(names)]
     (folder / "manifest.csv").write_text("\n".join(["file,sex,patient_id", *rows]) + "\n")
 
 
-def test_a_run_is_shown_again_without_its_network_and_its_films(database, stored, tmp_path):
-    """Page, figures and curves."""
+def test_the_report_of_a_run_needs_neither_network_nor_films(database, stored, tmp_path):
+    """The page, its figures and the curves are written."""
     result = run(report, "--run", stored, "--html", tmp_path / "page.html")
 
     assert (0, "") == (result.exit_code, result.stdout)
@@ -61,12 +61,12 @@ def test_a_run_is_printed_as_json_and_as_text(database, stored):
         ((), "give either"),
         (("--predictions", __file__, "--run", "active"), "give either"),
         (("--predictions", __file__, "--html", "page.html"), "--html needs --run"),
-        (("--run", "active", "--json", "--text"), "exclude each other"),
-        (("--run", "v9-000000000000"), "no registered version"),
+        (("--run", "active", "--json", "--text"), "use either"),
+        (("--run", "v9-000000000000"), "nor a registered version"),
     ],
 )
-def test_senseless_options_are_bad_input(database, arguments, complaint):
-    """Exit code 2 and one sentence."""
+def test_contradictory_options_are_bad_input(database, arguments, complaint):
+    """The command exits with 2 and one sentence."""
     result = run(report, *arguments)
 
     assert 2 == result.exit_code
@@ -74,7 +74,7 @@ def test_senseless_options_are_bad_input(database, arguments, complaint):
 
 
 def test_damaged_predictions_are_bad_input(database, stored, tmp_path):
-    """No traceback."""
+    """There is no traceback."""
     (stored / "predictions.npz").write_text("no archive")
 
     result = run(report, "--run", stored, "--html", tmp_path / "page.html")
@@ -83,11 +83,11 @@ def test_damaged_predictions_are_bad_input(database, stored, tmp_path):
     assert "no readable predictions" in result.stderr
 
 
-def test_an_evaluation_has_a_page_with_its_worst_errors(database, made, drawn, tmp_path):
-    """A film that is wrong on purpose is there to be seen."""
+def test_an_evaluation_has_a_page_with_its_worst_errors(database, built, drawn, tmp_path):
+    """The page shows a film with a wrong class."""
     (drawn / "test" / "Left" / "01.png").rename(drawn / "test" / "Right" / "wrong.png")
 
-    result = run(evaluate, "--data", drawn, "--model", made[0], "--html", tmp_path / "page.html", "--json", "-")
+    result = run(evaluate, "--data", drawn, "--model", built[0], "--html", tmp_path / "page.html", "--json", "-")
 
     assert 0 == result.exit_code, result.stderr
     page = (tmp_path / "page.html").read_text()
@@ -99,29 +99,29 @@ def test_an_evaluation_has_a_page_with_its_worst_errors(database, made, drawn, t
 
 
 @pytest.mark.parametrize("split", ["", "test"])
-def test_a_manifest_adds_groups_and_patients_to_an_evaluation(database, made, drawn, split):
-    """In the folder, or beside the split that is given; `--json` alone is stdout."""
+def test_a_manifest_adds_groups_and_patients_to_an_evaluation(database, built, drawn, split):
+    """It may be in the folder or beside the given split; `--json` alone prints to stdout."""
     manifested(drawn)
 
-    result = run(evaluate, "--json", "--data", drawn / split, "--model", made[0])
+    result = run(evaluate, "--json", "--data", drawn / split, "--model", built[0])
 
     evaluation = json.loads(result.stdout)
     assert {"M": 4, "F": 4} == {row["group"]: row["n"] for row in evaluation["subgroups"] if row["by"] == "sex"}
     assert "patient" == evaluation["bootstrap"]["unit"]
 
 
-def test_a_manifest_that_is_none_is_bad_input(database, made, drawn):
-    """Exit code 2 and one sentence."""
+def test_an_unreadable_manifest_is_bad_input(database, built, drawn):
+    """The command exits with 2 and one sentence."""
     (drawn / "manifest.csv").write_text("name\nx\n")
 
-    result = run(evaluate, "--data", drawn, "--model", made[0])
+    result = run(evaluate, "--data", drawn, "--model", built[0])
 
     assert 2 == result.exit_code
     assert "no column file" in result.stderr
 
 
-def test_versions_stand_beside_the_papers_own_rows(database):
-    """Without a registry: the shipped ones."""
+def test_versions_are_printed_beside_the_papers_rows(database):
+    """Without registered versions, the shipped ones are printed."""
     rows = {row["network"]: row for row in json.loads(run(compare, "--json").stdout)}
 
     assert {"lite0", "v3", "phantom"} == rows.keys()
@@ -130,8 +130,8 @@ def test_versions_stand_beside_the_papers_own_rows(database):
         assert {"train", "validation", "test"} == row["accuracy"].keys() == row["loss"].keys() == row["n"].keys()
 
 
-def test_the_papers_figures_are_those_that_it_states(database, tmp_path):
-    """Its Figure 11, and the losses of its final model."""
+def test_the_papers_figures_are_those_of_the_paper(database, tmp_path):
+    """They are in its Figure 11 and in the losses of its final model."""
     directory = tmp_path / "candidate"
     directory.mkdir()
     card = read_card(SHIPPED_FILMS).model_copy(update={"network": "v3", "version": "v3-000000000000"})
@@ -148,18 +148,18 @@ def test_the_papers_figures_are_those_that_it_states(database, tmp_path):
 
 
 def test_registered_versions_are_compared_once(phantom_model):
-    """The shipped one that is registered is not listed again."""
+    """A shipped version that is registered is listed once."""
     versions = [row["version"] for row in json.loads(run(compare, "--json").stdout)]
 
     assert 1 == versions.count(phantom_model)
 
 
-def test_two_versions_are_compared_on_the_same_films(database, made, drawn):
+def test_two_versions_are_compared_on_the_same_films(database, built, drawn):
     """A model does not differ from itself."""
     manifested(drawn)
 
-    found = json.loads(run(compare, made[0], made[0], "--data", drawn, "--json").stdout)
-    text = run(compare, made[0], made[0], "--data", drawn).stdout
+    found = json.loads(run(compare, built[0], built[0], "--data", drawn, "--json").stdout)
+    text = run(compare, built[0], built[0], "--data", drawn).stdout
 
     assert 8 == found["n"]
     assert (0, 0) == (found["mcnemar"]["b_right_a_wrong"], found["mcnemar"]["a_right_b_wrong"])
@@ -168,10 +168,10 @@ def test_two_versions_are_compared_on_the_same_films(database, made, drawn):
     assert "sensitivity, Left" in text
 
 
-def test_films_that_one_detector_refuses_are_left_out_of_both_and_counted(database, made, drawn, tmp_path, monkeypatch):
-    """Each model has a detector of its own."""
+def test_films_that_one_film_check_rejects_are_left_out_of_both(database, built, drawn, tmp_path, monkeypatch):
+    """Each model has its own film check."""
     strict = tmp_path / "strict"
-    shutil.copytree(made[0], strict)
+    shutil.copytree(built[0], strict)
     card = json.loads((strict / "card.json").read_text())
     (strict / "card.json").write_text(json.dumps(card | {"version": "strict-1"}))
     refused = []
@@ -183,9 +183,9 @@ def test_films_that_one_detector_refuses_are_left_out_of_both_and_counted(databa
         return RejectedImage(Reason.NOT_A_CHEST_FILM, "")
 
     monkeypatch.setattr("worker.models.classifier.Classifier.rejection", rejection)
-    found = json.loads(run(compare, made[0], strict, "--data", drawn, "--json").stdout)
+    found = json.loads(run(compare, built[0], strict, "--data", drawn, "--json").stdout)
     refused.clear()
-    text = run(compare, strict, made[0], "--data", drawn).stdout
+    text = run(compare, strict, built[0], "--data", drawn).stdout
 
     assert (7, 1) == (found["n"], found["left_out"])
     assert 0 == found["differences"]["accuracy"]["difference"]
@@ -193,17 +193,17 @@ def test_films_that_one_detector_refuses_are_left_out_of_both_and_counted(databa
     assert "left out: 1" in text
 
 
-def test_one_version_is_not_compared_on_films(database, made, drawn):
-    """Nor three."""
-    result = run(compare, made[0], "--data", drawn)
+def test_one_version_is_not_compared_on_films(database, built, drawn):
+    """Three versions are not compared, either."""
+    result = run(compare, built[0], "--data", drawn)
 
     assert 2 == result.exit_code
     assert "needs two models" in result.stderr
 
 
-def test_versions_of_other_classes_are_not_compared(database, made, drawn):
-    """Their films mean something else."""
-    result = run(compare, made[0], SHIPPED_PHANTOMS, "--data", drawn)
+def test_versions_of_other_classes_are_not_compared(database, built, drawn):
+    """Their labels have another meaning."""
+    result = run(compare, built[0], SHIPPED_PHANTOMS, "--data", drawn)
 
     assert 2 == result.exit_code
     assert "--data" in result.stderr or "different classes" in result.stderr

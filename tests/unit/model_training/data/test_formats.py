@@ -108,14 +108,14 @@ def test_new_splits_can_be_written_and_read_again(unsplit):
     """The written manifest has them and the columns of the first one."""
     rows = [(name, name.split("/")[0], "", f"p{index // 3}") for index, name in enumerate(names_of(unsplit))]
     write_table(unsplit / "manifest.csv", rows)
-    made = read(unsplit, SIZE, split_seed=7)
+    first = read(unsplit, SIZE, split_seed=7)
 
-    write_manifest(made, unsplit / "splits.csv")
+    write_manifest(first, unsplit / "splits.csv")
     again = read(unsplit / "splits.csv", SIZE)
 
-    assert made.fingerprint == again.fingerprint
-    assert split_of(made) == split_of(again)
-    assert {name: row["patient_id"] for name, row in made.manifest.items()} == {
+    assert first.fingerprint == again.fingerprint
+    assert split_of(first) == split_of(again)
+    assert {name: row["patient_id"] for name, row in first.manifest.items()} == {
         name: row["patient_id"] for name, row in again.manifest.items()
     }
 

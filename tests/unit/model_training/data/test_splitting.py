@@ -30,7 +30,7 @@ def test_films_that_are_tied_through_others_stay_in_one_split():
         SplitFilm("e" * 64, "Common", ties=frozenset({"g", "p2"})),
     ]
 
-    splits, made = assign_splits(films, 0)
+    splits, splitting = assign_splits(films, 0)
 
     found = {}
     for film, split in zip(films, splits, strict=True):
@@ -38,7 +38,7 @@ def test_films_that_are_tied_through_others_stay_in_one_split():
             found.setdefault(tie, set()).add(split)
     assert all(len(there) == 1 for there in found.values())
     assert found["p1"] == found["p2"] == found["g"]
-    assert 299 == made.groups
+    assert 299 == splitting.groups
 
 
 def test_one_content_is_in_one_split():

@@ -1,4 +1,4 @@
-"""What deforming does to a film, and what it never does."""
+"""How augmentation changes a film."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def test_no_amount_leaves_a_film_as_it_is(film):
 
 
 @pytest.mark.parametrize("augmentation", [PAPER_AUGMENTATION, STRONG_AUGMENTATION])
-def test_a_deformed_film_is_another_film_of_the_same_kind(film, augmentation):
-    deformed = augmentation.apply(film, np.random.default_rng(1))
-    assert deformed.shape == film.shape
-    assert deformed.dtype == np.uint8
-    assert (deformed != film).mean() > 0.5
+def test_a_changed_film_has_other_pixels_of_the_same_kind(film, augmentation):
+    changed = augmentation.apply(film, np.random.default_rng(1))
+    assert changed.shape == film.shape
+    assert changed.dtype == np.uint8
+    assert (changed != film).mean() > 0.5
 
 
-def test_one_state_of_chance_deforms_in_one_way(film):
+def test_the_same_random_state_gives_the_same_film(film):
     first, second = (STRONG_AUGMENTATION.apply(film, np.random.default_rng(5)) for _ in range(2))
     other = STRONG_AUGMENTATION.apply(film, np.random.default_rng(6))
     assert (first == second).all()
@@ -46,8 +46,8 @@ def test_no_network_learns_from_mirror_images():
     left[:, :30] = 200
     for network in NETWORKS.values():
         for seed in range(10):
-            deformed = network.hyperparameters.augmentation.apply(left, np.random.default_rng(seed)).astype(int)
-            assert deformed[:, :50].sum() > deformed[:, 50:].sum()
+            changed = network.hyperparameters.augmentation.apply(left, np.random.default_rng(seed)).astype(int)
+            assert changed[:, :50].sum() > changed[:, 50:].sum()
 
 
 def test_grey_levels_change_without_the_shape(film):

@@ -1,4 +1,4 @@
-"""The networks against the counts that the paper prints."""
+"""The networks, compared with the parameter counts in the paper."""
 
 import numpy as np
 import pytest
@@ -10,21 +10,21 @@ SIX_CLASSES = 6
 
 @pytest.mark.parametrize(("name", "parameters"), [("v1", 167_750), ("v2", 16_851_398), ("v3", 167_750)])
 def test_the_papers_networks_have_the_papers_number_of_parameters(name, parameters):
-    """A layer too many or too few shows in the count."""
+    """A missing or additional layer would change the count."""
     network = NETWORKS[name]
 
     assert parameters == trainable_parameters(network.build(network, SIX_CLASSES))
 
 
 def test_the_phantom_network_is_small():
-    """It is shipped with the code."""
+    """A model of it is shipped with the code."""
     network = NETWORKS["phantom"]
 
     assert trainable_parameters(network.build(network, SIX_CLASSES)) < 40_000
 
 
 def test_v3_is_v1_with_a_dropout_after_each_pooling():
-    """The paper's final network differs from its first in nothing else."""
+    """The paper's final network differs from its first only in dropout."""
     v1, v3 = (NETWORKS[name].build(NETWORKS[name], SIX_CLASSES) for name in ("v1", "v3"))
     kinds = [type(layer).__name__ for layer in v3.layers]
 
@@ -34,7 +34,7 @@ def test_v3_is_v1_with_a_dropout_after_each_pooling():
 
 
 def test_ours_learns_from_its_fifth_block_on_and_fits_into_the_repository():
-    """Edges and textures are ImageNet's; a model file under 20 MB holds the rest."""
+    """The first blocks keep ImageNet's weights, and the model file is below 20 MB."""
     model = NETWORKS["lite0"].build(NETWORKS["lite0"], SIX_CLASSES)
 
     assert not model.get_layer("block_4_project").trainable
@@ -42,8 +42,8 @@ def test_ours_learns_from_its_fifth_block_on_and_fits_into_the_repository():
     assert 4 * model.count_params() < 19e6
 
 
-def test_ours_takes_out_a_films_brightness_and_contrast_first():
-    """A collection's grey levels are no finding."""
+def test_ours_removes_a_films_brightness_and_contrast_first():
+    """A collection's grey levels are not a finding."""
     network = NETWORKS["lite0"]
     model = network.build(network, SIX_CLASSES)
     film = np.random.default_rng(0).integers(60, 120, (1, *network.input_size, 1)).repeat(3, axis=-1)
@@ -54,12 +54,12 @@ def test_ours_takes_out_a_films_brightness_and_contrast_first():
 
 
 @pytest.mark.parametrize("name", ["v1", "v3", "lite0", "phantom"])
-def test_a_network_takes_bytes_and_answers_with_probabilities(name):
-    """The division by 255 is the network's own."""
+def test_a_network_takes_bytes_and_returns_probabilities(name):
+    """The network divides by 255 itself."""
     network = NETWORKS[name]
     films = np.full((2, *network.input_size, 3), 200, np.uint8)
 
-    answers = np.asarray(network.build(network, 4).predict_on_batch(films))
+    probabilities = np.asarray(network.build(network, 4).predict_on_batch(films))
 
-    assert (2, 4) == answers.shape
-    assert answers.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert (2, 4) == probabilities.shape
+    assert probabilities.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)

@@ -24,7 +24,7 @@ def test_the_packaged_weights_are_the_wheels_to_the_bit():
 
 
 def test_a_conversion_writes_the_same_arrays_again(tmp_path):
-    """The script that is kept still does what it did."""
+    """The conversion can be repeated."""
     convert_imagenet.convert(convert_imagenet.downloaded(), tmp_path / "weights.npz")
 
     packaged = imagenet.efficientnet_lite0()

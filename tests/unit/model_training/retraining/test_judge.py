@@ -25,10 +25,10 @@ def gated(shared_data, tmp_path_factory, draw):
 
 
 @pytest.fixture(scope="module")
-def trained(gated, tmp_path_factory, watcher):
+def trained(gated, tmp_path_factory, progress):
     """A version that knows left from right."""
     directory = tmp_path_factory.mktemp("trained") / "candidate"
-    build(Recipe(gated, "phantom", epochs=12, seed=3), directory, watcher)
+    build(Recipe(gated, "phantom", epochs=12, seed=3), directory, progress)
     return directory
 
 
@@ -114,7 +114,7 @@ def test_a_candidate_of_shuffled_labels_is_refused_with_the_reason(
 
     assert not verdict.passed
     assert any("macro AUROC" in reason for reason in verdict.verdict.reasons), verdict.verdict.reasons
-    assert "the gate refuses it" in run.message
+    assert "the gate rejects it" in run.message
     assert active == active_now()
 
 

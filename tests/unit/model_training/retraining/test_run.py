@@ -21,7 +21,7 @@ from worker.settings import settings
 
 @pytest.fixture
 def configured(database, shared_data, monkeypatch, forgotten_settings):
-    """A database, and settings that ask for two epochs of the small network."""
+    """A database, and settings for two epochs of the small network."""
     monkeypatch.setenv("THORAQ_TRAINING_DATA", str(shared_data))
     monkeypatch.setenv("THORAQ_TRAINING_NETWORK", "phantom")
     monkeypatch.setenv("THORAQ_TRAINING_EPOCHS", "2")
@@ -29,8 +29,8 @@ def configured(database, shared_data, monkeypatch, forgotten_settings):
     return database
 
 
-def asked():
-    """Record a run that was asked for and return its id."""
+def requested():
+    """Request a run and return its id."""
     with transaction() as session:
         run = RetrainingRun(asked_by="test", unfinished=True)
         session.add(run)
@@ -47,8 +47,8 @@ def look_at(run_id):
 
 
 def test_a_run_registers_its_candidate_and_promotes_nothing(configured):
-    """What is active is for a person to decide."""
-    run_id = asked()
+    """A person decides which version is active."""
+    run_id = requested()
 
     retraining.retrain(run_id)
 
@@ -66,21 +66,21 @@ def test_a_run_registers_its_candidate_and_promotes_nothing(configured):
     assert [] == list((configured / "candidates").iterdir())
 
 
-def test_a_run_tells_what_it_learns_from(configured):
-    """Counts of every split, the gate among them, and the locked splits' fingerprints."""
-    run_id = asked()
+def test_a_run_records_its_training_set(configured):
+    """It has the counts of every split and the gate, and the fingerprints of the locked splits."""
+    run_id = requested()
 
     retraining.retrain(run_id)
 
-    told = look_at(run_id).learned_from
-    assert 24 == sum(told.counts["train"].values()) + sum(told.counts["gate"].values())
-    assert {"validation", "test", "gate"} == told.fingerprints.keys()
-    assert () == told.corrections.films
+    learned_from = look_at(run_id).learned_from
+    assert 24 == sum(learned_from.counts["train"].values()) + sum(learned_from.counts["gate"].values())
+    assert {"validation", "test", "gate"} == learned_from.fingerprints.keys()
+    assert () == learned_from.corrections.films
 
 
-def test_a_run_that_another_took_is_left_alone(configured, monkeypatch):
+def test_a_run_of_another_trainer_is_left_alone(configured, monkeypatch):
     """Redis may deliver a message twice."""
-    run_id = asked()
+    run_id = requested()
     with transaction() as session:
         session.get_one(RetrainingRun, run_id).state = RunState.RUNNING
     monkeypatch.setattr(retraining.candidate, "build", lambda *_: pytest.fail("it was trained twice"))
@@ -91,10 +91,10 @@ def test_a_run_that_another_took_is_left_alone(configured, monkeypatch):
 
 
 def test_a_run_without_data_fails_and_says_what_to_set(configured, monkeypatch, forgotten_settings):
-    """The message is for the operator."""
+    """The operator reads the message."""
     monkeypatch.delenv("THORAQ_TRAINING_DATA")
     forgotten_settings()
-    run_id = asked()
+    run_id = requested()
 
     retraining.retrain(run_id)
 
@@ -104,10 +104,10 @@ def test_a_run_without_data_fails_and_says_what_to_set(configured, monkeypatch, 
 
 
 def test_a_run_on_bad_data_fails_with_the_reason(configured, monkeypatch, tmp_path, forgotten_settings):
-    """The data set's own sentence."""
+    """The message is that of the data set."""
     monkeypatch.setenv("THORAQ_TRAINING_DATA", str(tmp_path))
     forgotten_settings()
-    run_id = asked()
+    run_id = requested()
 
     retraining.retrain(run_id)
 
@@ -117,24 +117,24 @@ def test_a_run_on_bad_data_fails_with_the_reason(configured, monkeypatch, tmp_pa
 
 
 def test_a_run_of_an_unknown_network_fails_with_the_names(configured, monkeypatch, forgotten_settings):
-    """A slip in the settings does not stop the trainer."""
+    """A mistake in the settings does not stop the trainer."""
     monkeypatch.setenv("THORAQ_TRAINING_NETWORK", "v9")
     forgotten_settings()
-    run_id = asked()
+    run_id = requested()
 
     retraining.retrain(run_id)
 
     assert "v9" in look_at(run_id).message
 
 
-def test_what_nobody_foresaw_is_recorded_and_raised(configured, monkeypatch):
-    """No run stays "running" for good, and no bug is swallowed."""
+def test_an_unexpected_error_is_recorded_and_raised(configured, monkeypatch):
+    """The run does not stay "running", and the error is not hidden."""
 
     def break_down(*_):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(retraining.candidate, "build", break_down)
-    run_id = asked()
+    run_id = requested()
 
     with pytest.raises(RuntimeError):
         retraining.retrain(run_id)
@@ -146,12 +146,12 @@ def test_what_nobody_foresaw_is_recorded_and_raised(configured, monkeypatch):
 
 
 def test_a_run_that_is_cancelled_stops_between_two_batches(configured, monkeypatch, forgotten_settings):
-    """Its checkpoint stays, nothing is registered, and the log says who wanted it."""
+    """Its checkpoint stays, no candidate is registered, and the log says who cancelled it."""
     monkeypatch.setenv("THORAQ_TRAINING_EPOCHS", "500")
     monkeypatch.setenv("THORAQ_HEARTBEAT_SECONDS", "0.1")
     forgotten_settings()
     settings.cache_clear()
-    run_id = asked()
+    run_id = requested()
     trainer = Thread(target=retraining.retrain, args=(run_id,))
     trainer.start()
     while look_at(run_id).epochs_done < 2:
@@ -166,7 +166,7 @@ def test_a_run_that_is_cancelled_stops_between_two_batches(configured, monkeypat
 
 
 def test_a_request_rules_over_the_settings(configured):
-    """Data, network, epochs and seed of one run."""
+    """It may name data, network, epochs and seed."""
     run_id = worker.models.retraining_runs.ask(by="test", request=RunRequest(epochs=1, seed=9))
 
     retraining.retrain(run_id)
@@ -176,7 +176,7 @@ def test_a_request_rules_over_the_settings(configured):
 
 
 def test_the_task_is_acknowledged_at_once_and_outlives_the_limits_of_scoring():
-    """Celery replaces a limit of None by the application's; this one is the task's own."""
+    """Celery would use the application's limits if the task had none."""
     task = app.tasks[RETRAIN]
 
     assert task.name == retrain_run.name
@@ -185,8 +185,8 @@ def test_the_task_is_acknowledged_at_once_and_outlives_the_limits_of_scoring():
     assert task.time_limit > app.conf.task_time_limit
 
 
-def test_the_door_of_retraining_imports_no_keras():
-    """A process that forks its children must not have loaded it."""
+def test_the_task_module_does_not_import_keras():
+    """A process that forks children must not have loaded Keras."""
     code = (
         "import sys, model_training.tasks; print({'keras', 'tensorflow', 'matplotlib', 'sklearn'} & sys.modules.keys())"
     )

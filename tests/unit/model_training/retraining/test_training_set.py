@@ -1,4 +1,4 @@
-"""What a run learns from: base films, less the gate's, plus what clinicians confirmed; who judges is never taught."""
+"""The training set of a run: the base set without the gate's films, plus films that clinicians confirmed."""
 
 import csv
 import hashlib
@@ -27,7 +27,7 @@ def of_one(path):
 
 
 def with_patients(data):
-    """Name a patient for every film of a drawn set, two films each within a split."""
+    """Give every two films of a split a patient."""
     rows = []
     for split in ("train", "validation", "test", "gate"):
         for number, path in enumerate(sorted((data / split).rglob("*.png"))):
@@ -41,7 +41,7 @@ def with_patients(data):
 
 @pytest.fixture
 def gated(drawn, draw):
-    """A drawn set with a folder `gate`, and patients."""
+    """A drawn data set with patients and a folder `gate`."""
     for index in range(4):
         name = "Left" if index % 2 else "Right"
         draw(drawn / "gate" / name / f"{index}.png", 900 + index, bright_left=name == "Left")
@@ -49,15 +49,15 @@ def gated(drawn, draw):
 
 
 @pytest.fixture
-def handed_over(database, tmp_path):
-    """A function that hands a film over, has it scored and corrected, and returns its id."""
+def submitted(database, tmp_path):
+    """A function that submits a film, has it scored and reviewed, and returns its id."""
     with transaction() as session:
         session.add(ModelVersion(id=1, version="v", sha256="0" * 64, card=card(), report=Report()))
         session.add(
             Submission(id="s", source="pacs", request_id="1", content_sha256="", priority=1, refused=[], extra={})
         )
 
-    def hand_over(path, *findings, patient=None, by="ann"):
+    def submit(path, *findings, patient=None, by="ann"):
         place, digest = archive.put(path.read_bytes(), settings().archive_dir)
         with transaction() as session:
             known = session.scalar(select(Prediction).where(Prediction.image_sha256 == digest))
@@ -74,12 +74,12 @@ def handed_over(database, tmp_path):
                 reviews.add(session, film.study_id, by=by, verdict=Verdict.CORRECT, findings=findings)
             return film.id
 
-    return hand_over
+    return submit
 
 
 @pytest.fixture
 def new_film(tmp_path, draw):
-    """A function that draws a film that is in no split."""
+    """A function that draws a film outside all splits."""
 
     def draw_new(seed):
         path = tmp_path / "new" / f"{seed}.png"
@@ -89,25 +89,25 @@ def new_film(tmp_path, draw):
     return draw_new
 
 
-def prepared(data, resumed_from=None):
+def prepare(data, resumed_from=None):
     return training_set.prepare(data, SIZE, seed=0, resumed_from=resumed_from)
 
 
-def reasons(found):
-    return dict(found.learned_from.corrections.left_out)
+def reasons(prepared):
+    return dict(prepared.learned_from.corrections.left_out)
 
 
 def test_without_reviews_a_gate_folder_leaves_train_as_it_is(database, gated):
-    """The folder is no part of the base set."""
-    found = prepared(gated)
+    """The folder is not part of the base set."""
+    prepared = prepare(gated)
 
-    assert 24 == len(found.data.splits["train"])
-    assert (4, True) == (len(found.gate.files), found.gate.brought)
-    assert dataset.read(gated, SIZE).fingerprint == found.data.fingerprint
+    assert 24 == len(prepared.data.splits["train"])
+    assert (4, True) == (len(prepared.gate.files), prepared.gate.own_folder)
+    assert dataset.read(gated, SIZE).fingerprint == prepared.data.fingerprint
 
 
 def test_a_gate_is_set_apart_from_train_by_patient_and_stays_when_films_are_added(database, drawn, draw):
-    """Half of the films of one patient in the gate would leak."""
+    """If only some of a patient's films were in the gate, they would leak."""
     base = dataset.read(with_patients(drawn), SIZE)
     gate, remaining = gate_films.set_gate_apart(base, drawn, SIZE, seed=1)
     again, _ = gate_films.set_gate_apart(base, drawn, SIZE, seed=1)
@@ -122,35 +122,35 @@ def test_a_gate_is_set_apart_from_train_by_patient_and_stays_when_films_are_adde
     assert set(gate.sha256) <= set(grown.sha256)
 
 
-def test_a_gate_that_shares_a_patient_with_train_is_refused(database, gated):
-    """It would not judge, it would remember."""
+def test_a_gate_that_shares_a_patient_with_train_is_rejected(database, gated):
+    """The network would recognise the patient."""
     text = (gated / "manifest.csv").read_text()
     (gated / "manifest.csv").write_text(text.replace("gate-0", "train-0"))
 
     with pytest.raises(DatasetError, match="another split"):
-        prepared(gated)
+        prepare(gated)
 
 
-def test_a_confirmed_film_is_learned_under_the_finding_that_was_confirmed(handed_over, gated, new_film):
-    """With its own pixels and its patient."""
-    film = handed_over(new_film(501), "Right", patient="p9")
+def test_a_confirmed_film_is_learned_with_its_confirmed_finding(submitted, gated, new_film):
+    """It has its own pixels and its patient."""
+    film = submitted(new_film(501), "Right", patient="p9")
 
-    found = prepared(gated)
+    prepared = prepare(gated)
 
-    train = found.data.splits["train"]
+    train = prepared.data.splits["train"]
     assert 25 == len(train)
-    assert "Right" == found.data.classes[train.labels[-1]]
-    assert {"patient_id": "pacs/p9", "source_repo": "reviews"} == found.data.manifest[train.names[-1]]
-    assert ((film, "Right"),) == found.learned_from.corrections.films
+    assert "Right" == prepared.data.classes[train.labels[-1]]
+    assert {"patient_id": "pacs/p9", "source_repo": "reviews"} == prepared.data.manifest[train.names[-1]]
+    assert ((film, "Right"),) == prepared.learned_from.corrections.films
     assert train.pixels[-1][:, :8].mean() > train.pixels[-1][:, 8:].mean()
 
 
-def test_a_film_of_train_that_was_corrected_is_learned_once_as_corrected(handed_over, gated):
-    """The reviewer's word is the newer one."""
+def test_a_film_of_train_that_was_corrected_is_learned_once_as_corrected(submitted, gated):
+    """The review is newer than the class of the base set."""
     path = gated / "train" / "Right" / "00.png"
-    handed_over(path, "Left")
+    submitted(path, "Left")
 
-    train = prepared(gated).data.splits["train"]
+    train = prepare(gated).data.splits["train"]
 
     assert 24 == len(train)
     assert ["Left"] == [
@@ -160,69 +160,69 @@ def test_a_film_of_train_that_was_corrected_is_learned_once_as_corrected(handed_
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "gate"])
-def test_a_film_that_judges_is_never_taught(handed_over, gated, split):
-    """Whatever was said of it."""
-    film = handed_over(next((gated / split).rglob("*.png")), "Right")
+def test_a_locked_film_is_never_learned(submitted, gated, split):
+    """Its review does not matter."""
+    film = submitted(next((gated / split).rglob("*.png")), "Right")
 
-    found = prepared(gated)
+    prepared = prepare(gated)
 
-    assert {film: "locked_film"} == reasons(found)
-    assert 24 == len(found.data.splits["train"])
+    assert {film: "locked_film"} == reasons(prepared)
+    assert 24 == len(prepared.data.splits["train"])
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "gate"])
-def test_a_film_of_a_patient_who_judges_is_never_taught(handed_over, gated, new_film, split):
-    """Known by the same pseudonym as in the manifest."""
-    film = handed_over(new_film(501), "Right", patient=f"{split}-0")
+def test_a_film_of_a_locked_patient_is_never_learned(submitted, gated, new_film, split):
+    """The pseudonym is that of the manifest."""
+    film = submitted(new_film(501), "Right", patient=f"{split}-0")
 
-    assert {film: "locked_patient"} == reasons(prepared(gated))
-
-
-def test_a_patient_one_of_whose_other_films_judges_is_never_taught(handed_over, gated, new_film):
-    """Known by that film alone, which nobody reviewed."""
-    handed_over(gated / "test" / "Left" / "01.png", patient="p9")
-    film = handed_over(new_film(501), "Right", patient="p9")
-
-    assert {film: "locked_patient"} == reasons(prepared(gated))
+    assert {film: "locked_patient"} == reasons(prepare(gated))
 
 
-def test_the_same_picture_in_another_file_is_a_film_that_judges(handed_over, gated, tmp_path):
-    """Bytes differ, pixels do not."""
+def test_a_patient_with_another_locked_film_is_never_learned(submitted, gated, new_film):
+    """Only that film, which nobody reviewed, identifies the patient."""
+    submitted(gated / "test" / "Left" / "01.png", patient="p9")
+    film = submitted(new_film(501), "Right", patient="p9")
+
+    assert {film: "locked_patient"} == reasons(prepare(gated))
+
+
+def test_a_locked_film_in_another_file_is_locked(submitted, gated, tmp_path):
+    """The bytes differ and the pixels are equal."""
     from PIL import Image as Picture
 
     Picture.open(gated / "test" / "Left" / "01.png").save(tmp_path / "other.tif")
 
-    film = handed_over(tmp_path / "other.tif", "Right")
+    film = submitted(tmp_path / "other.tif", "Right")
 
-    assert {film: "locked_film"} == reasons(prepared(gated))
-
-
-def test_what_reviewers_differ_on_or_the_set_does_not_know_is_left_out_and_listed(handed_over, gated, new_film):
-    """With its reason."""
-    first = handed_over(new_film(501), "Right")
-    second = handed_over(new_film(501), "Left", by="bob")
-    third = handed_over(new_film(502), "Fracture")
-
-    assert {first: "conflict", second: "conflict", third: "unknown_class"} == reasons(prepared(gated))
+    assert {film: "locked_film"} == reasons(prepare(gated))
 
 
-def test_a_film_whose_bytes_are_gone_is_left_out_and_listed(handed_over, gated, new_film):
-    """The others are learned."""
-    film = handed_over(new_film(501), "Right")
-    handed_over(new_film(502), "Right")
+def test_disputed_films_and_unknown_classes_are_left_out_and_listed(submitted, gated, new_film):
+    """Each has its reason."""
+    first = submitted(new_film(501), "Right")
+    second = submitted(new_film(501), "Left", by="bob")
+    third = submitted(new_film(502), "Fracture")
+
+    assert {first: "conflict", second: "conflict", third: "unknown_class"} == reasons(prepare(gated))
+
+
+def test_a_film_whose_file_is_gone_is_left_out_and_listed(submitted, gated, new_film):
+    """The other films are learned."""
+    film = submitted(new_film(501), "Right")
+    submitted(new_film(502), "Right")
     (settings().archive_dir / of_one(new_film(501))[:2] / of_one(new_film(501))).unlink()
 
-    found = prepared(gated)
+    prepared = prepare(gated)
 
-    assert {film: "not_found"} == reasons(found)
-    assert 25 == len(found.data.splits["train"])
+    assert {film: "not_found"} == reasons(prepared)
+    assert 25 == len(prepared.data.splits["train"])
 
 
-def test_a_run_that_goes_on_has_the_films_with_which_it_began(handed_over, gated, new_film):
-    """Otherwise its checkpoint would be of other data."""
-    handed_over(new_film(501), "Right")
-    began = prepared(gated)
-    handed_over(new_film(502), "Right")
+def test_a_resumed_run_has_the_films_with_which_it_began(submitted, gated, new_film):
+    """Otherwise its checkpoint would belong to other data."""
+    submitted(new_film(501), "Right")
+    began = prepare(gated)
+    submitted(new_film(502), "Right")
 
-    assert began.data.fingerprint == prepared(gated, resumed_from=began.learned_from).data.fingerprint
-    assert began.data.fingerprint != prepared(gated).data.fingerprint
+    assert began.data.fingerprint == prepare(gated, resumed_from=began.learned_from).data.fingerprint
+    assert began.data.fingerprint != prepare(gated).data.fingerprint

@@ -1,4 +1,4 @@
-"""What a training takes of the machine."""
+"""The resources of the machine that a training uses."""
 
 import json
 import os
@@ -60,18 +60,18 @@ def said(code):
 
 
 def test_niceness_is_set_and_not_added_from_run_to_run():
-    """One child carries out several runs."""
+    """One child process carries out several runs."""
     assert "0" == said(NICE)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted as Linux shows them")
 def test_a_training_keeps_to_its_threads():
-    """Five, whatever the machine has."""
+    """It uses five threads on any machine."""
     assert "5" == said(THREADS)
 
 
 def test_two_devices_train_the_same_network_as_one(shared_data, tmp_path):
-    """TensorFlow makes two devices of one processor; each batch is shared out, and the weights stay one network's."""
+    """TensorFlow splits one processor into two devices; each batch is split over both, and their weights stay equal."""
     done = subprocess.run(
         [sys.executable, "-c", TWO_DEVICES, str(shared_data)], capture_output=True, text=True, check=True,
         env=os.environ | {"THORAQ_DATA_DIR": str(tmp_path), "THORAQ_MODE": "test", "TF_CPP_MIN_LOG_LEVEL": "3"},

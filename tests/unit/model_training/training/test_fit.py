@@ -22,9 +22,9 @@ def data(shared_data):
 
 
 @pytest.fixture(scope="module")
-def fitted(data, watcher):
+def fitted(data, progress):
     """A network that was trained on the drawn films."""
-    return fit.fit(PHANTOM, data, replace(PHANTOM.hyperparameters, epochs=8, seed=7), watcher)
+    return fit.fit(PHANTOM, data, replace(PHANTOM.hyperparameters, epochs=8, seed=7), progress)
 
 
 def test_a_network_learns_two_simple_classes(fitted, data):
@@ -45,12 +45,12 @@ def test_a_mirror_image_gets_the_other_class(fitted, data):
     assert (1 - test.labels).tolist() == probabilities.argmax(axis=1).tolist()
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, watcher):
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, progress):
     """A training can be repeated on the same machine."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, seed=11)
 
     first, again, other = (
-        fit.fit(PHANTOM, data, replace(hyperparameters, seed=seed), watcher).network.get_weights()
+        fit.fit(PHANTOM, data, replace(hyperparameters, seed=seed), progress).network.get_weights()
         for seed in (11, 11, 12)
     )
 
@@ -73,12 +73,12 @@ def test_the_network_has_the_weights_of_the_best_epoch_on_validation(fitted, dat
     assert best["val_accuracy"] == pytest.approx((probabilities.argmax(axis=1) == validation.labels).mean())
 
 
-def test_a_training_that_diverges_raises(data, watcher):
+def test_a_training_that_diverges_raises(data, progress):
     """If no loss is a number, there is no best epoch."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, optimizer="sgd", learning_rate=1e38)
 
     with pytest.raises(FloatingPointError, match="diverged"):
-        fit.fit(PHANTOM, data, hyperparameters, watcher)
+        fit.fit(PHANTOM, data, hyperparameters, progress)
 
 
 class Killed(BaseException):
@@ -107,7 +107,7 @@ AVERAGED = {"average_momentum": 0.9, "optimizer": "adamw", "schedule": "cosine",
 
 
 @pytest.mark.parametrize("changes", [{}, AVERAGED])
-def test_a_killed_run_gives_the_same_network_as_an_uninterrupted_one(data, watcher, tmp_path, changes):
+def test_a_killed_run_gives_the_same_network_as_an_uninterrupted_one(data, progress, tmp_path, changes):
     """Weights, curves and the best epoch are equal."""
     hyperparameters, path = replace(PHANTOM.hyperparameters, epochs=4, seed=3, **changes), tmp_path / "state.npz"
     with pytest.raises(Killed):
@@ -115,7 +115,7 @@ def test_a_killed_run_gives_the_same_network_as_an_uninterrupted_one(data, watch
     second = Killer(after=9)
 
     resumed = fit.fit(PHANTOM, data, hyperparameters, second, path)
-    whole = fit.fit(PHANTOM, data, hyperparameters, watcher)
+    whole = fit.fit(PHANTOM, data, hyperparameters, progress)
 
     assert [2, 3, 4] == second.epochs
     assert whole.history == resumed.history
@@ -124,12 +124,12 @@ def test_a_killed_run_gives_the_same_network_as_an_uninterrupted_one(data, watch
         assert np.array_equal(a, b)
 
 
-def test_a_damaged_checkpoint_is_ignored(data, watcher, tmp_path):
+def test_a_damaged_checkpoint_is_ignored(data, progress, tmp_path):
     """The run starts from the beginning."""
     hyperparameters, path = replace(PHANTOM.hyperparameters, epochs=1), tmp_path / "state.npz"
     path.write_bytes(b"PK half a file")
 
-    assert 1 == len(fit.fit(PHANTOM, data, hyperparameters, watcher, path).history)
+    assert 1 == len(fit.fit(PHANTOM, data, hyperparameters, progress, path).history)
 
 
 def test_old_checkpoints_are_removed(tmp_path):
@@ -143,38 +143,38 @@ def test_old_checkpoints_are_removed(tmp_path):
     assert ["new.npz"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_training_stops_when_validation_does_not_improve(data, watcher):
+def test_training_stops_when_validation_does_not_improve(data, progress):
     """With a learning rate of 0 every epoch has the same loss, so that the first one is the best."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=9, learning_rate=0.0, patience=2)
 
-    fitted = fit.fit(PHANTOM, data, hyperparameters, watcher)
+    fitted = fit.fit(PHANTOM, data, hyperparameters, progress)
 
     assert 3 == len(fitted.history)
     assert 1 == fitted.kept_epoch
 
 
-def test_the_cosine_schedule_warms_up_and_ends_near_zero(data, watcher):
+def test_the_cosine_schedule_warms_up_and_ends_near_zero(data, progress):
     """The learning rate is recorded with the other curves."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=5, learning_rate=0.01, schedule="cosine")
 
-    rates = [entry["learning_rate"] for entry in fit.fit(PHANTOM, data, hyperparameters, watcher).history]
+    rates = [entry["learning_rate"] for entry in fit.fit(PHANTOM, data, hyperparameters, progress).history]
 
     assert max(rates) <= 0.01
     assert rates[0] > rates[-1]
     assert rates[-1] == pytest.approx(0.0001, rel=0.2)
 
 
-def test_mixed_precision_gives_a_network_that_computes_in_float32(data, watcher):
+def test_mixed_precision_gives_a_network_that_computes_in_float32(data, progress):
     """The published network runs on any device."""
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=1, precision="mixed_bfloat16")
 
-    network = fit.fit(PHANTOM, data, hyperparameters, watcher).network
+    network = fit.fit(PHANTOM, data, hyperparameters, progress).network
 
     assert {"float32"} == {layer.compute_dtype for layer in network.layers if layer.name != "films"}
     assert "float32" == fit.backend.keras().config.dtype_policy().name
 
 
-def test_auxiliary_labels_are_learned_where_they_are_stated(data, watcher):
+def test_auxiliary_labels_are_learned_where_they_are_stated(data, progress):
     """The auxiliary head changes the features; the published network has one head."""
     films = data.splits["train"]
     manifest = {
@@ -187,8 +187,8 @@ def test_auxiliary_labels_are_learned_where_they_are_stated(data, watcher):
     labelled = replace(data, splits={**data.splits, "train": many}, manifest=manifest)
     hyperparameters = replace(PHANTOM.hyperparameters, epochs=2, seed=1, auxiliary_labels_weight=1.0)
 
-    with_both = fit.fit(PHANTOM, labelled, hyperparameters, watcher)
-    with_one = fit.fit(PHANTOM, labelled, replace(hyperparameters, auxiliary_labels_weight=0.0), watcher)
+    with_both = fit.fit(PHANTOM, labelled, hyperparameters, progress)
+    with_one = fit.fit(PHANTOM, labelled, replace(hyperparameters, auxiliary_labels_weight=0.0), progress)
 
     assert len(with_one.network.outputs) == len(with_both.network.outputs) == 1
     assert with_both.history[0].keys() == with_one.history[0].keys()
