@@ -12,7 +12,7 @@ ARGS ?=
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(VENV)/.installed ## make the virtual environment in which `thoraq` lives
+install: $(VENV)/.installed ## make the virtual environment with `thoraq` and the tools
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Thoraq needs Python 3.11, 3.12 or 3.13 with the venv module; none was found." >&2; exit 1; }
@@ -65,7 +65,7 @@ docs: install docs/mermaid/mermaid.esm.min.mjs ## build the documentation site i
 check: ## everything that CI runs
 	bash .ci/run
 
-# Extras stay in the lock: without them pip asks the registry for the newest kombu[redis], and refuses it for want of a hash.
+# Extras stay in the lock: without them pip looks for the newest kombu[redis] and then rejects it, because it has no hash.
 LOCK = $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
 	--group build --no-header --no-annotate --exclude-newer $$(date -u -d '7 days ago' +%Y-%m-%d)
 

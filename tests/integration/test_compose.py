@@ -39,7 +39,7 @@ class Host:
             "THORAQ_DATABASE_URL": database_url,
             "THORAQ_BROKER_URL": f"redis://:{SECRETS['REDIS_PASSWORD']}@127.0.0.1:{self.redis_port}/0",
             "THORAQ_DATA_DIR": str(directory / "data"),
-            # The file's own periods are for months of service, not for a test.
+            # The periods in the file would make the test last minutes.
             "THORAQ_SWEEP_SECONDS": "1",
             "THORAQ_HEARTBEAT_SECONDS": "1",
         }
@@ -124,7 +124,7 @@ def test_a_health_check_fails_where_nothing_runs(host):
 
 
 def test_nothing_starts_without_its_secrets():
-    """A missing secret stops compose before anything listens."""
+    """A missing secret stops compose before a port is open."""
     text = (CHECKOUT / "docker-compose.yml").read_text()
 
     for name in SECRETS:
