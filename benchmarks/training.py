@@ -25,7 +25,7 @@ from model_training.data.films import Films
 from model_training.networks.catalogue import CHANNELS, NETWORKS
 from model_training.training import batches as feeding
 from model_training.training.batches import Batches
-from model_training.training.fit import sample_weights
+from model_training.training.class_weights import sample_weights
 from worker.models import backend
 
 CLASSES = ("Covid-19", "Effusions", "Infiltration", "No-Findings", "Pneumonia", "Pneumothorax")

@@ -21,13 +21,14 @@ from model_training.networks.catalogue import CHANNELS, NETWORKS, Network, train
 from model_training.networks.hyperparameters import EPOCH_RULE, Hyperparameters
 from model_training.report import thumbnails
 from model_training.report.assemble import EXTERNAL, assemble
-from model_training.report.limits import limits_of
+from model_training.report.limitations import limits_of
 from model_training.report.provenance import software
 from model_training.settings import settings as training_settings
 from model_training.training import checkpoint, fit, model_file, predictions
 from model_training.training.devices import distribute_over
-from model_training.training.fit import Fitted, Progress
+from model_training.training.fit import Fitted
 from model_training.training.predictions import Predictions
+from model_training.training.progress import Progress
 from worker.decoding import PREPROCESSING
 from worker.films.film_check import FILM_CHECK_FILE
 from worker.models.directory import MODEL_FILE, sha256_of, write_card

@@ -49,7 +49,7 @@ def confirm_rollback() -> ResponseReturnValue:
     """Show which version a rollback would activate, and ask."""
     with reading() as session:
         active = registry.active(session)
-        target = registry.rollback_target(session)
+        target = promotion.rollback_target(session)
     return render_template("models/rollback.html", active=active, target=target)
 
 
@@ -63,7 +63,7 @@ def roll_back() -> ResponseReturnValue:
             flash("Nothing was changed: another version has become active in the meantime. Check again.", "error")
             return redirect(url_for("promotion.confirm_rollback"), 303)
         try:
-            activated = registry.rollback(session, signed_in().name)
+            activated = promotion.rollback(session, signed_in().name)
         except ModelUnavailable as error:
             flash(f"Nothing was changed: {error}.", "error")
             return redirect(url_for("models.index"), 303)

@@ -14,11 +14,17 @@ from typing import Literal
 import numpy as np
 
 from model_training.data import film_cache, manifest, splitting
-from model_training.data.class_folders import DUPLICATE, DatasetError, FilmFile, LeftOut
+from model_training.data.class_folders import DUPLICATE, LeftOut
 from model_training.data.decoded_sets import Decoded
 from model_training.data.films import Films, OnFilm, Size, ignore
-from model_training.data.formats import MANIFEST_FILE, SPLITS, DatasetFiles, find_files, shortened
-from model_training.data.manifest import Manifest
+from model_training.data.formats import MANIFEST_FILE, SPLITS, DatasetFiles, find_files
+from model_training.data.manifest import Manifest, patient_of
+from model_training.data.split_checks import (
+    PlacedFilm,
+    require_every_class,
+    require_one_place_each,
+    require_separate_patients,
+)
 from model_training.data.splitting import SplitFilm, Splitting
 from worker.films.phantoms import KIND, KIND_FILE
 
@@ -56,22 +62,6 @@ class Dataset:
         return (*(entry for films in self.splits.values() for entry in films.left_out), *self.unplaced)
 
 
-@dataclass(frozen=True)
-class _Film:
-    """A readable film."""
-
-    file: FilmFile
-    sha256: str
-    #: Row of its pixels among all decoded films.
-    row: int
-    #: Empty until a split is assigned.
-    split: str
-
-    @property
-    def name(self) -> str:
-        return self.file.name
-
-
 #: A file that is left out, with its split or None.
 _LeftOutOf = tuple[str | None, LeftOut]
 
@@ -95,14 +85,14 @@ def read(data: Path, size: Size, on_film: OnFilm = ignore, *, split_seed: int = 
     files = find_files(data)
     decoded = film_cache.decode([(file.name, file.path) for file in files.files], size, on_film)
     films, left_out = _readable_films(files, decoded)
-    _require_one_place_each(films, files.classes)
+    require_one_place_each(films, files.classes)
     films, copies = _without_copies(films)
     left_out += [(copy.split or None, LeftOut(copy.name, DUPLICATE)) for copy in copies]
     splitting_made = None
     if not files.splits:
         films, splitting_made = _split(films, copies, files, split_seed)
-    _require_every_class(films, files.classes)
-    _require_separate_patients(films, files.manifest)
+    require_every_class(films, files.classes)
+    require_separate_patients(films, files.manifest)
     return Dataset(
         classes=files.classes,
         splits=_by_split(films, decoded, left_out),
@@ -127,37 +117,22 @@ def write_manifest(data: Dataset, path: Path) -> None:
     manifest.write(path, rows)
 
 
-def patient_of(row: Mapping[str, str]) -> str | None:
-    """Return the patient in a manifest's row, or None if the row names none or states that the patient is unknown."""
-    return row.get("patient_id") or None if row.get("patient_known", "").lower() not in {"no", "false", "0"} else None
-
-
-def _readable_films(files: DatasetFiles, decoded: Decoded) -> tuple[list[_Film], list[_LeftOutOf]]:
+def _readable_films(files: DatasetFiles, decoded: Decoded) -> tuple[list[PlacedFilm], list[_LeftOutOf]]:
     """Separate the films from files that are not readable films."""
-    films: list[_Film] = []
+    films: list[PlacedFilm] = []
     left_out = list(files.left_out)
     splits = files.splits or [""] * len(files.files)
     for file, split, reading in zip(files.files, splits, decoded.readings, strict=True):
         if reading.reason is None:
-            films.append(_Film(file, reading.sha256, len(films), split))
+            films.append(PlacedFilm(file, reading.sha256, len(films), split))
         else:
             left_out.append((split or None, LeftOut(file.name, reading.reason)))
     return films, left_out
 
 
-def _require_one_place_each(films: Sequence[_Film], classes: Sequence[str]) -> None:
-    """Check that each content is in one split (otherwise test films leak into training) and has one class."""
-    places: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
-    for film in films:
-        places[film.sha256][film.split, classes[film.file.label]] = film.name
-    twins = [" = ".join(sorted(names.values())) for names in places.values() if len(names) > 1]
-    if twins:
-        raise DatasetError(f"the same film is in two splits or classes: {shortened(twins)}")
-
-
-def _without_copies(films: Sequence[_Film]) -> tuple[list[_Film], list[_Film]]:
+def _without_copies(films: Sequence[PlacedFilm]) -> tuple[list[PlacedFilm], list[PlacedFilm]]:
     """Return the first film of each content by name, and the copies, which would otherwise count twice."""
-    first: dict[str, _Film] = {}
+    first: dict[str, PlacedFilm] = {}
     for film in sorted(films, key=lambda film: film.name):
         first.setdefault(film.sha256, film)
     rows = {film.row for film in first.values()}
@@ -165,8 +140,8 @@ def _without_copies(films: Sequence[_Film]) -> tuple[list[_Film], list[_Film]]:
 
 
 def _split(
-    films: Sequence[_Film], copies: Sequence[_Film], files: DatasetFiles, seed: int
-) -> tuple[list[_Film], Splitting]:
+    films: Sequence[PlacedFilm], copies: Sequence[PlacedFilm], files: DatasetFiles, seed: int
+) -> tuple[list[PlacedFilm], Splitting]:
     """Assign a split to every film. The patient and group of a copy also count for the film that is used."""
     ties: dict[str, set[str]] = defaultdict(set)
     for film in (*films, *copies):
@@ -187,26 +162,7 @@ def _split(
     return [replace(film, split=split) for film, split in zip(films, splits, strict=True)], splitting_made
 
 
-def _require_every_class(films: Sequence[_Film], classes: Sequence[str]) -> None:
-    present = {(film.split, film.file.label) for film in films}
-    for split in SPLITS:
-        for index, name in enumerate(classes):
-            if (split, index) not in present:
-                raise DatasetError(f"{split} has no readable film of {name}")
-
-
-def _require_separate_patients(films: Sequence[_Film], rows: Manifest) -> None:
-    """Check that no patient is in two splits. The message is stored, so it names films and no patient."""
-    by_patient: dict[str, dict[str, str]] = defaultdict(dict)
-    for film in films:
-        if patient := patient_of(rows.get(film.name, {})):
-            by_patient[patient][film.split] = film.name
-    shared = [" and ".join(sorted(names.values())) for names in by_patient.values() if len(names) > 1]
-    if shared:
-        raise DatasetError(f"films of one patient are in two splits: {shortened(shared)}")
-
-
-def _by_split(films: Sequence[_Film], decoded: Decoded, left_out: Sequence[_LeftOutOf]) -> dict[str, Films]:
+def _by_split(films: Sequence[PlacedFilm], decoded: Decoded, left_out: Sequence[_LeftOutOf]) -> dict[str, Films]:
     """Return the films of each split; the pixels of a split are contiguous."""
     of_split = [[film for film in films if film.split == split] for split in SPLITS]
     pixels = film_cache.regroup(decoded, [np.array([film.row for film in part], np.int64) for part in of_split])
@@ -227,6 +183,6 @@ def _kind(folder: Path) -> Literal["films", "phantoms"]:
     return "phantoms" if marker.is_file() and marker.read_text().strip() == KIND else "films"
 
 
-def _fingerprint(films: Sequence[_Film], classes: Sequence[str]) -> str:
+def _fingerprint(films: Sequence[PlacedFilm], classes: Sequence[str]) -> str:
     lines = sorted(f"{film.split}\t{classes[film.file.label]}\t{film.sha256}\n" for film in films)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -60,3 +60,8 @@ def write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
+
+
+def patient_of(row: Mapping[str, str]) -> str | None:
+    """Return the patient in a manifest's row, or None if the row names none or states that the patient is unknown."""
+    return row.get("patient_id") or None if row.get("patient_known", "").lower() not in {"no", "false", "0"} else None

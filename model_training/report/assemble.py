@@ -12,7 +12,7 @@ from model_training.data.films import Labels, reasons_of
 from model_training.metrics import calibration, evaluation, operating_points, source_leak, subgroups
 from model_training.metrics.calibration import Probabilities
 from model_training.networks.hyperparameters import Hyperparameters
-from model_training.report.limits import limits_of
+from model_training.report.limitations import limits_of
 from model_training.report.provenance import provenance
 from model_training.report.worst_errors import worst
 from model_training.training.fit import Fitted

@@ -116,7 +116,7 @@ def rollback() -> None:
     Example: thoraq models rollback
     """
     with database_errors(), transaction() as session:
-        row = registry.rollback(session, by=getpass.getuser())
+        row = promotion.rollback(session, by=getpass.getuser())
     click.echo(f"{row.version} is active")
 
 

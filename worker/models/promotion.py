@@ -1,4 +1,4 @@
-"""Promotion through the gate: stores verdicts on candidates, and decides whether a version may become the active one.
+"""Promotion and rollback: which version takes the active one's place, and what the gate said of it.
 
 A person may force a promotion; the activation records it.
 """
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from worker.errors import ModelUnavailable, ScoringError
 from worker.models import registry
 from worker.models.documents.verdict import Verdict
-from worker.models.records import GateVerdict, ModelVersion, RetrainingRun
+from worker.models.records import Activation, GateVerdict, ModelVersion, RetrainingRun
 
 
 class NotPassed(ScoringError):
@@ -75,3 +75,31 @@ def promote(session: Session, version: str, by: str, *, force: bool = False) -> 
         raise NotPassed(version, reasons)
     registry.activate(session, version, by, forced=bool(reasons) and force, verdict_id=verdict.id if verdict else None)
     return row, reasons
+
+
+def rollback(session: Session, by: str) -> ModelVersion:
+    """Make the version active again that the present one replaced.
+
+    Raises:
+        ModelUnavailable: the active version replaced none.
+    """
+    target = _returns_to(session)
+    if target is None:
+        message = "there is no earlier version to return to"
+        raise ModelUnavailable(message)
+    session.add(
+        Activation(model_version_id=target.model_version_id, returns_to_id=target.returns_to_id, activated_by=by)
+    )
+    session.flush()
+    return target.model_version
+
+
+def rollback_target(session: Session) -> ModelVersion | None:
+    """Return the version that a rollback would make active."""
+    target = _returns_to(session)
+    return target.model_version if target else None
+
+
+def _returns_to(session: Session) -> Activation | None:
+    current = registry.current_activation(session)
+    return session.get(Activation, current.returns_to_id) if current and current.returns_to_id else None

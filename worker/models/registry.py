@@ -99,34 +99,6 @@ def activate(
     return row
 
 
-def rollback(session: Session, by: str) -> ModelVersion:
-    """Activate the version that the active one replaced.
-
-    Raises:
-        ModelUnavailable: the active version replaced no other.
-    """
-    target = _returns_to(session)
-    if target is None:
-        message = "there is no earlier version to return to"
-        raise ModelUnavailable(message)
-    session.add(
-        Activation(model_version_id=target.model_version_id, returns_to_id=target.returns_to_id, activated_by=by)
-    )
-    session.flush()
-    return target.model_version
-
-
-def rollback_target(session: Session) -> ModelVersion | None:
-    """Return the version that a rollback would activate; None if there is none."""
-    target = _returns_to(session)
-    return target.model_version if target else None
-
-
-def _returns_to(session: Session) -> Activation | None:
-    current = current_activation(session)
-    return session.get(Activation, current.returns_to_id) if current and current.returns_to_id else None
-
-
 def import_model(session: Session, directory: Path, models_dir: Path) -> ModelVersion:
     """Publish and register a model directory; activate it if no version is active."""
     row = register(session, publish(directory, models_dir))

@@ -10,6 +10,7 @@ import pytest
 from model_training.data.dataset import read
 from model_training.networks.catalogue import NETWORKS
 from model_training.training import checkpoint, fit, optimization
+from model_training.training.class_weights import sample_weights
 from model_training.training.predictions import predict
 
 PHANTOM = NETWORKS["phantom"]
@@ -210,4 +211,4 @@ def test_unknown_findings_add_nothing_to_the_loss():
 @pytest.mark.parametrize(("power", "expected"), [(1.0, [2 / 3, 2 / 3, 2 / 3, 2]), (0.0, [1, 1, 1, 1])])
 def test_weights_count_classes_alike_or_films_alike(power, expected):
     """With power 1, three films of one class weigh as much as one film of the other."""
-    assert expected == pytest.approx(fit.sample_weights(np.array([0, 0, 0, 1]), power))
+    assert expected == pytest.approx(sample_weights(np.array([0, 0, 0, 1]), power))

@@ -8,7 +8,7 @@ import pytest
 from worker.database import reading, transaction
 from worker.errors import ModelUnavailable
 from worker.models import directory as model_directory
-from worker.models import registry
+from worker.models import promotion, registry
 from worker.settings import settings
 
 
@@ -39,7 +39,7 @@ def promote(version):
 
 def rollback():
     with transaction() as session:
-        registry.rollback(session, by="test")
+        promotion.rollback(session, by="test")
 
 
 def test_the_first_import_becomes_active_and_later_ones_do_not(versions):

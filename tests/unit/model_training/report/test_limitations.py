@@ -6,7 +6,7 @@ import pytest
 from model_training.data.class_folders import LeftOut
 from model_training.data.dataset import Dataset
 from model_training.data.films import Films
-from model_training.report.limits import limits_of
+from model_training.report.limitations import limits_of
 
 
 def data_set(rows, *, manifest=True, kind="films", left_out=()):
