@@ -15,6 +15,7 @@ from worker.films.film_check import FILM_CHECK_FILE, load_film_check
 from worker.films.phantoms import FINDINGS, draw
 from worker.models import directory as model_directory
 from worker.models.classifier import Classifier
+from worker.models.documents.card import FilmCheckCard
 
 
 def films_of(n, first):
@@ -86,7 +87,7 @@ def test_the_classifier_applies_the_detector_that_its_card_names(check, tmp_path
     assert (64, 64) == Classifier.load(directory).prepare(stranger).shape
 
     card = model_directory.read_card(directory)
-    check_card = model_directory.FilmCheckCard(sha256=check.save(directory / FILM_CHECK_FILE), rejections={})
+    check_card = FilmCheckCard(sha256=check.save(directory / FILM_CHECK_FILE), rejections={})
     card = card.model_copy(update={"film_check": check_card})
     (directory / model_directory.CARD_FILE).write_text(card.model_dump_json())
     classifier = Classifier.load(directory)
