@@ -31,9 +31,9 @@ def raw(query):
 
 
 def test_a_row_holds_the_json_and_gives_the_document(version):
-    assert card().stored() == json.loads(raw("SELECT card FROM model_versions"))
+    assert card().stored() == json.loads(raw("SELECT CAST(card AS TEXT) FROM model_versions"))
     assert {"operating_points": [{"class": "A", "rule": "Youden", "threshold": 0.5}]} == json.loads(
-        raw("SELECT report FROM model_versions")
+        raw("SELECT CAST(report AS TEXT) FROM model_versions")
     )
     with reading() as session:
         row = session.get_one(ModelVersion, version)
@@ -44,8 +44,8 @@ def test_a_nullable_document_is_null(database):
     with transaction() as session:
         session.add(RetrainingRun(asked_by="t", learned_from=None))
 
-    assert raw("SELECT learned_from FROM retraining_runs") is None
-    assert {} == json.loads(raw("SELECT request FROM retraining_runs"))
+    assert raw("SELECT CAST(learned_from AS TEXT) FROM retraining_runs") is None
+    assert {} == json.loads(raw("SELECT CAST(request AS TEXT) FROM retraining_runs"))
     with reading() as session:
         run = session.get_one(RetrainingRun, 1)
         assert (None, RunRequest()) == (run.learned_from, run.request)
