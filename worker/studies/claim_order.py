@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from worker.database import now
 from worker.studies.records import Image, ImageState, Priority
 
-#: Share of a batch for overdue images. They are scored even while urgent ones keep coming, and leave room for those.
+#: Share of a batch for overdue images, so that they are scored while urgent ones keep coming; urgent ones get the rest.
 OVERDUE_SHARE = 0.25
 
 #: id, root, path, sha256, attempts, received_at.

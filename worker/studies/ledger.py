@@ -163,7 +163,7 @@ def postpone(session: Session, owner: str, image_ids: Sequence[int], *, charged:
 def return_uncharged(session: Session, owner: str) -> int:
     """Let all images of `owner` wait again, give their attempt back, and return how many.
 
-    For an owner that an outage kept from recording its images.
+    The caller uses it after an outage kept the owner from recording its images.
     """
     return _return_to_waiting(session, Image.owner == owner, charged=False)
 
@@ -171,7 +171,7 @@ def return_uncharged(session: Session, owner: str) -> int:
 def refund_attempts(session: Session) -> int:
     """Take one attempt off every image under a lease and return how many; the images stay leased.
 
-    For the time after an outage, which may have ended any owner's process.
+    The caller uses it after an outage, because the outage may have ended any owner's process.
     """
     refund = update(Image).where(Image.state == ImageState.SCORING, Image.attempts > 0)
     return len(session.scalars(refund.values(attempts=Image.attempts - 1).returning(Image.id)).all())
