@@ -106,14 +106,14 @@ def encode_outcome(outcome: FilmOutcome, seconds: float) -> bytes:
         case Postponed():
             return _message(Kind.POSTPONED, head | {"detail": _printable(outcome.detail)})
         case Crashed():
-            return _message(Kind.CRASHED, head | {"detail": _printable(outcome.detail)})
+            return _message(Kind.CRASHED, head | {"detail": _printable(outcome.detail), "is_fault": outcome.is_fault})
 
 
 OUTCOME_FIELDS: Mapping[Kind, set[str]] = {
     Kind.PREPARED: {"sha256", "summary", "seconds"},
     Kind.REJECTED: {"sha256", "reason", "detail", "seconds"},
     Kind.POSTPONED: {"detail", "seconds"},
-    Kind.CRASHED: {"detail", "seconds"},
+    Kind.CRASHED: {"detail", "is_fault", "seconds"},
 }
 
 
@@ -149,7 +149,7 @@ def decode_outcome(message: bytes, input_size: tuple[int, int]) -> tuple[FilmOut
         case Kind.POSTPONED:
             return Postponed(detail), seconds
         case _:
-            return Crashed(detail), seconds
+            return Crashed(detail, _flag(head, "is_fault")), seconds
 
 
 def _message(kind: Kind, fields: Mapping[str, Any], rest: bytes = b"") -> bytes:
@@ -198,6 +198,13 @@ def _text(head: Mapping[str, Any], name: str) -> str:
     value = head[name]
     if not isinstance(value, str) or len(value) > MAX_DETAIL_CHARACTERS or not value.isprintable():
         raise ProtocolError(f"{name} is not a short printable text")
+    return value
+
+
+def _flag(head: Mapping[str, Any], name: str) -> bool:
+    value = head[name]
+    if not isinstance(value, bool):
+        raise ProtocolError(f"{name} is neither true nor false")
     return value
 
 

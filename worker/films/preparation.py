@@ -78,6 +78,8 @@ class Crashed:
     """A film during which its decoder died, or met a fault of this program."""
 
     detail: str
+    #: True for an error in our own code, which the decoder survived: the film is not to blame.
+    is_fault: bool = False
 
 
 FilmOutcome = Prepared | RejectedFilm | Postponed | Crashed
@@ -124,7 +126,9 @@ def _prepare(
     except TryAgainLater as error:
         return Postponed(str(error))
     except Exception as error:  # noqa: BLE001 - the outcome names the error; its text may quote the film
-        return Crashed(f"{type(error).__name__} in a decoder, {_place_of(error)}")
+        # A film that needs too much memory is to blame.
+        is_fault = not isinstance(error, MemoryError)
+        return Crashed(f"{type(error).__name__} in a decoder, {_place_of(error)}", is_fault)
 
 
 def _place_of(error: Exception) -> str:

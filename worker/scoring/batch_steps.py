@@ -86,14 +86,16 @@ class BatchSteps:
             if isinstance(film, RejectedFilm)
         ]
         postponed = [claim.image_id for claim, film in films if isinstance(film, Postponed)]
-        crashed = [claim.image_id for claim, film in films if isinstance(film, Crashed)]
+        crashed = [claim.image_id for claim, film in films if isinstance(film, Crashed) and not film.is_fault]
+        faulty = [claim.image_id for claim, film in films if isinstance(film, Crashed) and film.is_fault]
         if not batch.preview:
             self._late_previews.add(claim for claim, film in films if isinstance(film, Prepared))
-        metrics.count_batch(len(scored), [film.reason for film in rejected], len(crashed))
-        counts = len(films), len(scored), len(rejected), len(postponed), len(crashed)
+        count = len(crashed) + len(faulty)
+        metrics.count_batch(len(scored), [film.reason for film in rejected], count)
+        counts = len(films), len(scored), len(rejected), len(postponed), count
         logger.info("a batch of %d: %d scored, %d rejected, %d postponed, %d crashed", *counts)
         _log_troubles(answers)
-        return Outcomes([*rejected, *scored], postponed, crashed, batch.model.model_version_id)
+        return Outcomes([*rejected, *scored], postponed, crashed, faulty, batch.model.model_version_id)
 
     @metrics.recording.time()
     @through_outages
@@ -105,6 +107,8 @@ class BatchSteps:
                 ledger.postpone(session, owner, outcomes.postponed)
             if outcomes.crashed:
                 ledger.postpone(session, owner, outcomes.crashed, charged=True)
+            if outcomes.faulty:
+                ledger.postpone_faulty(session, owner, outcomes.faulty)
 
 
 def _predict(batch: Batch, prepared: Sequence[tuple[Claim, Prepared]]) -> list[Scored]:

@@ -56,8 +56,10 @@ class Outcomes:
     finished: Sequence[Scored | Rejected]
     #: Image ids that trouble outside kept from being read.
     postponed: Sequence[int]
-    #: Image ids during which a decoder died or failed.
+    #: Image ids during which a decoder died.
     crashed: Sequence[int]
+    #: Image ids that met a fault of this program.
+    faulty: Sequence[int]
     model_version_id: int
 
 

@@ -2,7 +2,7 @@
 
     waiting -> scoring           claim
     scoring -> scored, rejected  record
-    scoring -> waiting           reclaim, postpone, return_uncharged, expire_leases
+    scoring -> waiting           reclaim, postpone, postpone_faulty, return_uncharged, expire_leases
     waiting -> rejected          claim (too many attempts), withdraw
     rejected -> waiting          replay
     scored -> waiting            rescore
@@ -28,6 +28,9 @@ from worker.studies.records import Image, ImageState, Priority, Rejection
 
 #: How long an image waits after `postpone` before it can be claimed again.
 PAUSE_SECONDS = 30
+#: How long an image waits after a fault of this program. Nothing changes until the program does, and ten thousand such
+#: films must not keep a worker busy.
+FAULT_PAUSE_SECONDS = 600
 #: Attempts of a replayed film that had crashed the worker: one, so that it is claimed alone.
 ATTEMPTS_THAT_CLAIM_ALONE = 1
 #: The columns of a film's summary (`worker.films.summary`).
@@ -143,10 +146,22 @@ def postpone(session: Session, owner: str, image_ids: Sequence[int], *, charged:
         session: in a transaction.
         owner: who holds the images; images of other owners are left alone.
         image_ids: the images.
-        charged: False after trouble outside the film: the attempt is given back. True after a decoder died or failed:
-            the attempt counts, and each image is claimed alone from then on. The pause keeps a failure that hits every
-            film from rejecting the whole queue before anyone notices.
+        charged: False after trouble outside the film: the attempt is given back. True after a decoder died: the attempt
+            counts, and each image is claimed alone from then on. The pause keeps a failure that hits every film from
+            rejecting the whole queue before anyone notices.
     """
+    _postpone(session, owner, image_ids, PAUSE_SECONDS, charged=charged)
+
+
+def postpone_faulty(session: Session, owner: str, image_ids: Sequence[int]) -> None:
+    """Let images that met a fault of this program wait again, uncharged, after a pause of `FAULT_PAUSE_SECONDS`.
+
+    They are never rejected for it: once the fault is mended, they are scored. Arguments as for `postpone`.
+    """
+    _postpone(session, owner, image_ids, FAULT_PAUSE_SECONDS, charged=False)
+
+
+def _postpone(session: Session, owner: str, image_ids: Sequence[int], pause_seconds: int, *, charged: bool) -> None:
     session.execute(
         update(Image)
         .where(Image.id.in_(image_ids), Image.owner == owner, Image.state == ImageState.SCORING)
@@ -155,7 +170,7 @@ def postpone(session: Session, owner: str, image_ids: Sequence[int], *, charged:
             owner=None,
             lease_until=None,
             attempts=Image.attempts if charged else Image.attempts - 1,
-            not_before=now() + timedelta(seconds=PAUSE_SECONDS),
+            not_before=now() + timedelta(seconds=pause_seconds),
         )
     )
 

@@ -61,7 +61,8 @@ def test_a_decoder_announces_its_preprocessing():
         RejectedFilm(SHA256, Reason.CORRUPT, "damaged"),
         RejectedFilm(None, Reason.NOT_FOUND, "no such file"),
         Postponed("the root films is not there"),
-        Crashed("ValueError in a decoder"),
+        Crashed("ValueError in a decoder", is_fault=True),
+        Crashed("MemoryError in a decoder"),
     ],
 )
 def test_every_outcome_without_a_film_comes_back_as_it_was(outcome):
@@ -187,8 +188,9 @@ def test_a_rejection_with_a_wrong_field_is_not_taken(changes):
     [
         b"", b"\n", b"no JSON", b"[]", b"null", b"5", b'"prepared"', b"{}", b"\xff\xfe\n", bytes(100),
         b"[" * 60_000, b'{"a":' * 10_000, b"9" * 60_000, b'{"version": ' + b"9" * 5000 + b"}",
-        b'{"version": 1, "kind": "crashed", "detail": "", "seconds": NaN}\n',
-        b'{"version": 1, "kind": "crashed", "detail": "", "seconds": 1e999}\n',
+        b'{"version": 1, "kind": "crashed", "detail": "", "is_fault": true, "seconds": NaN}\n',
+        b'{"version": 1, "kind": "crashed", "detail": "", "is_fault": 1, "seconds": 1}\n',
+        b'{"version": 1, "kind": "crashed", "detail": "", "is_fault": true, "seconds": 1e999}\n',
         b'{"version": 1, "kind": "crashed", "seconds": 1}\n',
         b"{" + b" " * protocol.MAX_HEAD_BYTES + b"}\n",
     ],

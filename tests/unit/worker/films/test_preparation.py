@@ -14,6 +14,7 @@ from worker.decoding.limits import Limits
 from worker.errors import Reason
 from worker.films.phantoms import draw
 from worker.films.preparation import Crashed, Place, Preparation, RejectedFilm, prepare
+from worker.settings import settings
 from worker.studies.records import Image, Priority, Rejection
 from worker.submissions import intake
 from worker.tasks.scoring import scorer
@@ -45,6 +46,7 @@ def test_a_fault_of_our_own_arithmetic_is_a_crash_and_no_rejection(tmp_path, mon
     (outcome,) = prepare([Place("films", "film", None)], preparation, preview=False)
 
     assert isinstance(outcome, Crashed)
+    assert outcome.is_fault
     assert outcome.detail.startswith("AttributeError in a decoder, test_preparation.py line ")
 
 
@@ -75,14 +77,18 @@ def in_this_process(monkeypatch):
 def test_a_film_waits_for_the_mended_program_and_is_scored_then(
     eager, phantom_model, in_this_process, monkeypatch, caplog, name, data
 ):
-    """The ledger has no rejection of it, and the log names the error's type."""
+    """However often it is tried, no attempt is charged and nothing is rejected; the log names the error's type."""
     with monkeypatch.context() as fault:
         fault.setattr(name, broken)
         intake.submit_files([("film", data)], source="test", request_id=None, priority=Priority.ROUTINE)
+        for attempt in range(settings().max_attempts):
+            with transaction() as session:
+                session.execute(update(Image).values(not_before=None))
+            scorer().score_waiting(f"attempt {attempt}")
 
     with reading() as session:
         image = session.scalars(select(Image)).one()
-        assert ("waiting", 1, None) == (image.state, image.attempts, image.finished_at)
+        assert ("waiting", 0, None) == (image.state, image.attempts, image.finished_at)
         assert [] == session.scalars(select(Rejection)).all()
     assert "AttributeError in a decoder" in caplog.text
     assert "a name that the film may have" not in caplog.text

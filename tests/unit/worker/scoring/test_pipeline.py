@@ -46,7 +46,7 @@ class FakeSteps:
     def predict(self, batch):
         assert all(part.done() for part in batch.parts)
         self._step("predict", batch.claims[0].image_id)
-        return Outcomes([batch.claims[0].image_id], [], [], 1)
+        return Outcomes([batch.claims[0].image_id], [], [], [], 1)
 
     def record(self, owner, outcomes):
         assert "owner" == owner
