@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFile, ImageOps, UnidentifiedImageError
 
-from worker.decoding import jpeg_headers
+from worker.decoding import colour_check, jpeg_headers
 from worker.decoding.damage import damage_is_rejected
 from worker.decoding.limits import Grey, Limits, check_size
 from worker.errors import Reason, RejectedImage
@@ -29,13 +29,6 @@ BYTES_OF_COLOUR = 4
 BYTES_PER_COEFFICIENT = 2
 #: TIFF's PhotometricInterpretation, and its value for "0 is white", which Pillow applies to 8 bits only.
 TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
-
-#: A pixel is coloured if its Cb and Cr lie this far from the picture's own tint. Scans of film have a tint, and some
-#: have a coloured arrow or stamp.
-COLOURED_DISTANCE = 24
-#: A picture with a larger share of coloured pixels is no radiograph; real films have at most 0.01.
-MAX_COLOURED_SHARE = 0.05
-COLOUR_SAMPLE = (64, 64)
 
 DAMAGED = "the image data is damaged or cut short"
 
@@ -147,7 +140,7 @@ def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pix
     grey = picture.convert("L")
     if "A" in picture.getbands():
         grey = ImageChops.multiply(grey, picture.getchannel("A"))
-    return _checked(grey, chroma=_chroma(picture) if picture.mode in {"RGB", "RGBA"} else None)
+    return _checked(grey, chroma=colour_check.chroma_sample(picture) if picture.mode in {"RGB", "RGBA"} else None)
 
 
 def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
@@ -159,11 +152,6 @@ def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
         image.draft(image.mode, (limits.jpeg_side_pixels, limits.jpeg_side_pixels))
         image.decodermaxblock = size_bytes
     image.load()
-
-
-def _chroma(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    sample = picture if picture.size <= COLOUR_SAMPLE else picture.resize(COLOUR_SAMPLE, Image.Resampling.NEAREST)
-    return np.asarray(sample.convert("RGB").convert("YCbCr"))[..., 1:].reshape(-1, 2)
 
 
 def _checked(image: Image.Image, *, white_is_zero: bool = False, chroma: npt.NDArray[np.uint8] | None = None) -> Pixels:
@@ -180,24 +168,11 @@ def _film(pixels: Pixels) -> Grey:
         RejectedImage: colour.
     """
     if pixels.chroma is not None:
-        _check_colour(pixels.chroma)
+        colour_check.check_colour(pixels.chroma)
     if pixels.grey.dtype == np.uint8:
         return pixels.grey
     grey = _narrow(pixels.grey)
     return WHITE - grey if pixels.white_is_zero else grey
-
-
-def _check_colour(chroma: npt.NDArray[np.uint8]) -> None:
-    """Reject a picture in colours.
-
-    Raises:
-        RejectedImage: colour.
-    """
-    values = chroma.astype(np.int16)
-    distance = np.abs(values - np.median(values, axis=0)).sum(axis=1)
-    share = float((distance > COLOURED_DISTANCE).mean())
-    if share > MAX_COLOURED_SHARE:
-        raise RejectedImage(Reason.COLOUR, f"{share:.0%} of the picture is coloured; a radiograph is grey")
 
 
 def _narrow(values: npt.NDArray[Any]) -> Grey:

@@ -80,7 +80,7 @@ OURS = {
     "pictures._check_header": encoded(Image.fromarray(FILM), "PNG"),
     "pictures._film": encoded(Image.fromarray(FILM), "JPEG"),
     "pictures._narrow": encoded(Image.fromarray(DEEP), "PNG"),
-    "pictures._check_colour": encoded(Image.fromarray(FILM).convert("RGB"), "PNG"),
+    "colour_check.check_colour": encoded(Image.fromarray(FILM).convert("RGB"), "PNG"),
     "check_not_blank": encoded(Image.fromarray(FILM), "PNG"),
 }
 

@@ -1,0 +1,35 @@
+"""How much colour a picture may have and still be taken for a radiograph."""
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from worker.errors import Reason, RejectedImage
+
+#: A pixel is coloured if its Cb and Cr lie this far from the picture's own tint. Scans of film have a tint, and some
+#: have a coloured arrow or stamp.
+COLOURED_DISTANCE = 24
+#: A picture with a larger share of coloured pixels is no radiograph; real films have at most 0.01.
+MAX_COLOURED_SHARE = 0.05
+COLOUR_SAMPLE = (64, 64)
+
+Chroma = npt.NDArray[np.uint8]
+
+
+def chroma_sample(picture: Image.Image) -> Chroma:
+    """Return Cb and Cr of a few pixels, evenly spread: uint8, shape (n, 2). Calls Pillow, which may raise anything."""
+    sample = picture if picture.size <= COLOUR_SAMPLE else picture.resize(COLOUR_SAMPLE, Image.Resampling.NEAREST)
+    return np.asarray(sample.convert("RGB").convert("YCbCr"))[..., 1:].reshape(-1, 2)
+
+
+def check_colour(chroma: Chroma) -> None:
+    """Reject a picture in colours.
+
+    Raises:
+        RejectedImage: colour.
+    """
+    values = chroma.astype(np.int16)
+    distance = np.abs(values - np.median(values, axis=0)).sum(axis=1)
+    share = float((distance > COLOURED_DISTANCE).mean())
+    if share > MAX_COLOURED_SHARE:
+        raise RejectedImage(Reason.COLOUR, f"{share:.0%} of the picture is coloured; a radiograph is grey")
