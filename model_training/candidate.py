@@ -20,7 +20,7 @@ from model_training.metrics.calibration import fit_temperature
 from model_training.networks.catalogue import CHANNELS, NETWORKS, Network, trainable_parameters
 from model_training.networks.hyperparameters import EPOCH_RULE, Hyperparameters
 from model_training.report import thumbnails
-from model_training.report.assemble import EXTERNAL, assemble
+from model_training.report.assemble import EXTERNAL, assemble, summarize
 from model_training.report.limitations import limits_of
 from model_training.report.provenance import software
 from model_training.settings import settings as training_settings
@@ -97,6 +97,7 @@ def build(
     network, hyperparameters = recipe.architecture, recipe.hyperparameters
     data = data or read(recipe.data, network.input_size, progress.on_film)
     external = _external(recipe, data)
+    summary = summarize(data)
     checkpoint_path = _checkpoint_path(recipe, data)
     with distribute_over(training_settings().devices):
         fitted = fit.fit(network, data, hyperparameters, progress, checkpoint_path)
@@ -107,7 +108,7 @@ def build(
         split: predictions.predict(fitted.network, films, hyperparameters.batch_size)
         for split, films in {**data.splits, **external}.items()
     }
-    report = assemble(data, fitted, hyperparameters, predictions=by_split, temperature=temperature)
+    report = assemble(data, fitted, hyperparameters, summary=summary, predictions=by_split, temperature=temperature)
     card = _card(recipe, data, fitted, report, sha256_of(directory / MODEL_FILE))
     additions = {"training": {**card.training, **notes}, "film_check": _film_check(data, external, directory)}
     card = card.model_copy(update=additions)

@@ -1,6 +1,10 @@
 """`thoraq train`: train one network in this process."""
 
+import fcntl
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -63,11 +67,10 @@ def train(
 
     Example: thoraq train --data films --network v3 --seed 0 --out candidate
     """
-    if out is not None and out.exists() and any(out.iterdir()):
-        raise click.BadParameter(f"{out} is not empty", param_hint="--out")
     options = {"schedule": schedule, "patience": patience}
     changes = {name: value for name, value in options.items() if value is not None}
-    directory, card = _train(Recipe(data, network, epochs, seed, external, changes), out)
+    with _claimed(out) if out else nullcontext():
+        directory, card = _train(Recipe(data, network, epochs, seed, external, changes), out)
     report = read_report(directory)
     if as_json:
         print_json({**report.stored(), "directory": str(directory)})
@@ -76,6 +79,31 @@ def train(
         click.echo(f"- {limit}")
     print_evaluation(report.tested, f"{card.version} on the test split")
     click.echo(str(directory))
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Make the directory and hold it, so that a second training to it is refused before it learns.
+
+    The system releases the lock when the process ends in any way.
+    """
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise click.BadParameter(f"another training writes to {out}", param_hint="--out") from error
+        if any(out.iterdir()):
+            raise click.BadParameter(f"{out} is not empty", param_hint="--out")
+        try:
+            yield
+        finally:
+            if new and not any(out.iterdir()):
+                out.rmdir()
+    finally:
+        os.close(descriptor)
 
 
 def _train(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
@@ -93,6 +121,7 @@ def _train(recipe: Recipe, out: Path | None) -> tuple[Path, ModelCard]:
         except FloatingPointError as error:
             raise click.ClickException(str(error)) from error
         target = out or candidates / card.version
-        # This replaces an empty directory of that name; a directory with files was rejected above.
+        if out is None and target.exists():  # An earlier training made the same network: this report replaces that one.
+            target.rename(Path(scratch) / "earlier")
         atomic_files.rename_directory(unfinished, target)
     return target, card

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from model_training.data import splitting
 from model_training.data.dataset import SPLITS, Dataset, Manifest, patient_of
 from model_training.data.films import Labels, reasons_of
 from model_training.metrics import calibration, evaluation, operating_points, source_leak, subgroups
@@ -16,7 +17,7 @@ from model_training.report.limitations import limits_of
 from model_training.report.provenance import provenance
 from model_training.report.worst_errors import worst
 from model_training.training.fit import Fitted
-from model_training.training.predictions import Predictions, predict
+from model_training.training.predictions import Predictions
 from worker.models.documents.evaluation import Evaluation
 from worker.models.documents.report import (
     DataSummary,
@@ -25,6 +26,7 @@ from worker.models.documents.report import (
     Report,
     Sample,
     SourceLeak,
+    Splitting,
     Subgroup,
     WorstError,
 )
@@ -35,12 +37,13 @@ EXTERNAL = "external"
 CONFOUNDED_CLASS = "Covid-19"
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - what was trained, how, on what, and what came of it
     data: Dataset,
     fitted: Fitted,
     hyperparameters: Hyperparameters,
     *,
-    predictions: Mapping[str, Predictions] | None = None,
+    summary: DataSummary,
+    predictions: Mapping[str, Predictions],
     temperature: float = 1.0,
 ) -> Report:
     """Return the report without the name of the version, which the file's content decides.
@@ -51,19 +54,16 @@ def assemble(
         data: what was trained on.
         fitted: the network as it is published, its last layer divided by the temperature already.
         hyperparameters: of the run.
-        predictions: of that network to each split, and to `external` where there are films of other hospitals, never
-            trained on; when None, it is asked for those of the splits.
+        summary: of the data, by `summarize`.
+        predictions: of that network for each split, and for `external` where there are films of other hospitals, which
+            are never trained on.
         temperature: by which the last layer was divided; fitted on validation films.
     """
-    if predictions is None:
-        predictions = {
-            split: predict(fitted.network, films, hyperparameters.batch_size) for split, films in data.splits.items()
-        }
     of_split = {split: evaluated(predictions[split], data.classes, data.manifest) for split in data.splits}
     report = Report(
         trained_on=data.kind,
         limits=limits_of(data),
-        data=_data(data),
+        data=summary,
         training=dict(hyperparameters.recorded()),
         seconds=round(fitted.seconds, 1),
         history=tuple(Epoch.model_validate(entry) for entry in fitted.history),
@@ -144,14 +144,17 @@ def _source_leak(
     return source_leak.source_leak(predictions.features, sources, predictions.labels, data.classes, patients=patients)
 
 
-def _data(data: Dataset) -> DataSummary:
-    """Return which films there were, and where they and their labels came from, as counts."""
+def summarize(data: Dataset) -> DataSummary:
+    """Return which films there are, and where they and their labels come from, as counts.
+
+    Needs no network, so that a set that cannot be reported fails before it is trained on.
+    """
     summary = DataSummary(
         fingerprint=data.fingerprint,
         counts=data.counts,
         left_out=tuple(LeftOutFile.model_validate(asdict(entry)) for entry in data.left_out),
         samples=tuple(_samples(data)),
-        splitting=asdict(data.splitting) if data.splitting else None,
+        splitting=_splitting(data.splitting) if data.splitting else None,
     )
     origins = {
         key: {split: _origins(data, split, column) for split in SPLITS}
@@ -159,6 +162,10 @@ def _data(data: Dataset) -> DataSummary:
         if any(row.get(column) for row in data.manifest.values())
     }
     return summary.model_copy(update=origins)
+
+
+def _splitting(made: splitting.Splitting) -> Splitting:
+    return Splitting(seed=made.seed, groups=made.groups, fractions=dict(made.fractions))
 
 
 def _origins(data: Dataset, split: str, column: str) -> dict[str, dict[str, int]]:

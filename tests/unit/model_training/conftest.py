@@ -13,7 +13,7 @@ from model_training.data.class_folders import LeftOut
 from model_training.data.dataset import Dataset
 from model_training.data.films import Films
 from model_training.networks.hyperparameters import Hyperparameters
-from model_training.report.assemble import assemble
+from model_training.report.assemble import assemble, summarize
 from model_training.settings import settings
 from model_training.training.fit import Fitted
 from model_training.training.predictions import Predictions
@@ -168,6 +168,7 @@ def full_report(drawn_run: SimpleNamespace) -> Report:
         drawn_run.data,
         drawn_run.fitted,
         drawn_run.hyperparameters,
+        summary=summarize(drawn_run.data),
         predictions={**drawn_run.predictions, "external": external},
         temperature=1.25,
     )

@@ -1,7 +1,9 @@
 """The subcommands, from their arguments to what they print."""
 
+import fcntl
 import importlib
 import json
+import os
 import subprocess
 import sys
 
@@ -19,6 +21,56 @@ def run(name, *arguments):
     """Run a subcommand of `thoraq`."""
     module, attribute = COMMANDS[name].target.split(":")
     return CliRunner().invoke(getattr(importlib.import_module(module), attribute), [str(value) for value in arguments])
+
+
+def draw_twelve(draw, folder):
+    """Draw six films of each of two classes in class folders, and return their names."""
+    names = [f"{'Left' if index % 2 else 'Right'}/{index:02}.png" for index in range(12)]
+    for index, name in enumerate(names):
+        draw(folder / name, index, bright_left=name.startswith("Left"))
+    return names
+
+
+def class_folders(draw, folder):
+    """Class folders alone."""
+    draw_twelve(draw, folder)
+    return folder
+
+
+def manifest_of(columns, *, beside):
+    """Films with a manifest of these columns, given as its folder or as the file."""
+
+    def drawn(draw, folder):
+        names = draw_twelve(draw, folder)
+        values = {
+            "class": lambda name: name.partition("/")[0],
+            "split": lambda name: ("train", "validation", "test")[int(name[-6:-4]) // 2 % 3],
+            "patient_id": lambda name: f"p{int(name[-6:-4])}",
+            "source_repo": lambda name: f"hospital-{int(name[-6:-4]) % 3}",
+            "original_labels": lambda name: name.partition("/")[0],
+            "view": lambda name: "PA",
+            "sex": lambda name: "F",
+            "age_years": lambda name: "50",
+        }
+        rows = [",".join((name, *(values[column](name) for column in columns))) for name in names]
+        path = folder / ("manifest.csv" if beside else "films.csv")
+        path.write_text("\n".join((",".join(("file", *columns)), *rows)) + "\n")
+        return folder if beside else path
+
+    return drawn
+
+
+EVERY_COLUMN = ("class", "patient_id", "source_repo", "original_labels", "view", "sex", "age_years")
+
+#: The layouts of docs/training.md; those that bring their splits say so.
+LAYOUTS = {
+    "class folders": class_folders,
+    "a manifest of classes": manifest_of(("class",), beside=False),
+    "a manifest of everything": manifest_of(EVERY_COLUMN, beside=False),
+    "a folder with its manifest": manifest_of(EVERY_COLUMN, beside=True),
+    "a manifest with splits": manifest_of(("split", *EVERY_COLUMN), beside=False),
+    "a folder with a manifest with splits": manifest_of(("split", "class"), beside=True),
+}
 
 
 @pytest.fixture
@@ -131,6 +183,50 @@ def test_a_candidate_without_a_place_goes_to_the_data_directory(database, shared
     assert "on 8 films" in result.stdout
     assert "95 % CI" in result.stdout
     assert str(directory) in result.stdout
+
+
+def test_the_same_training_twice_keeps_the_later_report(database, shared_data):
+    """The version is named for its network, so both trainings have one directory."""
+    first, second = (
+        run("train", "--data", shared_data, "--network", "phantom", "--epochs", 1, "--json") for _ in range(2)
+    )
+
+    assert (0, 0) == (first.exit_code, second.exit_code), second.output
+    (directory,) = (database / "candidates").iterdir()
+    assert json.loads(second.stdout)["seconds"] == json.loads((directory / "report.json").read_text())["seconds"]
+
+
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_every_layout_of_training_data_is_trained_to_its_end(database, draw, tmp_path, layout):
+    """A training set that docs/training.md describes gives a candidate, and the report says how it was split."""
+    data = LAYOUTS[layout](draw, tmp_path / "films")
+
+    result = run("train", "--data", data, "--network", "phantom", "--epochs", 1, "--out", tmp_path / "out", "--json")
+
+    assert 0 == result.exit_code, result.output
+    report = json.loads(result.stdout)
+    made = report["data"].get("splitting")
+    assert ("splits" in layout) == (made is None)
+    if made:
+        assert {"train": 0.7, "validation": 0.15, "test": 0.15} == made["fractions"]
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_second_training_to_a_folder_is_refused_before_it_learns(database, shared_data, tmp_path):
+    """The first one holds the folder until it ends."""
+    out = tmp_path / "out"
+    out.mkdir()
+    descriptor = os.open(out, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    refused = run("train", "--data", shared_data, "--network", "phantom", "--epochs", 1, "--out", out)
+    os.close(descriptor)
+    trained = run("train", "--data", shared_data, "--network", "phantom", "--epochs", 1, "--out", out)
+
+    assert 2 == refused.exit_code
+    assert "another training writes to" in refused.stderr
+    assert "training" not in refused.stdout
+    assert 0 == trained.exit_code, trained.output
 
 
 def test_training_rejects_a_folder_with_files(shared_data, built):

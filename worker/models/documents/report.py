@@ -25,6 +25,16 @@ class Sample(Document):
     film: str
 
 
+class Splitting(Document):
+    """How splits were made: by patient, with this seed."""
+
+    seed: int
+    #: Number of groups of films that stay together.
+    groups: int
+    #: Intended share of the films in each split.
+    fractions: dict[str, float]
+
+
 class DataSummary(Document):
     """Which films there were, and where they and their labels came from."""
 
@@ -34,7 +44,7 @@ class DataSummary(Document):
     left_out: tuple[LeftOutFile, ...] = ()
     samples: tuple[Sample, ...] = ()
     #: How the splits were made; None where the data brought them.
-    splitting: dict[str, JsonValue] | None = None
+    splitting: Splitting | None = None
     #: Films by split, origin and class; None where no manifest states the origin.
     sources: dict[str, dict[str, dict[str, int]]] | None = None
     label_sources: dict[str, dict[str, dict[str, int]]] | None = None

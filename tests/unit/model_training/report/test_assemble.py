@@ -5,7 +5,7 @@ import json
 import pytest
 
 from model_training.data.dataset import Dataset
-from model_training.report.assemble import assemble
+from model_training.report.assemble import assemble, summarize
 from worker.models.documents.evaluation import Rejected
 from worker.models.documents.report import Report
 
@@ -86,7 +86,13 @@ def test_data_without_a_manifest_give_a_report_without_groups(drawn_run):
     """Source, sex and age are unknown, so the report has no groups."""
     data = Dataset(CLASSES, drawn_run.data.splits, "films", "0" * 64, {})
 
-    report = assemble(data, drawn_run.fitted, drawn_run.hyperparameters, predictions=drawn_run.predictions)
+    report = assemble(
+        data,
+        drawn_run.fitted,
+        drawn_run.hyperparameters,
+        summary=summarize(data),
+        predictions=drawn_run.predictions,
+    )
 
     assert ((), (), None, None) == (
         report.subgroups, report.test_by_source, report.source_leak, report.external,
