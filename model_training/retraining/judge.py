@@ -57,7 +57,7 @@ def _active_and_fingerprints() -> tuple[ModelVersion | None, Mapping[str, str]]:
 
 
 def _contestant(row: ModelVersion, split: GateFilms, models_dir: Path, on_film: OnFilm) -> Contestant:
-    classifier = Classifier.load(models_dir / row.version, sha256=row.sha256, batch_size=BATCH_SIZE)
+    classifier = Classifier.load(models_dir / row.version, registered=row.card, batch_size=BATCH_SIZE)
     probabilities = classifier.predict(split.pixels(classifier.card.input_size, on_film))
     return Contestant(
         row.version,

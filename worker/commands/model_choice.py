@@ -7,7 +7,8 @@ import click
 from worker.commands.console import database_errors, query_if_possible
 from worker.database import reading
 from worker.models import registry
-from worker.models.directory import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER
+from worker.models.directory import MODEL_FILE, SHIPPED_FILMS, SHIPPED_PAPER, verified
+from worker.models.records import ModelVersion
 from worker.settings import settings
 
 model_option = click.option(
@@ -23,6 +24,7 @@ def resolve(choice: str) -> Path:
 
     Raises:
         click.UsageError: there is no such file or version.
+        ModelUnavailable: the files of a registered version differ from the registered ones.
     """
     if choice == "active":
         return _active() or SHIPPED_FILMS
@@ -34,14 +36,21 @@ def resolve(choice: str) -> Path:
     if path.is_dir():
         return path
     with database_errors(), reading() as session:
-        if registry.find(session, choice) is None:
+        row = registry.find(session, choice)
+        if row is None:
             raise click.UsageError(
                 f"{choice} is neither a model directory, nor a {MODEL_FILE}, nor a registered version"
             )
-    return settings().models_dir / choice
+    return _directory(row)
 
 
 def _active() -> Path | None:
     """Return the active version's directory, or None if the database, its schema or an active version is missing."""
     row = query_if_possible(registry.active, "using the shipped model")
-    return settings().models_dir / row.version if row else None
+    return _directory(row) if row else None
+
+
+def _directory(row: ModelVersion) -> Path:
+    directory = settings().models_dir / row.version
+    verified(directory, row.card)
+    return directory

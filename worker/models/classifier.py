@@ -37,13 +37,19 @@ class Classifier:
         self._batch_size = batch_size
 
     @classmethod
-    def load(cls, directory: Path, *, sha256: str | None = None, batch_size: int = 32) -> "Classifier":
+    def load(cls, directory: Path, *, registered: ModelCard | None = None, batch_size: int = 32) -> "Classifier":
         """Return the verified network of a model directory, warmed up.
 
+        Args:
+            directory: a model directory.
+            registered: the card in the registry; None: the directory is not registered.
+            batch_size: the largest number of films that the network is given at once.
+
         Raises:
-            ModelUnavailable: the file differs from the published one, or needs another preprocessing.
+            ModelUnavailable: a file differs from the published one, the card does not fit the network, or the network
+                needs another preprocessing.
         """
-        path, card = verified(directory, sha256)
+        path, card = verified(directory, registered)
         if card.preprocessing not in ACCEPTED_PREPROCESSING:
             message = f"{card.version} was trained on {card.preprocessing}; this worker prepares {PREPROCESSING}"
             raise ModelUnavailable(message)
@@ -52,6 +58,7 @@ class Classifier:
         except (OSError, ValueError, TypeError, KeyError) as error:
             message = f"{card.version} cannot be loaded by Keras {keras().__version__}"
             raise ModelUnavailable(message) from error
+        _require_fit(network, card)
         check = load_film_check(directory / FILM_CHECK_FILE, card.film_check.sha256) if card.film_check else None
         classifier = cls(network, card, batch_size, check)
         classifier.predict(np.zeros((1, *card.input_size), np.uint8))
@@ -115,6 +122,20 @@ class Classifier:
         padded[: len(films)] = films[..., None]
         probabilities: npt.NDArray[np.float32] = np.asarray(self._network.predict_on_batch(padded))[: len(films)]
         return probabilities
+
+
+def _require_fit(network: Any, card: ModelCard) -> None:  # noqa: ANN401 - Keras has no types
+    """Check that the network takes and gives what its card says.
+
+    Raises:
+        ModelUnavailable: it does not.
+    """
+    takes, gives = (None, *card.input_size, card.channels), (None, len(card.classes))
+    if (network.input_shape, network.output_shape) != (takes, gives):
+        raise ModelUnavailable(
+            f"the card of {card.version} says {takes} to {gives}; the network takes {network.input_shape} and gives "
+            f"{network.output_shape}"
+        )
 
 
 def device_name() -> str:

@@ -64,23 +64,26 @@ def read_report(directory: Path) -> Report:
         raise UnreadableDocument(f"no readable {REPORT_FILE} in {directory}") from error
 
 
-def verified(directory: Path, sha256: str | None = None) -> tuple[Path, ModelCard]:
-    """Return the network's file and its card after checking the file's SHA-256.
+def verified(directory: Path, registered: ModelCard | None = None) -> tuple[Path, ModelCard]:
+    """Return the network's file and its card after checking both.
 
     Args:
         directory: a model directory.
-        sha256: the digest that the database has; None: the card's own.
+        registered: the card in the registry, which the card on disk must equal in everything that decides an answer;
+            None: the directory is not registered, so its own card is believed.
 
     Raises:
-        ModelUnavailable: the file is missing, or differs from the published one.
+        ModelUnavailable: a file is missing, or differs from the published one.
     """
     card = read_card(directory)
+    if registered is not None and card.deciding != registered.deciding:
+        raise ModelUnavailable(f"{directory / CARD_FILE} is not the card that was registered")
     path = directory / MODEL_FILE
     if not path.is_file():
         message = f"{directory} has no {MODEL_FILE}"
         raise ModelUnavailable(message)
     digest = sha256_of(path)
-    if digest != card.sha256 or (sha256 is not None and digest != sha256):
+    if digest != card.sha256:
         message = f"{path} is not the file that was published: its SHA-256 is {digest}"
         raise ModelUnavailable(message)
     return path, card
@@ -99,12 +102,12 @@ def publish(directory: Path, models_dir: Path) -> Path:
     version that is published already is not written again.
 
     Raises:
-        ModelUnavailable: the network's file differs from the one on the card.
+        ModelUnavailable: the network's file differs from the one on the card, or the published version from this one.
     """
     _, card = verified(directory)
     target = models_dir / card.version
     if target.is_dir():
-        verified(target, card.sha256)
+        verified(target, card)
         return target
     models_dir.mkdir(parents=True, exist_ok=True)
     for abandoned in models_dir.glob(f"{atomic_files.STAGING}*"):

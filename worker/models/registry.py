@@ -15,10 +15,16 @@ OPERATING_POINTS = TypeAdapter(tuple[OperatingPoint, ...])
 
 
 def register(session: Session, directory: Path) -> ModelVersion:
-    """Return the row of a published directory, adding it if it is new; activates nothing."""
+    """Return the row of a published directory, adding it if it is new; activates nothing.
+
+    Raises:
+        ModelUnavailable: a file is missing or damaged, or differs from the one that is registered under that version.
+    """
     _, card = verified(directory)
     row = find(session, card.version)
-    if row is None:
+    if row is not None:
+        verified(directory, row.card)
+    else:
         row = ModelVersion(
             version=card.version,
             sha256=card.sha256,

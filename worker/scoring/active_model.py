@@ -50,7 +50,7 @@ class ActiveModel:
         if row is None:
             raise ModelUnavailable("no model version is active: run `thoraq models import` or `models promote`")
         classifier = Classifier.load(
-            self._settings.models_dir / row.version, sha256=row.sha256, batch_size=self._settings.batch_size
+            self._settings.models_dir / row.version, registered=row.card, batch_size=self._settings.batch_size
         )
         preparation = Preparation(
             roots=self._settings.roots,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from worker import wakeups
 from worker.database import now, reading, through_outages, transaction
+from worker.models.documents.card import ModelCard
 from worker.scoring.records import HeatMap, HeatMapState
 from worker.studies.records import Image, Prediction
 
@@ -30,9 +31,8 @@ class HeatMapRequest:
     #: The name of a configured root folder, and the path of the film below it.
     root: str
     path: str
-    #: The model version that made the prediction, and the SHA-256 of its file.
-    version: str
-    model_sha256: str
+    #: The card of the model version that made the prediction.
+    card: ModelCard
 
 
 def request(image_id: int, finding: str) -> HeatMap | None:
@@ -107,9 +107,9 @@ def _claimable() -> ColumnElement[bool]:
 def _request(session: Session, row: HeatMap) -> HeatMapRequest:
     """Return a heat map's request, with the place of any film that has the prediction's content."""
     image = session.scalars(select(Image).where(Image.prediction_id == row.prediction_id).limit(1)).one()
-    prediction, version = row.prediction, row.prediction.model_version
+    prediction = row.prediction
     return HeatMapRequest(
-        row.id, row.finding, prediction.image_sha256, image.root, image.path, version.version, version.sha256
+        row.id, row.finding, prediction.image_sha256, image.root, image.path, prediction.model_version.card
     )
 
 

@@ -60,9 +60,9 @@ class HeatMapDrawer:
         return archive.read_verified(request.root, request.path, sha256, self._roots, max_bytes)
 
     def _load(self, request: HeatMapRequest) -> Classifier:
-        if self._classifier is None or self._classifier.card.version != request.version:
-            directory = self._settings.models_dir / request.version
-            self._classifier = Classifier.load(directory, sha256=request.model_sha256, batch_size=1)
+        if self._classifier is None or self._classifier.card.version != request.card.version:
+            directory = self._settings.models_dir / request.card.version
+            self._classifier = Classifier.load(directory, registered=request.card, batch_size=1)
         return self._classifier
 
     def _store(self, request: HeatMapRequest, heat: Heat, shape: tuple[int, ...]) -> None:
@@ -73,7 +73,7 @@ class HeatMapDrawer:
         Raises:
             TryAgainLater: the disk is full or read-only.
         """
-        version, finding = request.version, request.finding
+        version, finding = request.card.version, request.finding
         target = heat_map_path(self._settings.heat_maps_dir, request.image_sha256, version, finding)
         grey = picture(heat, shape)
         try:

@@ -12,9 +12,22 @@ from worker.models.documents.evaluation import Headline
 TrainedOn = Literal["films", "phantoms"]
 
 
+#: Far above what any network for films has. A card beyond these is damaged, and would take all memory at first use.
+MAX_CLASSES, MAX_SIDE_PIXELS, MAX_CHANNELS = 200, 4096, 4
+
+ClassName = Annotated[str, Field(min_length=1, max_length=100)]
+SidePixels = Annotated[int, Field(ge=1, le=MAX_SIDE_PIXELS)]
+
+
 def _in_utc(value: datetime) -> datetime:
     """Return the moment in UTC; one without a zone is UTC already."""
     return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(classes)) != len(classes):
+        raise ValueError("two classes have one name")
+    return classes
 
 
 class FilmCheckCard(Document):
@@ -37,11 +50,11 @@ class ModelCard(Document):
     #: The architecture's name, as `thoraq networks` lists it.
     network: str
     #: The findings, in the order of the network's outputs.
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=MAX_CLASSES), AfterValidator(_distinct)]
     #: Height and width of the input in pixels.
-    input_size: tuple[int, int]
+    input_size: tuple[SidePixels, SidePixels]
     #: How many copies of the one grey channel the network expects.
-    channels: int
+    channels: int = Field(ge=1, le=MAX_CHANNELS)
     #: The `worker.decoding.PREPROCESSING` with which the network was trained.
     preprocessing: str
     trainable_parameters: int
@@ -65,3 +78,10 @@ class ModelCard(Document):
     film_check: FilmCheckCard | None = None
     #: What a reader must know before believing a figure.
     limits: tuple[str, ...]
+
+    @property
+    def deciding(self) -> tuple[object, ...]:
+        """What decides an answer and how it is shown: the files, and how films go in and probabilities come out."""
+        film_check = self.film_check.sha256 if self.film_check else None
+        sizes = (self.input_size, self.channels)
+        return (self.version, self.sha256, film_check, self.classes, *sizes, self.preprocessing, self.trained_on)

@@ -1,8 +1,12 @@
 """A network that meets a device with too little memory."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
+from worker.errors import ModelUnavailable
 from worker.models import directory
 from worker.models.backend import gradient, keras, memory_errors
 from worker.models.classifier import Classifier
@@ -30,6 +34,28 @@ def classifier():
 @pytest.fixture
 def films(classifier):
     return np.random.default_rng(1).integers(0, 256, (40, *classifier.card.input_size), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"input_size": [100_000, 100_000]}, "no readable card.json"),
+        ({"channels": 10**9}, "no readable card.json"),
+        ({"classes": []}, "no readable card.json"),
+        ({"classes": ["A", "A", "B", "C", "D", "E"]}, "no readable card.json"),
+        ({"classes": ["A", "B"]}, "the network takes"),
+        ({"input_size": [65, 64]}, "the network takes"),
+        ({"preprocessing": "unheard of"}, "was trained on unheard of"),
+    ],
+)
+def test_a_senseless_card_makes_its_model_unavailable(tmp_path, changes, complaint):
+    """It takes no memory, and ends no process."""
+    shutil.copytree(directory.SHIPPED_PHANTOMS, tmp_path / "model")
+    path = tmp_path / "model" / directory.CARD_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    with pytest.raises(ModelUnavailable, match=complaint):
+        Classifier.load(tmp_path / "model")
 
 
 def test_a_batch_that_is_too_big_is_halved_until_it_fits_and_every_film_is_scored(classifier, films):

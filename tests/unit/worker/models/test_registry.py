@@ -5,10 +5,13 @@ import shutil
 
 import pytest
 
+from worker.commands.model_choice import resolve
 from worker.database import reading, transaction
 from worker.errors import ModelUnavailable
 from worker.models import directory as model_directory
 from worker.models import promotion, registry
+from worker.models.classifier import Classifier
+from worker.scoring.active_model import ActiveModel
 from worker.settings import settings
 
 
@@ -82,6 +85,49 @@ def test_a_published_directory_is_complete_and_leaves_nothing_behind(versions):
     assert ["test-a", "test-b", "test-c"] == sorted(path.name for path in settings().models_dir.iterdir())
     path, card = model_directory.verified(settings().models_dir / "test-a")
     assert card.sha256 == model_directory.sha256_of(path)
+
+
+def change_card(directory, **changes):
+    """Change the card of a model directory, as somebody who can write there would."""
+    path = directory / model_directory.CARD_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: {"classes": list(reversed(card["classes"]))},
+        lambda card: {"film_check": None},
+        lambda card: {"input_size": [32, 32]},
+        lambda card: {"trained_on": "phantoms"},
+    ],
+    ids=["classes in another order", "no film check", "another size", "other data"],
+)
+def test_a_card_that_was_changed_after_registration_is_not_believed(database, change):
+    """The registry has what decides an answer, so that nobody mislabels predictions by writing to the disk."""
+    with transaction() as session:
+        row = registry.import_model(session, model_directory.SHIPPED_FILMS, settings().models_dir)
+        card = row.card
+    directory = settings().models_dir / card.version
+    change_card(directory, **change(card.stored()))
+
+    with pytest.raises(ModelUnavailable, match="not the card that was registered"):
+        Classifier.load(directory, registered=card)
+    with pytest.raises(ModelUnavailable, match="not the card that was registered"):
+        ActiveModel(settings()).load_current()
+    with pytest.raises(ModelUnavailable, match="not the card that was registered"):
+        resolve("active")
+    with pytest.raises(ModelUnavailable, match="not the card that was registered"), transaction() as session:
+        registry.register(session, directory)
+
+
+def test_a_reworded_card_is_the_same_model(database):
+    """A later release may say more of a network's limits."""
+    with transaction() as session:
+        card = registry.import_model(session, model_directory.SHIPPED_PHANTOMS, settings().models_dir).card
+    change_card(settings().models_dir / card.version, limits=["Research use only."])
+
+    assert resolve("active") == settings().models_dir / card.version
 
 
 def test_a_file_that_does_not_fit_its_card_is_not_published(database, tmp_path):
