@@ -14,7 +14,8 @@ from pydantic import JsonValue
 
 from model_training import film_check
 from model_training.data.dataset import Dataset, read
-from model_training.data.films import Films, read_class_folders
+from model_training.data.films import Films, read_films
+from model_training.data.formats import find_films_to_evaluate
 from model_training.metrics import evaluation
 from model_training.metrics.calibration import fit_temperature
 from model_training.networks.catalogue import CHANNELS, NETWORKS, Network, trainable_parameters
@@ -121,7 +122,8 @@ def build(
 def _external(recipe: Recipe, data: Dataset) -> dict[str, Films]:
     if recipe.external is None:
         return {}
-    return {EXTERNAL: read_class_folders(recipe.external, data.classes, recipe.architecture.input_size)}
+    files = find_films_to_evaluate(recipe.external, data.classes)
+    return {EXTERNAL: read_films(files.listing, recipe.architecture.input_size)}
 
 
 def _checkpoint_path(recipe: Recipe, data: Dataset) -> Path:

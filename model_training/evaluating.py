@@ -6,10 +6,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_training.data import manifest
 from model_training.data.class_folders import DatasetError, LeftOut
-from model_training.data.dataset import MANIFEST_FILE
-from model_training.data.films import Films, OnFilm, read_class_folders
+from model_training.data.films import Films, OnFilm, read_films
+from model_training.data.formats import find_films_to_evaluate
 from model_training.data.manifest import Manifest
 from model_training.training.predictions import Predictions
 from worker.models.classifier import Classifier
@@ -24,19 +23,20 @@ class PredictedFilms:
     manifest: Manifest
 
 
-def predict_folder(classifier: Classifier, folder: Path, on_film: OnFilm) -> PredictedFilms:
-    """Return a network's predictions for a folder of class folders, or for its split `test` if it has one.
+def predict_films(classifier: Classifier, data: Path, on_film: OnFilm) -> PredictedFilms:
+    """Return a network's predictions for labelled films, and what a manifest states of them.
 
-    Uses a manifest in the folder, or one beside the folder whose rows name films in it.
+    Args:
+        classifier: the network.
+        data: as for `model_training.data.formats.find_films_to_evaluate`.
+        on_film: called with the number of files read and of all files.
 
     Raises:
-        DatasetError: the folder has no film or a class that the model does not have, or the manifest is not readable.
+        DatasetError: there is no film, or a class that the model does not have, or a manifest is not readable.
     """
-    films = _accepted(
-        classifier, read_class_folders(folder, classifier.card.classes, classifier.card.input_size, on_film)
-    )
-    predictions = Predictions.of(films, classifier.predict(films.pixels))
-    return PredictedFilms(predictions, _manifest(folder.resolve(), predictions.names))
+    files = find_films_to_evaluate(data, classifier.card.classes)
+    films = _accepted(classifier, read_films(files.listing, classifier.card.input_size, on_film))
+    return PredictedFilms(Predictions.of(films, classifier.predict(films.pixels)), files.manifest)
 
 
 def _accepted(classifier: Classifier, films: Films) -> Films:
@@ -51,15 +51,3 @@ def _accepted(classifier: Classifier, films: Films) -> Films:
     if not accepted:
         raise DatasetError("the model rejects every file: none looks like a film of the kind on which it was trained")
     return films.select(accepted, rejected) if rejected else films
-
-
-def _manifest(folder: Path, names: tuple[str, ...]) -> Manifest:
-    """Return the manifest's rows of these films, by their names below the folder."""
-    for root, prefix in ((folder, ""), (folder.parent, f"{folder.name}/")):
-        path = root / MANIFEST_FILE
-        if path.is_file():
-            rows = manifest.read(path)
-            present = {name: rows[prefix + name] for name in names if prefix + name in rows}
-            if present or not prefix:
-                return present
-    return {}

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_comparison, print_versions
 from model_training.data.class_folders import DatasetError
-from model_training.evaluating import PredictedFilms, predict_folder
+from model_training.evaluating import PredictedFilms, predict_films
 from model_training.report.versions import row_of
 from worker.commands.console import json_option, print_json, query_if_possible
 from worker.commands.model_choice import resolve
@@ -28,8 +28,8 @@ PAIR = 2
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Compare two models on these films: a folder of class folders, or of splits with a split test.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Compare two models on these films: a folder of class folders or of splits with a split test, or a manifest.",
 )
 @json_option
 def compare(*, models: tuple[str, ...], data: Path | None, as_json: bool) -> None:
@@ -105,7 +105,7 @@ def _predict(directory: Path, data: Path) -> tuple[ModelCard, PredictedFilms]:
         try:
             classifier = Classifier.load(directory)
             task = progress.add_task(f"films for {classifier.card.version}", total=None, note="")
-            return classifier.card, predict_folder(
+            return classifier.card, predict_films(
                 classifier, data, lambda done, total: progress.update(task, completed=done, total=total)
             )
         except DatasetError as error:

@@ -9,7 +9,7 @@ import click
 from model_training.commands.progress import bars
 from model_training.commands.tables import print_evaluation
 from model_training.data.class_folders import DatasetError
-from model_training.evaluating import PredictedFilms, predict_folder
+from model_training.evaluating import PredictedFilms, predict_films
 from model_training.report.assemble import by_attribute, evaluated, worst_errors
 from worker.commands.console import print_json
 from worker.commands.model_choice import model_option, resolve
@@ -19,7 +19,7 @@ from worker.models.documents.report import Report, Subgroup
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path))
 @model_option
 @click.option(
     "--json",
@@ -35,9 +35,9 @@ from worker.models.documents.report import Report, Subgroup
     help="Write the evaluation as a page, and the films of the worst errors to a folder beside it.",
 )
 def evaluate(*, data: Path, model: str, json_path: str | None, html: Path | None) -> None:
-    """Evaluate a model on a folder of class folders, or on its split test if it has one.
+    """Evaluate a model on a folder of class folders, on its split test if it has one, or on the films of a manifest.
 
-    With a manifest.csv in the folder, the results are also given by source, view, sex and age, and the intervals take
+    With a manifest, the results are also given by source, view, sex and age, and the intervals take
     patients with several films into account.
 
     Example: thoraq evaluate --data films --json evaluation.json
@@ -66,7 +66,7 @@ def _predict(classifier: Classifier, data: Path) -> PredictedFilms:
     with bars() as progress:
         reading = progress.add_task("reading films", total=None, note="")
         try:
-            return predict_folder(
+            return predict_films(
                 classifier, data, lambda done, total: progress.update(reading, completed=done, total=total)
             )
         except DatasetError as error:

@@ -9,6 +9,8 @@ from worker.commands.console import json_option, print_json
 from worker.models.documents.report import Report
 
 COLUMNS = ("truth", "prediction")
+#: What R reads as a missing value; its confusionMatrix leaves such rows out.
+MISSING = frozenset({"", "NA", "NaN"})
 
 
 @click.command()
@@ -46,14 +48,16 @@ def _of_predictions(path: Path, *, as_json: bool) -> None:
     from model_training.metrics import confusion_matrix  # noqa: PLC0415 - SciPy takes a second to import
     from model_training.report import caret_text  # noqa: PLC0415 - SciPy takes a second to import
 
-    pairs = _pairs(path)
-    classes = sorted({name for pair in pairs for name in pair})
-    if len(classes) < 2:  # noqa: PLR2004
-        raise click.BadParameter("there are fewer than two classes", param_hint="--predictions")
+    rows = _rows(path)
+    pairs = [pair for pair in rows if not MISSING & set(pair)]
+    classes = _classes(pairs)
     truth, predicted = ([classes.index(pair[column]) for pair in pairs] for column in (0, 1))
     matrix = confusion_matrix.from_labels(truth, predicted, classes)
+    missing = len(rows) - len(pairs)
+    if missing:
+        click.echo(f"{missing} of {len(rows)} rows have a missing value and are left out, as in R", err=True)
     if as_json:
-        print_json(matrix)
+        print_json({**matrix.stored(), "missing": missing})
     else:
         click.echo(caret_text.text(matrix), nl=False)
 
@@ -91,19 +95,45 @@ def _write_page(stored: Report, directory: Path, html: Path) -> None:
         raise click.BadParameter(f"{html}: {error.strerror}", param_hint="--html") from error
 
 
-def _pairs(path: Path) -> list[tuple[str, str]]:
-    """Return (truth, prediction) of every row."""
+def _rows(path: Path) -> list[tuple[str, str]]:
+    """Return (truth, prediction) of every row, without blanks around them."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            if missing := set(COLUMNS) - set(rows.fieldnames or ()):
-                raise click.BadParameter(
-                    f"there is no column {' nor '.join(sorted(missing))}", param_hint="--predictions"
-                )
-            pairs = [(row["truth"], row["prediction"]) for row in rows]
+            rows = csv.DictReader(file, restval="", skipinitialspace=True)
+            names = [name.strip() for name in rows.fieldnames or ()]
+            if absent := sorted(set(COLUMNS) - set(names)):
+                raise _unusable(f"there is no column {' nor '.join(absent)}")
+            rows.fieldnames = names
+            return [(row["truth"].strip(), row["prediction"].strip()) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise click.BadParameter(f"{path} is not CSV in UTF-8", param_hint="--predictions") from error
-    for number, pair in enumerate(pairs, start=1):
-        if not all(pair):
-            raise click.BadParameter(f"row {number} has an empty value", param_hint="--predictions")
-    return pairs
+        raise _unusable(f"{path} is not CSV in UTF-8") from error
+
+
+def _classes(pairs: list[tuple[str, str]]) -> list[str]:
+    """Return the classes in alphabetical order.
+
+    Raises:
+        click.BadParameter: there are fewer than two, or the predictions are not classes.
+    """
+    truths, predictions = ({pair[column] for pair in pairs} for column in (0, 1))
+    classes = sorted(truths | predictions)
+    if len(classes) < 2:  # noqa: PLR2004
+        raise _unusable("there are fewer than two classes")
+    for column, values in zip(COLUMNS, (truths, predictions), strict=True):
+        if fraction := next(filter(_is_fraction, sorted(values)), None):
+            raise _unusable(f"the column {column} has {fraction}, a number and not a class: give the class predicted")
+    if not truths & predictions:
+        raise _unusable("no class of the column prediction occurs in the column truth")
+    return classes
+
+
+def _is_fraction(value: str) -> bool:
+    """Return whether a value is a number with a fractional part, such as a probability."""
+    try:
+        return not float(value).is_integer()
+    except ValueError:
+        return False
+
+
+def _unusable(message: str) -> click.BadParameter:
+    return click.BadParameter(message, param_hint="--predictions")

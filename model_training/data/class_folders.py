@@ -4,7 +4,7 @@ Opens no file.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,9 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def list_films(folder: Path, root: Path, classes: Sequence[str]) -> Listing:
-    """Return the files in the class folders of `root`, without those in deeper folders.
+    """Return the files in the class folders of `root` and in the folders below them.
+
+    Hidden files and folders are passed over, and links to folders are not followed.
 
     Args:
         folder: the data folder; names are paths below it.
@@ -79,11 +81,11 @@ def list_films(folder: Path, root: Path, classes: Sequence[str]) -> Listing:
             raise DatasetError(f"{root / name} is not a folder, but a class has that name")
     files, left_out = [], []
     for class_name in present:
-        for path in _entries(root / class_name):
+        for path in _files_below(root / class_name):
             name = printable(path.relative_to(folder).as_posix())
-            if not _is_utf8(path.name):
+            if not _is_utf8(str(path.relative_to(root))):
                 left_out.append(LeftOut(name, NAME_NOT_UTF8))
-            elif not holds(path.is_file):  # A folder, a socket, or a link that is broken or circular.
+            elif not holds(path.is_file):  # A socket, or a link that is broken, circular or leads to a folder.
                 left_out.append(LeftOut(name, Reason.NOT_READABLE.value))
             else:
                 files.append(FilmFile(path, name, classes.index(class_name)))
@@ -114,6 +116,15 @@ def printable(name: str) -> str:
 
 def _is_utf8(name: str) -> bool:
     return printable(name) == name
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield what is no folder in a folder and, sorted, in the folders below it, without hidden ones."""
+    for path in _entries(folder):
+        if holds(path.is_dir) and not path.is_symlink():
+            yield from _files_below(path)
+        else:
+            yield path
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model_training.data.class_folders import DatasetError, FilmFile, LeftOut, list_films
+from model_training.data.class_folders import DatasetError, FilmFile, LeftOut, Listing
 from worker.decoding import Grey, Limits, decode, resize
 from worker.errors import Reason, RejectedImage
 from worker.settings import settings
@@ -73,24 +73,19 @@ def ignore(_done: int, _total: int) -> None:
     """Ignore the number of films that are read."""
 
 
-def read_class_folders(folder: Path, classes: Sequence[str], size: Size, on_film: OnFilm = ignore) -> Films:
-    """Read a folder of class folders, or its split `test` if it has one, for an evaluation.
+def read_films(listing: Listing, size: Size, on_film: OnFilm = ignore) -> Films:
+    """Read listed files for an evaluation.
 
     The films are kept in memory only, so that an evaluation leaves no copy of them.
 
     Args:
-        folder: what to read.
-        classes: the model's classes; the folder may have fewer, but no others.
+        listing: the files and their classes.
         size: height and width in pixels to which every film is resized.
         on_film: called with the number of files read and of all files.
 
     Raises:
-        DatasetError: there is no such folder, no readable film, or a class that the model does not have.
+        DatasetError: no file is a readable film.
     """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder")
-    root = folder / "test" if (folder / "test").is_dir() else folder
-    listing = list_films(folder, root, classes)
     pixels = np.empty((len(listing.files), *size), np.uint8)
     readable: list[tuple[FilmFile, Reading]] = []
     left_out = list(listing.left_out)
@@ -103,7 +98,7 @@ def read_class_folders(folder: Path, classes: Sequence[str], size: Size, on_film
             pixels[len(readable)] = reading.film
             readable.append((file, reading))
     if not readable:
-        raise DatasetError(f"{root} has no readable film")
+        raise DatasetError("there is no readable film")
     return Films(
         pixels=pixels[: len(readable)],
         labels=np.array([file.label for file, _ in readable], np.int64),

@@ -4,11 +4,20 @@ Lists the files and what is known of them before they are read. Opens no film.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model_training.data import manifest
-from model_training.data.class_folders import DatasetError, FilmFile, LeftOut, class_folders, holds, list_films, strays
+from model_training.data.class_folders import (
+    DatasetError,
+    FilmFile,
+    LeftOut,
+    Listing,
+    class_folders,
+    holds,
+    list_films,
+    strays,
+)
 from model_training.data.manifest import Manifest
 from model_training.data.splitting import FRACTIONS
 
@@ -36,6 +45,17 @@ class DatasetFiles:
     left_out: tuple[tuple[str | None, LeftOut], ...] = ()
 
 
+@dataclass(frozen=True)
+class LabelledFiles:
+    """Files with a class each, for an evaluation."""
+
+    #: The films' names are paths below it.
+    folder: Path
+    listing: Listing
+    #: What a manifest states of each film, by name; empty without one.
+    manifest: Manifest
+
+
 def find_files(data: Path) -> DatasetFiles:
     """Return the files of a folder or a manifest.
 
@@ -55,6 +75,57 @@ def find_files(data: Path) -> DatasetFiles:
     if (data / MANIFEST_FILE).is_file():
         return _of_manifest(data / MANIFEST_FILE)
     return _of_class_folders(data)
+
+
+def find_films_to_evaluate(data: Path, classes: Sequence[str]) -> LabelledFiles:
+    """Return the labelled files on which a model is evaluated.
+
+    Args:
+        data: a folder of split folders, whose `test` is taken; a folder of class folders, with a manifest in it or
+            beside it that may say more of its films; or a manifest, or a folder with one, that gives the classes
+            itself. If such a manifest gives splits, its rows of `test` are taken.
+        classes: the model's classes; the data may have fewer, but no others.
+
+    Raises:
+        DatasetError: the data have none of these formats, or a class that the model does not have; or the manifest
+            contradicts itself.
+    """
+    if data.is_file():
+        return _listed(data, classes)
+    if not data.is_dir():
+        raise DatasetError(f"{data} is neither a folder nor a manifest")
+    root = data / "test" if (data / "test").is_dir() else data
+    if root == data and (data / MANIFEST_FILE).is_file() and not set(class_folders(data)) & set(classes):
+        return _listed(data / MANIFEST_FILE, classes)
+    listing = list_films(data, root, classes)
+    return LabelledFiles(data, listing, _rows_of(data.resolve(), [file.name for file in listing.files]))
+
+
+def _listed(path: Path, classes: Sequence[str]) -> LabelledFiles:
+    found = _of_manifest(path, min_classes=1)
+    if strange := sorted(set(found.classes) - set(classes)):
+        raise DatasetError(f"{path} holds {', '.join(strange)}; the classes are {', '.join(classes)}")
+    splits = found.splits or ["test"] * len(found.files)
+    files = [
+        replace(file, label=classes.index(found.classes[file.label]))
+        for file, split in zip(found.files, splits, strict=True)
+        if split == "test"
+    ]
+    if not files:
+        raise DatasetError(f"{path} has no film of the split test")
+    return LabelledFiles(found.folder, Listing(tuple(files)), found.manifest)
+
+
+def _rows_of(folder: Path, names: Sequence[str]) -> Manifest:
+    """Return the rows of these films of a manifest in the folder, or else of one beside it, by their names below it."""
+    for root, prefix in ((folder, ""), (folder.parent, f"{folder.name}/")):
+        path = root / MANIFEST_FILE
+        if path.is_file():
+            rows = manifest.read(path)
+            present = {name: rows[prefix + name] for name in names if prefix + name in rows}
+            if present or not prefix:
+                return present
+    return {}
 
 
 def shortened(names: Sequence[str]) -> str:
@@ -100,13 +171,13 @@ def _of_class_folders(folder: Path) -> DatasetFiles:
     return DatasetFiles(folder, classes, files, (), {}, tuple((None, entry) for entry in listing.left_out))
 
 
-def _of_manifest(path: Path) -> DatasetFiles:
+def _of_manifest(path: Path, *, min_classes: int = MIN_CLASSES) -> DatasetFiles:
     table, folder = manifest.read(path), path.parent
     if without := sorted(name for name, row in table.items() if not row.get("class")):
         raise DatasetError(f"{path} gives no class for {shortened(without)}")
     classes = tuple(sorted({row["class"] for row in table.values()}))
-    if len(classes) < MIN_CLASSES:
-        raise DatasetError(f"{path} needs films of at least two classes")
+    if len(classes) < min_classes:
+        raise DatasetError(f"{path} needs films of at least {'two classes' if min_classes > 1 else 'one class'}")
     if missing := sorted(name for name in table if not holds((folder / name).is_file)):
         raise DatasetError(f"{path} names files that do not exist: {shortened(missing)}")
     names = sorted(table)

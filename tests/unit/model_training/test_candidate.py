@@ -10,8 +10,9 @@ import pytest
 from model_training.candidate import Recipe, build
 from model_training.data.class_folders import DatasetError
 from model_training.data.dataset import read
-from model_training.data.films import ignore, read_class_folders, reasons_of
-from model_training.evaluating import predict_folder
+from model_training.data.films import ignore, read_films, reasons_of
+from model_training.data.formats import find_films_to_evaluate
+from model_training.evaluating import predict_films
 from model_training.metrics.calibration import fit_temperature, tempered
 from model_training.training import predictions
 from worker.errors import Reason, RejectedImage
@@ -72,7 +73,7 @@ def test_the_worker_predicts_as_the_report_says(built, shared_data):
     """The worker's classifier gives the same table on the test split."""
     directory, card, _ = built
     classifier = Classifier.load(directory)
-    films = read_class_folders(shared_data, card.classes, card.input_size)
+    films = read_films(find_films_to_evaluate(shared_data, card.classes).listing, card.input_size)
 
     predicted = classifier.predict(films.pixels).argmax(axis=1)
 
@@ -165,8 +166,8 @@ def test_an_evaluation_counts_films_that_the_film_check_rejects(built, shared_da
     classifier = accepting_few(directory)
 
     with pytest.raises(DatasetError, match="rejects every file"):
-        predict_folder(classifier(0), shared_data, ignore)
-    predicted = predict_folder(classifier(3), shared_data, ignore)
+        predict_films(classifier(0), shared_data, ignore)
+    predicted = predict_films(classifier(3), shared_data, ignore)
 
     assert 3 == len(predicted.predictions)
     assert {"not_a_chest_film": 5} == reasons_of(predicted.predictions.left_out)

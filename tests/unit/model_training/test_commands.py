@@ -135,7 +135,9 @@ def test_a_report_is_printed_as_text(predictions):
     ("content", "complaint"),
     [
         ("truth,guess\nA,B\n", "no column prediction"),
-        ("truth,prediction\nA,\n", "row 1"),
+        ("truth,prediction\nA,\n", "fewer than two classes"),
+        ("truth,prediction\n0,0.91\n1,0.22\n1,0.87\n0,0.13\n", "0.13, a number and not a class"),
+        ("truth,prediction\n0,1.0\n1,0.0\n", "no class of the column prediction occurs"),
         ("truth,prediction\n", "fewer than two classes"),
         ("truth,prediction\nA,A\n", "fewer than two classes"),
     ],
@@ -148,6 +150,19 @@ def test_a_csv_without_predictions_is_bad_input(tmp_path, content, complaint):
 
     assert 2 == result.exit_code
     assert complaint in result.stderr
+
+
+@pytest.mark.parametrize("missing", ["NA", "NaN", ""])
+def test_rows_with_a_missing_value_are_left_out_as_in_r(tmp_path, missing):
+    """Their number is said; blanks around a value do not make another class."""
+    rows = ["A,A", f"B,{missing}", f" {missing} ,B", "A, B", "B ,B"]
+    (tmp_path / "na.csv").write_text("\n".join(["truth, prediction", *rows]) + "\n")
+
+    result = run("report", "--predictions", tmp_path / "na.csv", "--json")
+
+    report = json.loads(result.stdout)
+    assert (["A", "B"], [[1, 0], [1, 1]], 2) == (report["classes"], report["table"], report["missing"])
+    assert "2 of 5 rows have a missing value" in result.stderr
 
 
 def test_evaluating_a_candidate_gives_the_figures_of_its_training(database, shared_data, tmp_path):

@@ -9,7 +9,8 @@ from PIL import Image
 
 from model_training.data.class_folders import DatasetError
 from model_training.data.dataset import read
-from model_training.data.films import read_class_folders
+from model_training.data.films import read_films
+from model_training.data.formats import find_films_to_evaluate
 from worker.decoding import decode, resize
 
 SIZE = (64, 64)
@@ -131,9 +132,14 @@ def test_the_fingerprint_depends_on_content_split_and_class_alone(drawn):
     assert before != read(drawn, SIZE).fingerprint
 
 
+def films_of(data, classes, size):
+    """Read the films on which a model with these classes is evaluated."""
+    return read_films(find_films_to_evaluate(data, classes).listing, size)
+
+
 def test_an_evaluation_reads_the_test_split_if_there_is_one(drawn):
     """The model learned from the other splits."""
-    films = read_class_folders(drawn, ("Left", "Right"), SIZE)
+    films = films_of(drawn, ("Left", "Right"), SIZE)
 
     assert 8 == len(films)
     assert all(name.startswith("test/") for name in films.names)
@@ -143,18 +149,18 @@ def test_an_evaluation_reads_plain_class_folders_and_fewer_classes(drawn):
     """Labels are indices into the model's classes, not into the folder's."""
     shutil.rmtree(drawn / "test" / "Left")
 
-    films = read_class_folders(drawn / "test", ("Before", "Left", "Right"), SIZE)
+    films = films_of(drawn / "test", ("Before", "Left", "Right"), SIZE)
 
     assert {2} == set(films.labels.tolist())
 
 
 def test_an_evaluation_lists_files_that_are_not_films_and_leaves_no_copies(drawn, data_dir):
     """The films after such a file keep their labels, and none is stored on disk."""
-    whole = read_class_folders(drawn, ("Left", "Right"), SIZE)
+    whole = films_of(drawn, ("Left", "Right"), SIZE)
     (drawn / "test" / "Left" / "02.png").write_text("no image")
     (drawn / "test" / "Left" / "03.png").unlink()
 
-    films = read_class_folders(drawn, ("Left", "Right"), SIZE)
+    films = films_of(drawn, ("Left", "Right"), SIZE)
 
     kept = [index for index, name in enumerate(whole.names) if name != "test/Left/03.png"]
     assert [("test/Left/02.png", "unsupported_format")] == [(entry.name, entry.reason) for entry in films.left_out]
@@ -163,16 +169,49 @@ def test_an_evaluation_lists_files_that_are_not_films_and_leaves_no_copies(drawn
     assert not data_dir.exists()
 
 
+@pytest.mark.parametrize("as_file", [True, False])
+def test_an_evaluation_reads_the_films_of_a_flat_manifest(drawn, as_file):
+    """Its classes are those of the rows, and with splits its test rows are read."""
+    flat = drawn / "flat"
+    flat.mkdir()
+    for index, path in enumerate(sorted((drawn / "test").rglob("*.png"))):
+        path.rename(flat / f"{index}-{path.parent.name}.png")
+    names = sorted(path.name for path in flat.iterdir())
+    rows = [f"{name},{name[2:-4]},{'train' if name.startswith('0') else 'test'}" for name in names]
+    (flat / "manifest.csv").write_text("\n".join(["file,class,split", *rows]))
+
+    films = films_of(flat / "manifest.csv" if as_file else flat, ("Left", "Middle", "Right"), SIZE)
+
+    assert 7 == len(films)
+    assert {("Left", 0), ("Right", 2)} == set(zip((name[2:-4] for name in films.names), films.labels, strict=True))
+
+
+def test_a_folder_inside_a_class_folder_belongs_to_the_class(drawn):
+    """Films of a class may be sorted by patient or by day; without them the class would be missing."""
+    before = read(drawn, SIZE)
+    for class_folder in (drawn / "test").iterdir():
+        films = sorted(class_folder.iterdir())
+        (class_folder / "day 1" / "patient 2").mkdir(parents=True)
+        for path in films:
+            path.rename(class_folder / "day 1" / "patient 2" / path.name)
+
+    films = films_of(drawn, ("Left", "Right"), SIZE)
+
+    assert [0, 0, 0, 0, 1, 1, 1, 1] == films.labels.tolist()
+    assert "test/Left/day 1/patient 2/01.png" == films.names[0]
+    assert before.fingerprint == read(drawn, SIZE).fingerprint
+
+
 def test_an_evaluation_rejects_a_class_that_the_model_does_not_have(drawn):
     """A result without these films would be too good."""
     with pytest.raises(DatasetError, match="Right"):
-        read_class_folders(drawn, ("Left", "Middle"), SIZE)
+        films_of(drawn, ("Left", "Middle"), SIZE)
 
 
 def test_an_evaluation_rejects_a_folder_without_films(tmp_path):
     """There is no film to evaluate."""
     with pytest.raises(DatasetError, match="no readable film"):
-        read_class_folders(tmp_path, ("Left", "Right"), SIZE)
+        films_of(tmp_path, ("Left", "Right"), SIZE)
 
 
 def test_a_data_set_cannot_be_changed(drawn):

@@ -148,9 +148,12 @@ def test_the_patient_of_a_copy_counts_for_the_film_that_is_used(unsplit):
 
 
 def test_files_that_are_not_films_are_listed_with_their_reason(drawn):
-    """Folders, broken and circular links, names that are not UTF-8, files beside the classes, copies."""
+    """Linked folders, broken and circular links, names that are not UTF-8, files beside the classes, copies."""
     left = drawn / "train" / "Left"
     (left / "deeper").mkdir()
+    (left / "deeper" / "note.txt").write_text("no film")
+    (left / ".hidden").mkdir()
+    (left / ".hidden" / "film.png").touch()
     (left / "circle.png").symlink_to("circle.png")
     (left / "upward").symlink_to("..")
     (left / "gone.png").symlink_to("nowhere.png")
@@ -163,7 +166,7 @@ def test_files_that_are_not_films_are_listed_with_their_reason(drawn):
     data = read(drawn, SIZE)
 
     assert {
-        "train/Left/deeper": "not_readable",
+        "train/Left/deeper/note.txt": "unsupported_format",
         "train/Left/circle.png": "not_readable",
         "train/Left/upward": "not_readable",
         "train/Left/gone.png": "not_readable",
