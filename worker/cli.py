@@ -1,6 +1,7 @@
 """The `thoraq` command: collects the subcommands of the installed packages and imports one only when it is called."""
 
 import importlib
+import io
 import sys
 from importlib.metadata import entry_points
 from typing import NamedTuple
@@ -93,6 +94,9 @@ class InstalledCommands(click.Group):
 
 def main() -> None:
     """Run `thoraq`. An error is one line on stderr; the exit code is 2 for bad input and 1 for a failure."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # A terminal without UTF-8 must not end a command.
     try:
         code = InstalledCommands().main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -1,6 +1,5 @@
 """Exports of a list as CSV or JSON: the same studies in the same order as on the page, streamed page by page."""
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -13,13 +12,12 @@ from dashboard.studies.filters import Filters, parse_cursor, select_page
 from dashboard.studies.rows import Row, classes, rows
 from worker import NOTICE
 from worker.database import reading
+from worker.printable import SpreadsheetWriter
 from worker.studies.records import Priority, Study, StudyState
 
 #: A spreadsheet holds this many comfortably; narrower filters give the rest.
 MAX_STUDIES = 20_000
 PAGE_SIZE = 500
-#: A spreadsheet takes a text that begins with one of these for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class StudyAnswer(BaseModel):
@@ -49,13 +47,13 @@ def as_csv(filters: Filters) -> Iterator[str]:
     with reading() as session:
         findings = classes(session)
         buffer = io.StringIO()
-        writer = csv.writer(buffer)
+        writer = SpreadsheetWriter(buffer)
         columns = [name for name in StudyAnswer.model_fields if name != "probabilities"]
-        writer.writerow(columns + findings)
+        writer.write_row(columns + findings)
         for study in _studies(session, filters):
             values, probabilities = study.model_dump(mode="json"), study.probabilities or {}
-            writer.writerow(
-                [_cell(values[name]) for name in columns] + [probabilities.get(finding, "") for finding in findings]
+            writer.write_row(
+                [values[name] for name in columns] + [probabilities.get(finding, "") for finding in findings]
             )
             yield _take_text(buffer)
         yield _take_text(buffer)
@@ -111,11 +109,6 @@ def study_record(row: Row, accession_number: str | None, study_instance_uid: str
         probability=row.findings[0][1] if row.findings else None,
         probabilities=dict(row.findings) or None,
     )
-
-
-def _cell(value: object) -> object:
-    """Return a value for a spreadsheet; a text that it would take for a formula gets a quote in front."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def _take_text(buffer: io.StringIO) -> str:

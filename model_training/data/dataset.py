@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from model_training.data import film_cache, manifest, splitting
+from model_training.data import film_cache, splitting
 from model_training.data.class_folders import DUPLICATE, LeftOut
 from model_training.data.decoded_sets import Decoded
 from model_training.data.films import Films, OnFilm, Size, ignore
@@ -28,7 +28,7 @@ from model_training.data.split_checks import (
 from model_training.data.splitting import SplitFilm, Splitting
 from worker.films.phantoms import KIND, KIND_FILE
 
-__all__ = ["MANIFEST_FILE", "SPLITS", "Dataset", "Manifest", "patient_of", "read", "write_manifest"]
+__all__ = ["MANIFEST_FILE", "SPLITS", "Dataset", "Manifest", "patient_of", "read"]
 
 
 @dataclass(frozen=True)
@@ -102,19 +102,6 @@ def read(data: Path, size: Size, on_film: OnFilm = ignore, *, split_seed: int = 
         splitting=splitting_made,
         unplaced=tuple(entry for split, entry in left_out if split is None),
     )
-
-
-def write_manifest(data: Dataset, path: Path) -> None:
-    """Write a manifest with the file, class, split and SHA-256 of every film and the other columns of its manifest.
-
-    This preserves splits that were made here: read from the data folder, the manifest gives the same data set.
-    """
-    rows = [
-        {"file": name, **data.manifest.get(name, {}), "class": data.classes[label], "split": split, "sha256": digest}
-        for split, films in data.splits.items()
-        for name, label, digest in zip(films.names, films.labels, films.sha256, strict=True)
-    ]
-    manifest.write(path, rows)
 
 
 def _readable_films(files: DatasetFiles, decoded: Decoded) -> tuple[list[PlacedFilm], list[_LeftOutOf]]:

@@ -1,7 +1,7 @@
 """The manifest: a CSV beside the films with each film's patient, source and labels. Opens no film."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from model_training.data.class_folders import DatasetError
@@ -50,16 +50,6 @@ def _check(name: str, place: str) -> None:
         check_path(name)
     except RejectedImage as error:
         raise DatasetError(f"{place}: {name} is not below the manifest's folder") from error
-
-
-def write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    """Write rows as a manifest. Columns are in the order of their first appearance; missing values are empty."""
-    table = list(rows)
-    columns = dict.fromkeys(name for row in table for name in row)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
 
 
 def patient_of(row: Mapping[str, str]) -> str | None:

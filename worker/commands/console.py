@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from worker import database
 from worker.database import MAX_ROW_ID, reading
 from worker.models.documents.document import Document
+from worker.printable import printable
 
 Result = TypeVar("Result")
 
@@ -38,12 +40,12 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table for a person; in a pipe it has 200 columns."""
-    table = Table(title=title, title_justify="left")
+    """Print a table for a person; in a pipe it has 200 columns. Cells are text: no markup, no controls."""
+    table = Table(title=Text(printable(title)), title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)

@@ -1,6 +1,6 @@
 """`thoraq submit`, `schema`, `status` and `results`."""
 
-import csv
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +13,7 @@ from worker import NOTICE
 from worker.celery_app import broker_url
 from worker.commands.console import database_errors, json_option, print_json, print_table, progress
 from worker.database import reading
+from worker.printable import SpreadsheetWriter, printable
 from worker.settings import settings
 from worker.studies import outcomes
 from worker.studies.outcomes import Outcome, RefusedMessage, SubmissionStatus
@@ -32,15 +33,20 @@ def films_under(paths: tuple[Path, ...]) -> list[tuple[str, Path]]:
     for path in paths:
         if path.is_dir():
             films += [
-                (found.relative_to(path).as_posix(), found)
+                (_name(found.relative_to(path)), found)
                 for found in sorted(path.rglob("*"))
                 if found.is_file() and not found.name.startswith(".") and found.suffix.lower() not in {".csv", ".txt"}
             ]
         else:
-            films.append((path.name, path))
+            films.append((_name(Path(path.name)), path))
     if not films:
         raise click.UsageError("there is no file to submit")
     return films
+
+
+def _name(path: Path) -> str:
+    """Return a path as text; names are UTF-8, whatever the terminal's encoding."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
 
 
 @click.command()
@@ -98,7 +104,7 @@ def submit(
     else:
         click.echo(acceptance.submission_id)
         for refused in acceptance.refused:
-            click.echo(f"refused: {refused.reference}: {refused.detail}", err=True)
+            click.echo(printable(f"refused: {refused.reference}: {refused.detail}"), err=True)
 
 
 def _read(films: list[tuple[str, Path]]) -> Iterator[tuple[str, bytes]]:
@@ -224,8 +230,8 @@ def write_csv(rows: list[Outcome], file: TextIO) -> None:
     """Write a row for each film, with a column for each finding."""
     findings = sorted({finding for item in rows for finding in item.probabilities or {}})
     fields = [name for name in Outcome.model_fields if name != "probabilities"]
-    writer = csv.writer(file)
-    writer.writerow([*fields, *(f"probability {finding}" for finding in findings)])
+    writer = SpreadsheetWriter(file)
+    writer.write_row([*fields, *(f"probability {finding}" for finding in findings)])
     for item in rows:
         values = item.model_dump(mode="json")
-        writer.writerow([*(values[name] for name in fields), *((item.probabilities or {}).get(f) for f in findings)])
+        writer.write_row([*(values[name] for name in fields), *((item.probabilities or {}).get(f) for f in findings)])

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
+from worker import printable
 from worker.errors import RefusedSubmission
 from worker.studies.records import Priority
 
@@ -19,14 +20,11 @@ SCHEMA_PATH = "/schemas/score-request/1.json"
 #: One night of a large department; a sender splits a larger set into several submissions.
 MAX_ITEMS = 10_000
 
-#: Excludes control characters, which databases, logs and terminals each handle differently.
-PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
-
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PRINTABLE)]
-Short = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE)]
-Path = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=PRINTABLE)]
-Reference = Annotated[str, StringConstraints(max_length=512, pattern=PRINTABLE)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=printable.PATTERN)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=printable.PATTERN)]
+Path = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=printable.PATTERN)]
+Reference = Annotated[str, StringConstraints(max_length=512, pattern=printable.PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -5,7 +5,6 @@ A study is accepted when its rows are committed. The worker finds out later whet
 
 import json
 import logging
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from worker import wakeups
 from worker.database import now, through_outages, transaction
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.films import archive
+from worker.printable import printable
 from worker.settings import ARCHIVE, settings
 from worker.studies import worklist_order
 from worker.studies.records import Image, Priority, Refusal, Study, Submission
@@ -26,7 +26,6 @@ from worker.submissions.envelope import SCHEMA, Envelope, Item, explain, parse
 logger = logging.getLogger(__name__)
 
 #: Replaced in file names, which senders rarely choose; elsewhere such characters are refused.
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Refused(BaseModel):
@@ -88,7 +87,7 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
     for name, data in files:
         path, digest = archive.put(data, settings().archive_dir)
         image = {"root": ARCHIVE, "path": path, "sha256": digest}
-        items.append({"reference": UNPRINTABLE.sub("?", name)[-512:], "image": image})
+        items.append({"reference": printable(name)[-512:], "image": image})
     if identifiers and len(identifiers) != len(items):
         raise RefusedSubmission("invalid", "items: there must be one object for each film")
     for item, fields in zip(items, identifiers, strict=False):

@@ -43,6 +43,16 @@ def test_submit_status_and_results_agree(thoraq, films):
     assert "Effusions/phantom-0000.png" in {row["reference"] for row in results}
 
 
+def test_results_as_csv_hold_no_formula(thoraq, films):
+    """The reference is what the sender wrote."""
+    (films / "=1+1.png").write_text("no image")
+    thoraq("submit", str(films), "--wait")
+
+    rows = list(csv.DictReader(io.StringIO(thoraq("results", "--csv", "-").stdout)))
+
+    assert "'=1+1.png" in {row["reference"] for row in rows}
+
+
 def test_results_as_csv_have_one_row_a_film_and_one_column_a_finding(thoraq, films):
     """A spreadsheet can read it."""
     thoraq("submit", str(films))

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from model_training.commands.train import train
 from model_training.data.class_folders import DatasetError
-from model_training.data.dataset import SPLITS, read, write_manifest
+from model_training.data.dataset import SPLITS, read
 
 SIZE = (64, 64)
 COLUMNS = ("file", "class", "split", "patient_id", "patient_known", "group_id")
@@ -102,22 +102,6 @@ def test_a_manifest_alone_names_the_films_and_their_splits(drawn, tmp_path):
     assert folders.fingerprint == data.fingerprint
     assert folders.splits["test"].names == data.splits["test"].names
     assert data.splitting is None
-
-
-def test_new_splits_can_be_written_and_read_again(unsplit):
-    """The written manifest has them and the columns of the first one."""
-    rows = [(name, name.split("/")[0], "", f"p{index // 3}") for index, name in enumerate(names_of(unsplit))]
-    write_table(unsplit / "manifest.csv", rows)
-    first = read(unsplit, SIZE, split_seed=7)
-
-    write_manifest(first, unsplit / "splits.csv")
-    again = read(unsplit / "splits.csv", SIZE)
-
-    assert first.fingerprint == again.fingerprint
-    assert split_of(first) == split_of(again)
-    assert {name: row["patient_id"] for name, row in first.manifest.items()} == {
-        name: row["patient_id"] for name, row in again.manifest.items()
-    }
 
 
 def test_files_of_unsplit_data_that_are_not_films_are_listed(unsplit):

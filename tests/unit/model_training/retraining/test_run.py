@@ -46,6 +46,19 @@ def look_at(run_id):
         return run
 
 
+def test_a_run_learns_from_data_without_splits(configured, shared_data, monkeypatch, forgotten_settings):
+    """Class folders alone are split, and the gate's films are set apart from the part for training."""
+    monkeypatch.setenv("THORAQ_TRAINING_DATA", str(shared_data / "train"))
+    forgotten_settings()
+    run_id = requested()
+
+    retraining.retrain(run_id)
+
+    run = look_at(run_id)
+    assert RunState.DONE == run.state, run.message
+    assert 0 == run.candidate.report.data.splitting.seed
+
+
 def test_a_run_registers_its_candidate_and_promotes_nothing(configured):
     """A person decides which version is active."""
     run_id = requested()

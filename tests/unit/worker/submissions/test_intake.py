@@ -153,7 +153,7 @@ def test_uploaded_files_are_archived_by_content(wakeups_sent):
         )
 
 
-@pytest.mark.parametrize("character", ["\0", "\x1b", "\n", "\ud800"])
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\n", "\x9b", "\u202e", "\ud800"])
 def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_name(wakeups_sent, character):
     """Databases, logs and terminals cannot handle all of them."""
     with pytest.raises(RefusedSubmission) as refused:
