@@ -1,6 +1,7 @@
-"""From the bytes of a file to one 8-bit grey radiograph, or a `RejectedImage`; training reads films here, too.
+"""Turns the bytes of a file into one 8-bit grey radiograph, or raises `RejectedImage`.
 
-Does not import a database, a queue, the settings or a network. A film gives the same array for training and scoring.
+Training and scoring both read films here, so they get the same array from the same file. Does not import a database, a
+queue, the settings or a network.
 """
 
 from worker.decoding.blank_checks import check_not_blank
@@ -12,10 +13,10 @@ from worker.errors import Reason, RejectedImage
 
 __all__ = ["ACCEPTED_PREPROCESSING", "PREPROCESSING", "Grey", "Limits", "decode", "resize"]
 
-#: The name of everything that determines a pixel. A model's card states it; it changes with every changed pixel.
+#: Names everything that determines a pixel. A model's card states it. A change that alters any pixel needs a new name.
 PREPROCESSING = "grey8-bilinear-2"
-#: A network that was trained with one of these can score films. `grey8-bilinear-1` decoded every JPEG at full size: its
-#: arrays differ only for JPEG whose sides are both 1024 pixels or more.
+#: A network that was trained with one of these can score films. `grey8-bilinear-1` decoded every JPEG at full size; its
+#: arrays differ only for a JPEG whose sides are both 1024 pixels or more.
 ACCEPTED_PREPROCESSING = frozenset({PREPROCESSING, "grey8-bilinear-1"})
 
 

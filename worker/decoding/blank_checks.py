@@ -9,18 +9,18 @@ from worker.errors import Reason, RejectedImage
 SAMPLED_LINES = 256
 #: Every fourth of those rows is checked for noise, which fills the whole picture.
 ROUGH_STEP = 4
-#: Grey levels so close to the commonest one count as the same: JPEG makes as many of an even surface.
+#: Levels this close to the commonest one count as the same, because JPEG spreads an even surface over several levels.
 EVEN_LEVELS = 4
-#: With a smaller share outside those levels, the film is blank.
+#: A film with a smaller share of pixels outside those levels is blank.
 MIN_UNEVEN_SHARE = 0.01
-#: Fewer grey levels are no radiograph; a film in a palette of 64 colours has 40 or more.
+#: A picture with fewer grey levels is no radiograph; a film in a palette of 64 colours has 40 or more.
 MIN_LEVELS = 12
-#: The squared difference of neighbours over twice the variance: 1 for noise, below 0.2 for films.
+#: The mean squared difference of neighbours, divided by twice the variance, is 1 for noise and below 0.2 for films.
 MAX_ROUGHNESS = 0.6
 
 
 def check_not_blank(film: Grey) -> None:
-    """Reject a picture that cannot be a film by its grey levels alone.
+    """Reject a picture whose grey values alone show that it is no film.
 
     Raises:
         RejectedImage: blank, too_few_greys or noise.

@@ -1,4 +1,4 @@
-"""How much colour a picture may have and still be taken for a radiograph."""
+"""The limit on colour: a picture with more of it is not taken for a radiograph."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,8 +6,8 @@ from PIL import Image
 
 from worker.errors import Reason, RejectedImage
 
-#: A pixel is coloured if its Cb and Cr lie this far from the picture's own tint. Scans of film have a tint, and some
-#: have a coloured arrow or stamp.
+#: A pixel is coloured if its Cb and Cr lie farther than this from the picture's own tint. Scans of film have a tint,
+#: and some have a coloured arrow or stamp.
 COLOURED_DISTANCE = 24
 #: A picture with a larger share of coloured pixels is no radiograph; real films have at most 0.01.
 MAX_COLOURED_SHARE = 0.05

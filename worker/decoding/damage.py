@@ -1,7 +1,8 @@
-"""The one broad `except` of decoding: around parsers and decoders of others, and around nothing of ours.
+"""The only broad `except` of decoding; it surrounds calls into third-party parsers and decoders.
 
-Damaged content can make them raise almost anything. An error of our own arithmetic must not look like that: it would
-reject a sound film, with no trace in the log. So the arithmetic stands outside, and takes typed and checked values.
+Damaged content can make them raise almost anything. An error of our own arithmetic must not be caught here, since it
+would reject a sound film and leave no trace in the log. So our arithmetic stays outside, and takes typed and checked
+values.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from worker.errors import Reason, RejectedImage
 
-#: What pydicom, its plug-ins and Pillow raise on damaged content. Lack of memory is trouble of the host: not listed.
+#: What pydicom, its plug-ins and Pillow raise on damaged content. MemoryError is not listed: the film may be sound.
 DAMAGE = (
     BytesLengthException, InvalidDicomError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
     RuntimeError, ArithmeticError, AssertionError, SyntaxError, struct.error, zlib.error,
@@ -30,7 +31,7 @@ def damage_is_rejected(detail: str) -> Iterator[None]:
         detail: what is damaged, one sentence for a person.
 
     Raises:
-        RejectedImage: corrupt; or the one that is raised inside.
+        RejectedImage: corrupt; one that is raised inside passes through.
     """
     try:
         yield

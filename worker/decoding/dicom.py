@@ -1,10 +1,11 @@
-"""DICOM files: their one picture as a grey film.
+"""Reads the one picture of a DICOM file as a grey film.
 
-The bytes come from outside. Nothing is inflated, parsed or trusted beyond a limit. Only the attributes listed here are
-read, and none of them names a patient.
+The bytes come from outside, so inflating and parsing have limits. Only the attributes listed here are read, and none of
+them names a patient.
 
-Three steps: pydicom parses, `dicom_header` makes a typed and checked header of its attributes, and our own arithmetic
-works on that header and on decoded pixels. Only calls into pydicom and its decoders stand inside a broad `except`.
+There are three steps: pydicom parses the file, `dicom_header` makes a typed and checked header of its attributes, and
+our own arithmetic works on that header and on decoded pixels. Only the calls into pydicom and its decoders stand inside
+a broad `except`.
 """
 
 import logging
@@ -27,7 +28,7 @@ from worker.decoding.limits import Grey, Limits
 from worker.errors import Reason, RejectedImage
 
 MAGIC, MAGIC_POSITION = b"DICM", 128
-#: The largest attribute that is read is a table of 65,536 entries.
+#: The largest attribute that a film needs is a table of 65,536 entries.
 MAX_ATTRIBUTE_BYTES = 256 * 2**10
 PIXEL_DATA = 0x7FE00010
 KEYWORDS = (
@@ -39,7 +40,7 @@ KEYWORDS = (
 )  # fmt: skip
 TAGS: list[BaseTag | int] = [tag for name in KEYWORDS if (tag := tag_for_keyword(name)) is not None]
 
-# Where pydicom warns and logs, this package checks and rejects; and its messages may quote the file.
+# This package checks and rejects where pydicom only warns and logs. Messages of pydicom may quote the file.
 warnings.filterwarnings("ignore", module="pydicom")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
@@ -50,7 +51,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read_dicom(data: bytes, limits: Limits) -> Grey:
-    """Return the film in a DICOM file, white being dense, in the grey values that its sender wants to be shown.
+    """Return the film in a DICOM file as its sender wants it shown: uint8, shape (height, width), 255 for dense parts.
 
     Raises:
         RejectedImage: with the reason. Any other error is a fault of this program.
@@ -62,7 +63,7 @@ def read_dicom(data: bytes, limits: Limits) -> Grey:
 
 
 def _parse(data: bytes, limits: Limits) -> Dataset:
-    """Return the attributes that are read, and the transfer syntax in `file_meta`."""
+    """Return the attributes named in `KEYWORDS`, with the transfer syntax in `file_meta`."""
     file = CountedReads(data)
     read_preamble(file, force=False)
     meta = FileMetaDataset(
@@ -85,7 +86,7 @@ def _parse(data: bytes, limits: Limits) -> Dataset:
 
 
 def _check_lengths(film: Dataset) -> None:
-    """Reject attributes that would grow when they are read: a number takes two bytes in the file, and fifty here."""
+    """Reject long attributes, which grow when they are converted: two bytes of the file become a number of fifty."""
     for tag in film.keys() - {PIXEL_DATA}:
         value = film.get_item(tag).value
         if isinstance(value, bytes) and len(value) > MAX_ATTRIBUTE_BYTES:
@@ -97,7 +98,7 @@ def _beyond(last: int) -> Callable[[BaseTag, str | None, int], bool]:
 
 
 def _inflated(deflated: bytes, limits: Limits) -> bytes:
-    """Return inflated bytes, as far as the limit on a file's bytes allows: 300 kB can hold a gigabyte."""
+    """Inflate no more than the limit on a file's bytes allows: 1 MB can hold a gigabyte."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflater.decompress(deflated, limits.max_bytes)
     if inflater.unconsumed_tail:

@@ -1,6 +1,6 @@
-"""Attributes of a DICOM file as values of one Python type, or a rejection.
+"""Reads each attribute of a DICOM file as a value of one Python type, or rejects the file.
 
-pydicom converts an attribute when it is read, by a type that the file names: any error and any type may come out.
+pydicom converts an attribute when it is read, to a type that the file names, so any error and any type may come out.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ def required_integer(film: Dataset, keyword: str) -> int:
     """Return a whole number.
 
     Raises:
-        RejectedImage: corrupt; it is missing, too.
+        RejectedImage: corrupt, also where it is missing.
     """
     value = integer(film, keyword)
     if value is None:

@@ -1,7 +1,7 @@
-"""From stored values to the grey values of display: modality LUT, VOI LUT or window, polarity, in DICOM's order.
+"""Turns stored values into the grey values of display: modality LUT, VOI LUT or window, polarity, in DICOM's order.
 
 Everything is computed once for each value that can be stored, 65,536 at most, and the film is looked up in that table.
-An error in here is a fault of this program, never of the film: header and stored values were checked.
+The header and the stored values have been checked, so an error here is a fault of this program and never of the film.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def displayed(stored: Stored, header: FilmHeader) -> Grey:
     shown = _shown(values, present, header)
     if grey_scale.is_inverted:
         shown = WHITE - shown
-    # Inverted before it is rounded, and halves made exact, so that a film and its negative give the same film.
+    # Inversion comes before rounding, and halves are made exact, so that a film and its negative give the same film.
     return np.rint(shown.round(HALVES_DECIMALS)).astype(np.uint8)[stored]
 
 
@@ -88,7 +88,7 @@ def _voi(modal: Values, grey_scale: GreyScale) -> Values | None:
 
 
 def _windowed(modal: Values, window: Window) -> Values:
-    # The formula does not depend on what the window is applied to, only on what comes out: 8 bits without a sign.
+    # The formula needs only the range of what comes out, which is 8 bits without a sign here.
     attributes = Dataset()
     attributes.PhotometricInterpretation = "MONOCHROME2"
     attributes.BitsStored, attributes.PixelRepresentation = EIGHT_BITS, 0
@@ -99,16 +99,16 @@ def _windowed(modal: Values, window: Window) -> Values:
 
 
 def _looked_up(outputs: Values, positions: Integers | Values) -> Values:
-    """Return a table's outputs; before its first and after its last entry it goes on evenly.
+    """Return a table's outputs; positions before the first or after the last entry get that entry's output.
 
-    pydicom's own counts the inputs in the type of the outputs, and so folds an 8-bit table over itself.
+    pydicom's own function counts the inputs in the data type of the outputs, and so folds an 8-bit table over itself.
     """
     values: Values = outputs[np.clip(positions, 0, len(outputs) - 1).astype(np.int64)]
     return values
 
 
 def _stretched(modal: Values, present: Present) -> Values:
-    """Return values between black for the least and white for the greatest that the film has."""
+    """Stretch values so that the least that the film has is black and the greatest is white."""
     low, high = modal[present].min(), modal[present].max()
     stretched: Values = np.clip((modal - low) * (WHITE / ((high - low) or 1)), BLACK, WHITE)
     return stretched

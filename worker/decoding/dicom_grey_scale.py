@@ -1,6 +1,6 @@
-"""How a DICOM film's stored values become grey values: its attributes as checked numbers.
+"""Reads from a DICOM file, as checked numbers, how its stored values become grey values.
 
-Everything that the arithmetic of `worker.decoding.dicom_display` presumes is checked here.
+Everything that the arithmetic of `worker.decoding.dicom_display` assumes is checked here.
 """
 
 import math
@@ -24,7 +24,7 @@ EIGHT_BITS = 8
 
 @dataclass(frozen=True)
 class LookupTable:
-    """Outputs of the inputs from `first` on."""
+    """A table of grey values: `outputs[i]` is the output for the input `first + i`."""
 
     first: int
     #: Finite, shape (entries,), at least one.
@@ -53,12 +53,12 @@ class Window:
 class GreyScale:
     """What is done to stored values, in this order."""
 
-    #: The stored value that fills what is beside the film.
+    #: The stored value that fills the area beside the film.
     padding: float | None
     modality: LookupTable | Rescale | None
     #: A table's outputs are 0 or more.
     voi: LookupTable | Window | None
-    #: Stored values are grey values already: up to 8 bits, no sign, nothing that changes them.
+    #: The stored values are grey values already: up to 8 bits, no sign, nothing that changes them.
     is_made_for_display: bool
     #: The least value is white.
     is_inverted: bool

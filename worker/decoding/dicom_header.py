@@ -1,4 +1,4 @@
-"""What a DICOM file says of its film, as a typed header: a frontal grey film of a chest, of a size that may be read."""
+"""Makes a typed header of a DICOM file's attributes; rejects what is no frontal grey chest film of an allowed size."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ CHEST = ("CHEST", "THORA", "TORAX", "THX", "LUNG", "CXR", "PULMO")
 UNSTATED = frozenset({"", "UNKNOWN", "OTHER", "NONE", "UNSPECIFIED", "DEFAULT"})
 #: Lateral (left, right) and oblique views: DICOM's defined terms, and abbreviations of senders.
 NOT_FRONTAL = frozenset({"LL", "RL", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LLAT", "RLAT", "OBL"})
-#: Words in the name of such a view; a decubitus film is frontal, though it is called lateral.
+#: Words in the name of such a view. A decubitus film is frontal, though it is called lateral.
 NOT_FRONTAL_WORDS, STILL_FRONTAL_WORD = ("LATERAL", "OBLIQUE"), "DECUB"
 INVERTED = "MONOCHROME1"
 GREY = frozenset({INVERTED, "MONOCHROME2"})
@@ -27,7 +27,7 @@ ALLOCATIONS = (8, 16)
 BYTES_PER_PIXEL = 4
 
 HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
-#: Which of pydicom's plug-ins decodes what: of several the one that is best kept up and raises on damage.
+#: The pydicom plug-in for each transfer syntax; among several, the one that is best maintained and raises on damage.
 PLUGINS: dict[str, str] = {
     **dict.fromkeys(JPEGTransferSyntaxes, "gdcm"),
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
@@ -40,7 +40,7 @@ class FilmHeader:
     """A film whose attributes agree with each other and with the limits."""
 
     transfer_syntax: UID
-    #: The plug-in of pydicom that decodes it, empty for what is not compressed.
+    #: The plug-in of pydicom that decodes it; empty if the film is not compressed.
     plugin: str
     #: 64 or more.
     rows: int

@@ -1,4 +1,4 @@
-"""The stored values of a DICOM film, from every transfer syntax that a maintained decoder with a free licence reads."""
+"""Reads the stored values of a DICOM film, in each transfer syntax for which there is a maintained and free decoder."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def _pixel_data(film: Dataset) -> bytes:
 
 
 def _check_length(pixel_data: bytes, header: FilmHeader) -> None:
-    """Reject pixel data of another length than one film: decoders make more frames of what is too long."""
+    """Reject pixel data that is shorter or longer than one film; decoders make several frames of longer data."""
     expected = header.rows * header.columns * header.bits_allocated // 8
     length = len(pixel_data)
     if length not in {expected, expected + expected % 2}:
@@ -69,10 +69,10 @@ def _only_frame(pixel_data: bytes) -> bytes:
 
 
 def _decoded(film: Dataset, header: FilmHeader) -> Stored:
-    """Return what pydicom or its plug-in decodes, checked, in the machine's byte order and without a sign."""
+    """Decode with pydicom or its plug-in; return checked values in the machine's byte order, without a sign."""
     values: npt.NDArray[Any]
     with damage_is_rejected(DAMAGED):
-        options: dict[str, Any] = {"view_only": True}  # No copy of what is not compressed.
+        options: dict[str, Any] = {"view_only": True}  # Does not copy pixels that are not compressed.
         decoder = get_decoder(header.transfer_syntax)
         values, _ = decoder.as_array(film, raw=True, decoding_plugin=header.plugin, **options)
     if values.shape != (header.rows, header.columns):

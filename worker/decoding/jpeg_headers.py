@@ -9,7 +9,7 @@ from worker.errors import Reason, RejectedImage
 
 #: A progressive JPEG has about ten scans, and a decoder passes over the whole picture for each.
 MAX_SCANS = 64
-#: This many scans of a picture of the largest size take a few seconds.
+#: A picture of the largest size may have this many scans, which take a few seconds.
 SCANS_AT_THE_PIXEL_LIMIT = 16
 
 START_OF_JPEG = b"\xff\xd8"
@@ -17,14 +17,14 @@ START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
 #: The box that holds the codestream in a JP2 file.
 JP2_CODESTREAM = b"jp2c"
 SCAN_MARKER = 0xDA
-#: Markers without a length, which are not allowed before the pixels: decoders skip them, and `_segments` cannot.
+#: Markers without a length. Decoders skip them, but `_segments` cannot, so they are not allowed before the pixels.
 BARE_MARKERS = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 SCAN = b"\xff\xda"
 #: Frame headers: SOF0 to SOF15 without the tables and extensions between them, and JPEG-LS's.
 FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 #: Baseline, extended and progressive Huffman, which Pillow decodes.
 DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-#: Baseline and extended: one pass over the pixels, where the first scan has every component.
+#: Baseline and extended. A decoder passes over the pixels once if the first scan has every component.
 SEQUENTIAL = frozenset({0xC0, 0xC1})
 EIGHT_BITS = 8
 
@@ -51,7 +51,7 @@ def read_header(stream: bytes) -> Header:
     """Return the header of a stream.
 
     Raises:
-        RejectedImage: corrupt; it is no such stream, or ends within its header.
+        RejectedImage: corrupt; it is none of these streams, or ends within its header.
     """
     try:
         if stream.startswith(START_OF_JPEG):
@@ -68,7 +68,7 @@ def _jpeg(stream: bytes) -> Header:
 
 
 def _segments(stream: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the marker of each segment before the pixels, and where its content begins; never ends by itself."""
+    """Yield the marker of each segment before the pixels, and where its content begins; only an error ends it."""
     position = len(START_OF_JPEG)
     while True:
         start, marker, length = struct.unpack_from(">BBH", stream, position)

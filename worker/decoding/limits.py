@@ -12,7 +12,7 @@ Grey = npt.NDArray[np.uint8]
 
 #: Pictures with a shorter side are icons and thumbnails, never chest films.
 MIN_SIDE_PIXELS = 64
-#: The longest allowed ratio of the sides. Chest films are nearly square.
+#: The longer side may be at most this many times the shorter one. Chest films are nearly square.
 MAX_ASPECT = 3
 
 
@@ -20,8 +20,8 @@ MAX_ASPECT = 3
 class Limits:
     """How much work and memory one file may take.
 
-    A decoder's work is at most bytes times pixels times passes, which are checked in the headers. A file that takes too
-    long nevertheless is ended with its decoder, and tried alone.
+    A decoder's work is at most bytes times pixels times passes, and the headers are checked for these. If a file takes
+    too long nevertheless, its decoder is ended, and the file is tried alone.
     """
 
     max_bytes: int = MAX_FILE_BYTES

@@ -1,7 +1,7 @@
-"""Picture files, by their content and not their name: PNG, JPEG, TIFF, BMP, GIF and WebP as one grey film.
+"""Reads a PNG, JPEG, TIFF, BMP, GIF or WebP file as one grey film; its content and not its name decides the format.
 
-Pillow opens and decodes, inside a broad `except`. What it gives becomes a typed header and checked arrays, on which our
-own arithmetic works, outside.
+Pillow opens and decodes the file inside a broad `except`. The result is a typed header and checked arrays. Our own
+arithmetic works on these, outside the `except`.
 """
 
 import io
@@ -32,7 +32,7 @@ TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 
 DAMAGED = "the image data is damaged or cut short"
 
-# Where Pillow warns, this module checks and rejects. Set once: catch_warnings is not safe in threads.
+# This module checks and rejects where Pillow only warns. This is set once, since catch_warnings is not safe in threads.
 warnings.filterwarnings("ignore", module="PIL")
 Image.MAX_IMAGE_PIXELS = None
 
@@ -55,7 +55,7 @@ class Pixels:
 
     #: Integers or floats, shape (height, width), at least one pixel; uint8 is grey already, everything else is deep.
     grey: npt.NDArray[Any]
-    #: The least value is white, and Pillow has not inverted it.
+    #: The least value is white, and Pillow has not inverted the picture.
     white_is_zero: bool = False
     #: Cb and Cr, uint8, shape (n, 2), of a few pixels evenly spread; None where the file has no colours.
     chroma: npt.NDArray[np.uint8] | None = None
@@ -92,7 +92,7 @@ def read_plain_jpeg(stream: bytes, limits: Limits) -> Grey:
 
 
 def scaled(film: Grey, size: tuple[int, int]) -> Grey:
-    """Return `film` at (height, width) `size`, area-weighted bilinear.
+    """Return `film` at `size`, (height, width), by area-weighted bilinear interpolation.
 
     The aspect ratio is not kept, as in the paper.
     """
@@ -127,7 +127,7 @@ def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pix
     """Have Pillow decode and convert: alpha over black, colour by luma, deep greys as they are."""
     _load(image, size_bytes, limits)
     white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
-    ImageOps.exif_transpose(image, in_place=True)  # Not in place, it would copy every upright film.
+    ImageOps.exif_transpose(image, in_place=True)  # Otherwise it would copy every film that is upright already.
     if image.mode == "L" and "transparency" not in image.info:
         return _checked(image)
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
@@ -144,9 +144,9 @@ def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pix
 
 
 def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
-    """Decode; a JPEG at its reduced scale.
+    """Decode, a JPEG at its reduced scale.
 
-    The decoder gets the whole file at once, since Pillow takes the interpreter's lock between two pieces.
+    A JPEG decoder gets the whole file at once, since Pillow takes the interpreter's lock between two pieces.
     """
     if image.format == "JPEG":
         image.draft(image.mode, (limits.jpeg_side_pixels, limits.jpeg_side_pixels))
