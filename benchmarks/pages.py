@@ -10,6 +10,7 @@ import json
 import os
 import statistics
 import time
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 
@@ -25,6 +26,7 @@ from dashboard.settings import DashboardSettings
 from worker.database import Base, engine, transaction
 from worker.models.directory import SHIPPED_FILMS, read_card, read_report
 from worker.models.records import Activation, ModelVersion
+from worker.postgres import long_statements
 
 FILMS_A_DAY = 10_000
 SAMPLES = 60
@@ -106,7 +108,7 @@ def fill(rows: int) -> None:
             session.add(version)
         session.flush()
         session.add(Activation(model_version_id=1, activated_by="benchmark"))
-    with engine().begin() as connection:
+    with engine().begin() as connection, ExitStack() as long:
         dialect = connection.dialect.name
         if dialect == "sqlite":
             connection.execute(text("DROP TABLE IF EXISTS numbers"))
@@ -114,11 +116,13 @@ def fill(rows: int) -> None:
             numbers = f"WITH RECURSIVE t(n) AS ({counted}) SELECT n FROM t"  # noqa: S608
             connection.execute(text(f"CREATE TEMP TABLE numbers AS {numbers}"))
         else:
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            long.enter_context(long_statements(connection))
         for statement in statements(rows, dialect):
             # psycopg treats a single per cent sign as the start of a parameter.
             connection.exec_driver_sql(statement if dialect == "sqlite" else statement.replace("%", "%%"))
-    with engine().execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    with engine().execution_options(isolation_level="AUTOCOMMIT").connect() as connection, ExitStack() as long:
+        if dialect != "sqlite":
+            long.enter_context(long_statements(connection))
         connection.exec_driver_sql("ANALYZE" if dialect == "sqlite" else "VACUUM ANALYZE")
 
 

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, 
 
 from dashboard.accounts import access
 from worker.database import is_outage
-from worker.errors import RefusedSubmission
+from worker.errors import NotConfigured, RefusedSubmission
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(SecurityError, _unknown_host)
     app.register_error_handler(DBAPIError, _database_error)
     app.register_error_handler(RefusedSubmission, _refused)
+    app.register_error_handler(NotConfigured, _not_configured)
 
 
 def problem(status: int, title: str, detail: str | None = None, code: str | None = None) -> Response:
@@ -104,6 +105,12 @@ def _refused(error: RefusedSubmission) -> Response:
         return problem(status, error.code.replace("_", " ").capitalize(), error.detail, error.code)
     page = render_template("error.html", status=status, title="This submission was refused", advice=error.detail)
     return Response(page, status)
+
+
+def _not_configured(error: NotConfigured) -> Response:
+    """Answer 503: the database was changed under this process, or it is one that this version cannot use."""
+    logger.error("no request can be answered: %s", error)
+    return _answer(ServiceUnavailable("This version of Thoraq cannot use the database."))
 
 
 def _database_error(error: DBAPIError) -> Response:

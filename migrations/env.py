@@ -1,13 +1,14 @@
 """Runs the revisions against the configured database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 import migrations.schema  # noqa: F401 - every table
 from worker.database import Base, engine
+from worker.postgres import long_statements
 
 
 @contextmanager
@@ -32,7 +33,7 @@ with engine().connect() as connection, _tables_may_be_copied(connection):
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
     )
-    with context.begin_transaction():
-        if connection.dialect.name == "postgresql":  # A revision may rewrite a table of millions of rows.
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+    # A revision may rewrite a table of millions of rows.
+    patient = long_statements(connection) if connection.dialect.name == "postgresql" else nullcontext()
+    with context.begin_transaction(), patient:
         context.run_migrations()

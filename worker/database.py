@@ -1,5 +1,7 @@
 """One engine for each process, and sessions from it. Does not import any table."""
 
+import importlib.resources
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,20 +10,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
 
+from worker import postgres
+from worker.errors import NotConfigured
 from worker.settings import settings
 
-#: Longer than any of our statements takes; a lock that is held longer belongs to a process in trouble.
-STATEMENT_TIMEOUT_MS = 30_000
-LOCK_TIMEOUT_MS = 5_000
-SILENT_NETWORK_MS = 10_000
-CONNECT_TIMEOUT_SECONDS = 5
+logger = logging.getLogger(__name__)
+
 SQLITE_BUSY_TIMEOUT_SECONDS = 20
 #: The largest id that an INTEGER column of PostgreSQL holds.
 MAX_ROW_ID = 2**31 - 1
@@ -70,33 +71,27 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def connect(url: str) -> Engine:
+def connect(url: str | URL) -> Engine:
     """Return an engine for `url` with the timeouts and the locking that the ledger relies on."""
-    if make_url(url).get_backend_name() == "sqlite":
+    url = make_url(url)
+    if url.get_backend_name() == "sqlite":
         return _connect_sqlite(url)
-    options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
-    return create_engine(
+    engine = create_engine(
         url,
         # Parameters may be identifiers, and the text of an error is logged.
         hide_parameters=True,
         pool_pre_ping=True,
         pool_size=5,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": options,
-            # The server's timeouts cannot end a wait for a server that is unreachable; those of the kernel can.
-            "tcp_user_timeout": SILENT_NETWORK_MS,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-        },
+        connect_args=postgres.arguments(url),
     )
+    postgres.prepare(engine)
+    return engine
 
 
-def _connect_sqlite(url: str) -> Engine:
+def _connect_sqlite(url: URL) -> Engine:
     """Write-ahead logging, and BEGIN IMMEDIATE: a transaction that will write must not find out too late."""
     # isolation_level None keeps the driver from issuing a BEGIN of its own.
-    if database := make_url(url).database:
+    if database := url.database:
         Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     driver = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "isolation_level": None}
     engine = create_engine(url, hide_parameters=True, connect_args=driver)
@@ -115,14 +110,62 @@ def _connect_sqlite(url: str) -> Engine:
 
 def exists() -> bool:
     """Return whether the configured database exists; only SQLite's file can be missing, and connecting creates it."""
-    url = make_url(settings().database_url)
+    url = settings().database_url
     return url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"} or Path(url.database).is_file()
 
 
 @cache
 def engine() -> Engine:
-    """Return this process's engine; a forked child must call `forget_parent_connections` first."""
-    return connect(settings().database_url)
+    """Return this process's engine; a forked child must call `forget_parent_connections` first.
+
+    Its first connection raises `NotConfigured` if the schema is one that this version does not know.
+    """
+    made = connect(settings().database_url)
+    checked = False
+
+    @event.listens_for(made, "engine_connect")
+    def _check_schema(connection: Connection) -> None:
+        nonlocal checked
+        if not checked:
+            _refuse_unknown_schema(connection)
+            checked = True
+
+    return made
+
+
+def _refuse_unknown_schema(connection: Connection) -> None:
+    """Refuse a database that a later version of Thoraq has upgraded; one without a schema is accepted.
+
+    Raises:
+        NotConfigured: its revision is none of ours.
+    """
+    with connection.begin():
+        has_schema = inspect(connection).has_table("alembic_version")
+        found = connection.scalars(text("SELECT version_num FROM alembic_version")).all() if has_schema else []
+    files = (file.name for file in importlib.resources.files("migrations.versions").iterdir())
+    known = sorted(name.partition("_")[0] for name in files if name[0].isdigit())
+    if unknown := set(found) - set(known):
+        raise NotConfigured(
+            f"the database has the schema {', '.join(unknown)}; this version of Thoraq knows none after {known[-1]}, "
+            "so install the version that made it"
+        )
+
+
+def check() -> None:
+    """Connect once, so that a process that cannot work with the database ends before it does anything.
+
+    A database that does not answer, or does not exist yet, is no reason to end: it may do so later.
+
+    Raises:
+        NotConfigured: the database cannot be used as it is.
+    """
+    if not exists():
+        return
+    try:
+        with reading() as session:
+            session.connection()
+    except DBAPIError as error:
+        logger.warning("the database does not answer yet: %s", type(error.orig).__name__)
 
 
 def forget_parent_connections() -> None:

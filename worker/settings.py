@@ -13,6 +13,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
 
@@ -70,6 +73,24 @@ def _key(secret: SecretStr) -> bytes:
         return base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
     except binascii.Error:
         return b""
+
+
+def parse_database_url(text: str) -> URL:
+    """Return the URL of a database of PostgreSQL, for psycopg, or of SQLite.
+
+    Raises:
+        ValueError: it is no URL, or it names another database or another driver.
+    """
+    example = "such as postgresql+psycopg://user:password@host/thoraq"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:  # Its message would have the password.
+        raise ValueError(f"this is no URL of a database, {example}") from error
+    if url.drivername in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername not in {"postgresql+psycopg", "sqlite", "sqlite+pysqlite"}:
+        raise ValueError(f"{url.drivername} is not supported: use PostgreSQL through psycopg, {example}, or SQLite")
+    return url
 
 
 class Settings(BaseSettings):
@@ -149,12 +170,19 @@ class Settings(BaseSettings):
             raise ValueError(f"callbacks need https: {', '.join(sorted(without_tls))}")
         return self
 
+    @field_validator("database_url_setting")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_database_url(value.get_secret_value())
+        return value
+
     @property
-    def database_url(self) -> str:
-        """The SQLAlchemy URL; SQLite in the data directory unless one is set."""
+    def database_url(self) -> URL:
+        """The URL of the database; SQLite in the data directory unless one is set."""
         if self.database_url_setting:
-            return self.database_url_setting.get_secret_value()
-        return f"sqlite:///{self.data_dir / 'thoraq.db'}"
+            return parse_database_url(self.database_url_setting.get_secret_value())
+        return URL.create("sqlite", database=str(self.data_dir / "thoraq.db"))
 
     @property
     def roots(self) -> dict[str, Path]:

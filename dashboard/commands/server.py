@@ -10,7 +10,7 @@ from gunicorn.glogging import Logger
 
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings, dashboard_settings
-from worker import logs
+from worker import database, logs
 from worker.celery_app import broker_url
 from worker.settings import settings as worker_settings
 
@@ -58,6 +58,7 @@ def dashboard(host: str | None, port: int | None, threads: int | None) -> None:
     settings = dashboard_settings()
     logs.configure(worker_settings())
     broker_url(worker_settings())
+    database.check()
     Server(settings, options(settings, host=host, port=port, threads=threads)).run()
 
 

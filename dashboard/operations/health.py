@@ -16,6 +16,7 @@ from dashboard.operations import process_status
 from dashboard.operations.backlog import ALARM_SECONDS, oldest_waiting_seconds
 from dashboard.operations.process_status import Status
 from worker.database import Base, reading
+from worker.errors import NotConfigured
 from worker.monitoring import heartbeats
 from worker.settings import settings
 
@@ -71,6 +72,11 @@ def _database() -> dict[str, Dependency]:
         current_app.logger.warning("not ready: %s", type(error).__name__)
         why = "unknown: the database does not answer"
         database = Dependency(Status.DOWN, "does not answer")
+        return {"database": database, "schema": Dependency(Status.UNKNOWN, why), **_unknown(why)}
+    except NotConfigured as error:
+        current_app.logger.error("not ready: %s", error)  # noqa: TRY400 - the message says it all
+        why = "unknown: this version of Thoraq cannot use the database"
+        database = Dependency(Status.DOWN, str(error))
         return {"database": database, "schema": Dependency(Status.UNKNOWN, why), **_unknown(why)}
     return {"database": Dependency(Status.UP, "answers"), "schema": schema, **others}
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 from PIL import Image, UnidentifiedImageError
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -158,7 +158,7 @@ def _database(server: str | None, work: Path) -> Iterator[str]:
     shutil.rmtree(work / "data", ignore_errors=True)
     (work / "data").mkdir()
     if server is None:
-        yield f"sqlite:///{work / 'data' / 'thoraq.db'}"
+        yield URL.create("sqlite", database=str(work / "data" / "thoraq.db")).render_as_string()
         return
     name = f"thoraq_bench_{secrets.token_hex(4)}"
     admin = create_engine(server, isolation_level="AUTOCOMMIT")

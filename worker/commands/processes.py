@@ -12,7 +12,7 @@ import click
 from celery import signals
 from sqlalchemy.exc import DBAPIError
 
-from worker import logs, metrics, wakeups
+from worker import database, logs, metrics, wakeups
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.commands.stoppable_beat import StoppableBeat
@@ -89,6 +89,7 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
     stop_signals: list[object] = []
     signals.worker_shutting_down.connect(lambda **signal: stop_signals.append(signal), weak=False)
     _prepare()
+    database.check()
     for module in imports:  # Here, so that a missing library is an error of this command.
         importlib.import_module(module)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"

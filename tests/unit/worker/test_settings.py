@@ -5,8 +5,10 @@ import urllib.request
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from conftest import forget_settings
 from PIL import Image as Picture
-from sqlalchemy import update
+from pydantic import ValidationError
+from sqlalchemy import text, update
 
 from worker import wakeups
 from worker.celery_app import beat_schedule, configuration
@@ -149,3 +151,42 @@ def test_a_day_of_drift_monitoring_begins_at_local_midnight(setting):
 
     assert datetime(2026, 11, 24, 23, tzinfo=UTC) == start
     assert datetime(2026, 11, 25, 23, tzinfo=UTC) == end
+
+
+@pytest.mark.parametrize("name", ["what?", "100%41", "a b", "x;y", "ä#1"])
+def test_the_database_stands_in_the_data_directory_whatever_its_name(data_dir, monkeypatch, name):
+    """In a folder that nobody else may read; a URL takes some characters for its own."""
+    directory = data_dir.parent / name
+    monkeypatch.setenv("THORAQ_DATA_DIR", str(directory))
+    forget_settings()
+
+    with transaction() as session:
+        session.execute(text("CREATE TABLE here (id INTEGER)"))
+
+    assert {data_dir.parent / name} == {file for file in data_dir.parent.iterdir() if file.is_dir()}
+    assert (directory / "thoraq.db").stat().st_size > 0
+    assert 0o700 == directory.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_scheme_of_postgresql_means_the_installed_driver(setting, scheme):
+    """Hosts of databases write `postgres://`."""
+    setting("DATABASE_URL", f"{scheme}://u:secret@host/films?options=-csearch_path%3Dx")
+
+    url = settings().database_url
+
+    assert ("postgresql+psycopg", "films", "-csearch_path=x") == (url.drivername, url.database, url.query["options"])
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:secret@h/x", "postgresql+psycopg2://u:secret@h/x", "secret", "", "postgres://u:secret@h:port/x"]
+)
+def test_another_database_or_driver_is_refused_in_one_line(setting, url):
+    """The line has no password."""
+    setting("DATABASE_URL", url)
+
+    with pytest.raises(ValidationError) as caught:
+        settings()
+
+    assert "THORAQ_DATABASE_URL" in str(caught.value)
+    assert "secret" not in str(caught.value)

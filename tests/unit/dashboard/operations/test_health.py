@@ -60,6 +60,21 @@ def test_a_database_that_is_gone_is_503(client, tmp_path, monkeypatch):
     assert not any(entry["ok"] for entry in answer.json["dependencies"].values())
 
 
+def test_a_database_of_a_later_version_is_named(app, client):
+    """It was upgraded before this dashboard first connected."""
+    with transaction() as session:
+        session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        session.execute(text("INSERT INTO alembic_version VALUES ('9999')"))
+    engine().dispose()
+    engine.cache_clear()
+
+    answer, page = client.get("/health/ready"), client.get("/login")
+
+    assert 503 == answer.status_code
+    assert "the schema 9999" in answer.json["dependencies"]["database"]["detail"]
+    assert 200 == page.status_code  # It asks nothing of the database.
+
+
 @pytest.mark.parametrize("silent_seconds", [30, 3600])
 def test_a_silent_worker_is_not_up(client, rows, silent_seconds):
     """The answer is not 503, since studies are still accepted."""

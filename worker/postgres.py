@@ -1,0 +1,151 @@
+"""Connections to PostgreSQL: what each one sets for itself, how long it waits for an answer, what it refuses.
+
+The time-outs of the server end a statement, a wait for a lock and a transaction that stands still. They cannot end the
+wait for a server, or for a proxy before it, that keeps the network connection open and says nothing; `wait` does.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy
+from psycopg.abc import RV, PQGen
+from sqlalchemy import URL, Engine, event
+
+from worker.errors import NotConfigured
+
+#: Longer than any of our statements takes; a lock that is held longer belongs to a process in trouble.
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 5_000
+#: Longer than a transaction of ours computes between two statements. A process that stands still loses its locks then.
+IDLE_TIMEOUT_MS = 30_000
+#: What every transaction relies on, whatever the database, the role or the server has as its default.
+RELIED_ON = {
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "lock_timeout": str(LOCK_TIMEOUT_MS),
+    "idle_in_transaction_session_timeout": str(IDLE_TIMEOUT_MS),
+    "DateStyle": "ISO",  # psycopg reads no other.
+    "TimeZone": "UTC",
+}
+_VALUES = ", ".join(f"('{name}', '{value}')" for name, value in RELIED_ON.items())
+#: Sets it for the session, unless the process that answers is another than the one that was connected to.
+_SET_FOR_SESSION = (
+    f"SELECT CASE WHEN pg_backend_pid() = %s THEN set_config(name, value, false) END FROM (VALUES {_VALUES}) "  # noqa: S608
+    "AS relied_on (name, value)"
+)
+_SET_FOR_TRANSACTION = f"SELECT set_config(name, value, true) FROM (VALUES {_VALUES}) AS relied_on (name, value)"  # noqa: S608
+_LIFT = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+
+#: How long a connection waits for an answer: longer than the server lets a statement run.
+ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1000 + 5
+#: The same outside a transaction, where only the pool asks whether the connection still works.
+PING_SECONDS = 5
+#: What a connection asks for unless the URL says otherwise.
+CONNECT_ARGUMENTS: Mapping[str, str | int] = {
+    "connect_timeout": 5,
+    # The kernel's time-outs end a wait for an unreachable host sooner than `ANSWER_SECONDS`.
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "client_encoding": "utf8",
+}
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection of which every wait ends."""
+
+    #: How long it waits for an answer; None while a migration rewrites a table.
+    answer_seconds: float | None = ANSWER_SECONDS
+    #: True behind a pooler that gives each transaction another session.
+    pooled = False
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for an answer; every statement, COMMIT and ROLLBACK of psycopg comes through here.
+
+        Raises:
+            psycopg.OperationalError: there was no answer in time. The connection is closed.
+        """
+        limit = timeout or self.answer_seconds
+        if self.autocommit and limit is not None:
+            limit = min(limit, PING_SECONDS)
+        since = time.monotonic()
+        try:
+            return super().wait(gen, interval, limit)
+        except psycopg.OperationalError as error:
+            if limit is None or time.monotonic() - since < limit:
+                raise
+            self.close()
+            raise psycopg.OperationalError(f"no answer within {limit:g} s") from error
+
+
+def arguments(url: URL) -> dict[str, str | int]:
+    """Return the arguments of a connection beside those that the URL has."""
+    return {name: value for name, value in CONNECT_ARGUMENTS.items() if name not in url.query}
+
+
+def prepare(engine: Engine) -> None:
+    """Let an engine make connections of this module."""
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Connection:  # noqa: ANN401
+        connection = Connection.connect(*arguments, **options)
+        try:
+            _set_up(connection, options)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sqlalchemy.Connection) -> None:
+        if _driver(connection).pooled:
+            connection.exec_driver_sql(_SET_FOR_TRANSACTION)
+
+
+def _set_up(connection: Connection, options: Mapping[str, Any]) -> None:
+    """Set what a transaction relies on, for the session or, behind a pooler, from now on for each transaction.
+
+    Raises:
+        NotConfigured: the database cannot store our texts, or the pooler would ignore settings of the URL.
+    """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in {None, "UTF8"}:
+        raise NotConfigured(f"the database stores text as {encoding}: create one with the encoding UTF8")
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(_SET_FOR_SESSION, (connection.info.backend_pid,))
+        connection.pooled = cursor.fetchall()[0][0] is None
+    connection.autocommit = False
+    if connection.pooled:
+        if options.get("options"):
+            raise NotConfigured(
+                "behind a connection pooler, `options` in THORAQ_DATABASE_URL have no effect: "
+                "use ALTER ROLE ... SET for them"
+            )
+        connection.prepare_threshold = None  # The next transaction may have a session without the prepared statement.
+
+
+def _driver(connection: sqlalchemy.Connection) -> Connection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, Connection)  # noqa: S101 - `prepare` made it
+    return driver
+
+
+@contextmanager
+def long_statements(connection: sqlalchemy.Connection) -> Iterator[None]:
+    """Let the statements of one transaction take as long as they need, as those that rewrite a large table.
+
+    Args:
+        connection: of PostgreSQL; its transaction has begun.
+    """
+    driver = _driver(connection)
+    driver.answer_seconds = None
+    try:
+        if connection.get_isolation_level() != "AUTOCOMMIT":
+            connection.exec_driver_sql(_LIFT)
+        yield
+    finally:
+        del driver.answer_seconds
