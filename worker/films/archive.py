@@ -1,4 +1,4 @@
-"""The files of films: uploads in the archive, under the hash of their content, and other files below named roots.
+"""Reads and stores the files of films: uploads in the archive, under their hash, and other files below named roots.
 
 Callers name a root and a path below it. No path, however it is written, reaches a file outside its root.
 """

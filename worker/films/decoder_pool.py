@@ -27,16 +27,16 @@ logger = logging.getLogger(__name__)
 
 #: How many films one decoder gets at once: enough to make a message cheap, few enough that every decoder has some.
 MOST_AT_ONCE = 16
-#: A decoder that sends nothing for this long hangs. It is longer than the time limit of a read and any film together,
+#: A decoder that sends nothing for this long hangs. This is longer than the time limit of a read and any film together,
 #: and short enough that the task keeps its own time limit.
 SILENCE_SECONDS = 40
 #: A decoder needs a second for its imports, and longer on a machine that is starting everything.
 START_SECONDS = 60
-#: A process whose pipe is closed, or that is killed, ends at once, or hangs.
+#: A process ends at once when its pipe is closed or when it is killed; after this time it hangs.
 END_SECONDS = 1
 #: Errors raised when a decoder has died, hangs, or sends something invalid.
 GONE = (EOFError, OSError, ProtocolError)
-#: How the names of environment variables begin that an interpreter needs; no password is among them.
+#: A decoder gets only the environment variables whose names begin so. None of them is a password.
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_", "LD_", "TZ", "TMPDIR", "PYTHON", "MALLOC_")
 #: There is one decoder for each core, so that a decoder needs no threads of its own.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -118,8 +118,8 @@ class DecoderPool:
 def _lost(decoder: "_DecoderProcess", error: Exception) -> Crashed:
     """End a decoder that failed during a film, and return what is known of the film.
 
-    An invalid message costs the film an attempt: a hostile film may have taken over its decoder. The log tells it from
-    a decoder that died.
+    An invalid message costs the film an attempt, as a death does: a hostile film may have taken over its decoder. The
+    log says which of the two it was.
     """
     ended = decoder.end()
     if isinstance(error, ProtocolError):

@@ -1,6 +1,7 @@
-"""A process that prepares films for the process that started it. It imports no database, no settings and no network.
+"""A process that prepares films for the process that started it.
 
-`worker.films.decoder_pool` starts it with a pipe, and ends it by closing the pipe.
+`worker.films.decoder_pool` starts it with a pipe, and ends it by closing the pipe. Does not import a database, the
+settings or a network.
 """
 
 import contextlib

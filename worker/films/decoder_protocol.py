@@ -22,7 +22,7 @@ from worker.errors import Reason
 from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Preparation, Prepared, RejectedFilm
 from worker.films.summary import FilmSummary
 
-#: Raise it with every change of a kind or a field. Both sides check it in every message.
+#: Increase it with every change of a kind or a field. Both sides check it in every message.
 VERSION = 1
 #: Longest head of a message, in bytes.
 MAX_HEAD_BYTES = 64 * 2**10
@@ -52,7 +52,7 @@ class Request:
     """Films that a decoder is to prepare."""
 
     places: Sequence[Place]
-    #: None means: as in the request before.
+    #: None if it is the same as in the request before.
     preparation: Preparation | None
     #: Whether to store previews, too.
     preview: bool

@@ -21,9 +21,10 @@ from worker.errors import ModelUnavailable, Reason, RejectedImage
 FILM_CHECK_FILE = "film_check.npz"
 
 CELLS, DIRECTIONS = 6, 8
-#: Side of the picture that is described, 8 pixels a cell. A side of 96 separates little better, in four times the time.
+#: Side of the picture that is described, 8 pixels a cell. A side of 96 tells films apart little better, and takes four
+#: times as long.
 SIDE_PIXELS = 48
-#: A row or column belongs to the border if a smaller share of its pixels is brighter than this grey.
+#: A row or column belongs to the border if at most `BORDER_SHARE` of its pixels are brighter than `BORDER_GREY`.
 BORDER_GREY, BORDER_SHARE = 16, 0.02
 #: About this many rows and columns are checked for the border.
 BORDER_LINES = 64
@@ -33,7 +34,7 @@ STRENGTH_WEIGHT = 0.5
 #: This share of the whole picture's edges is added to a cell's, so that a cell without edges has no direction.
 QUIET_SHARE = 0.05
 
-#: Bins of directions in `_edges`: a half turn is the first direction again, and what rounding puts beyond, the second.
+#: Bins of directions in `_edges`. The last two are the first two again: a half turn, and what rounding puts beyond it.
 ALL_BINS = DIRECTIONS + 2
 #: The first bin of every pixel's cell, shape (side, side).
 _CELL = np.arange(SIDE_PIXELS) * CELLS // SIDE_PIXELS
@@ -137,7 +138,7 @@ def _edges(picture: npt.NDArray[np.float32]) -> Vectors:
     """Return the sum of gradients, of either sign, by cell and direction, shape (cells, cells, directions)."""
     down, across = _gradient(picture), _gradient(picture.T).T
     angle = np.arctan2(down, across)
-    # A direction and its opposite are one; a half turn and a bit of rounding lie in the bins after the last.
+    # A direction and its opposite are one; a half turn, and what rounding puts beyond it, lie in the last two bins.
     position = (angle + np.float32(np.pi) * (angle < 0)) * np.float32(DIRECTIONS / np.pi)
     lower = position.astype(np.int64)
     size = np.hypot(down, across)

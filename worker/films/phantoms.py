@@ -1,6 +1,6 @@
 """Drawn chest phantoms: a small physical model of a thorax, projected by Beer-Lambert's law, with photon noise.
 
-They let the demo and the tests run without a patient's film. They are no patients, and say so in every corner.
+They let the demo and the tests run without a patient's film. Each has the word PHANTOM in a corner.
 """
 
 import tempfile
@@ -29,7 +29,7 @@ CLAVICLE_END_CM = 13
 PHOTONS = 40_000
 #: The share of the image signal that is scattered in the body; without a grid it would be higher.
 SCATTER = 0.25
-#: A folder that holds this file with the word `phantoms` says that its films are drawn.
+#: A folder has drawn films if this file in it holds the word `phantoms`.
 KIND_FILE = "KIND"
 KIND = "phantoms"
 
@@ -92,7 +92,7 @@ def _healthy(thorax: Thorax) -> Field:
 
 
 def _vessels(thorax: Thorax) -> Field:
-    """Return the branching vessels near each hilum, as many small ellipsoids of soft tissue."""
+    """Return the branching vessels near each hilum, made of many small ellipsoids of soft tissue."""
     total = np.zeros_like(thorax.x)
     for lung in thorax.lungs:
         inward = -np.sign(lung[0])
@@ -162,7 +162,7 @@ def _pneumothorax(thorax: Thorax) -> Field:
     return (AIR - LUNG) * beam + squeezed * inside
 
 
-#: What can be drawn, under the names that the network trained on phantoms answers with.
+#: What can be drawn, by class of the network that is trained on phantoms.
 FINDINGS: dict[str, Callable[[Thorax], Field | float]] = {
     "Effusions": _effusion,
     "No-Findings": _no_finding,
@@ -199,7 +199,7 @@ def _marked(film: Grey) -> Grey:
 
 
 def save(film: Grey, path: Path) -> None:
-    """Write a phantom as PNG that says what it is in its metadata, too."""
+    """Write a phantom as PNG, whose metadata say what it is, too."""
     note = PngImagePlugin.PngInfo()
     note.add_text("Comment", "Drawn phantom, not a patient.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -218,9 +218,9 @@ def write_films(directory: Path, per_finding: int, seed: int) -> list[Path]:
 
 
 def write_dataset(directory: Path, per_finding: int, seed: int) -> None:
-    """Draw a training set: `per_finding` films of each finding for training, a fifth of it for each other split.
+    """Draw a training set: `per_finding` films of each finding for training, a fifth as many for each other split.
 
-    It is drawn under another name and renamed when it is whole, so that nobody trains on half of it and an
+    It is drawn under another name and renamed when it is complete, so that nobody trains on half of it and an
     interrupted one is drawn again.
 
     Raises:

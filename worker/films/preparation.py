@@ -1,6 +1,7 @@
-"""One film from its file to a network's input: read, hashed, decoded, previewed, scaled, checked.
+"""Takes one film from its file to a network's input: read, hashed, decoded, previewed, scaled, checked.
 
-A decoder process imports this module, where bytes from outside are decoded. It imports no database and no network.
+Decoder processes import this module, since bytes from outside are decoded there. Does not import a database or a
+network.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from worker.films import archive, previews
 from worker.films.film_check import FilmCheck
 from worker.films.summary import FilmSummary, summarize
 
-#: How many files are read ahead while another is decoded, so that a decoder need not wait for the disk.
+#: How many files are read ahead while another is decoded, so that a decoder does not wait for the disk.
 FILES_AHEAD = 1
 
 Item = TypeVar("Item")

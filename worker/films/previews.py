@@ -1,4 +1,4 @@
-"""Pictures of decoded films, stored for the pages: the dashboard itself decodes nothing."""
+"""Stores pictures of decoded films for the pages, since the dashboard itself decodes nothing."""
 
 from pathlib import Path
 

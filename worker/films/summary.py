@@ -1,4 +1,4 @@
-"""What a film looks like in four numbers, taken when it is scored: drift monitoring needs no second decoding."""
+"""Describes a film by four numbers when it is scored, so that drift monitoring need not decode it again."""
 
 from dataclasses import dataclass
 

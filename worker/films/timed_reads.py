@@ -1,4 +1,4 @@
-"""Reads with a time limit: when a file system does not answer, the film waits, and the process goes on.
+"""Reads files with a time limit: when a file system does not answer, the film waits, and the process goes on.
 
 A thread that hangs in the kernel can be neither interrupted nor killed. It is left behind, and its folder is not read
 for a while.
@@ -14,7 +14,7 @@ from worker.errors import TryAgainLater
 
 #: A film of 64 MB over a slow network takes less, and several such waits fit into the time limit of a task.
 READ_SECONDS = 20
-#: How long no read is tried in a folder in which one hangs.
+#: For how long a folder in which a read hangs is not read again.
 REST_SECONDS = 60
 #: How many threads of one process may hang in one folder; after that, it is not read until one of them returns.
 MAX_HANGING = 8
