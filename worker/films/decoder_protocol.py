@@ -30,6 +30,8 @@ MAX_DETAIL_CHARACTERS = 500
 #: The database stores a film's height and width in 32-bit columns.
 MAX_INTEGER = 2**31 - 1
 MAX_GREY = 255
+#: A decoder is given up long before a film takes a day.
+MAX_SECONDS = 86_400
 
 
 class Kind(StrEnum):
@@ -133,7 +135,7 @@ def decode_outcome(message: bytes, input_size: tuple[int, int]) -> tuple[FilmOut
         ProtocolError: it is no such message, or has another version.
     """
     head, grey = _head(message, OUTCOME_FIELDS)
-    seconds = _number(head, "seconds", math.inf)
+    seconds = _number(head, "seconds", MAX_SECONDS)
     if head["kind"] == Kind.PREPARED:
         if len(grey) != math.prod(input_size):
             raise ProtocolError(f"{len(grey)} grey values instead of {math.prod(input_size)}")
@@ -224,7 +226,7 @@ def _reason(head: Mapping[str, Any]) -> Reason:
 
 def _number(fields: Mapping[str, Any], name: str, most: float) -> float:
     value = fields[name]
-    if type(value) not in {int, float} or not 0 <= value <= most or not math.isfinite(value):
+    if type(value) not in {int, float} or not 0 <= value <= most:
         raise ProtocolError(f"{name} is not a number between 0 and {most}")
     return float(value)
 

@@ -143,6 +143,7 @@ def test_a_request_is_not_unpickled_unless_its_head_is_one():
         {"seconds": True},
         {"seconds": float("nan")},
         {"seconds": float("inf")},
+        {"seconds": 10**400},
         {"summary": None},
         {"summary": {}},
         {"summary": {"grey_mean": 256, "grey_spread": 1, "height_pixels": 1, "width_pixels": 1}},
