@@ -1,5 +1,6 @@
 """The pages of model versions: list, card, report with each part missing once, curves and figures."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from dashboard.accounts.accounts import Role
 from dashboard.models.reports import splits
 from worker.database import now, transaction
+from worker.models import promotion
 from worker.models.documents.evaluation import CLASS_COLUMNS
 from worker.models.documents.report import Report
+from worker.models.documents.verdict import Verdict
 from worker.monitoring.records import DriftAlarm
 from worker.settings import settings
 
@@ -194,6 +197,22 @@ def test_a_version_that_wrote_no_page_has_no_link_to_one(client, rows):
 def test_an_unknown_version_is_not_found(client):
     """The answer is an error page."""
     assert 404 == client.get("/models/v9-000000000000").status_code
+
+
+def test_a_verdict_shows_both_sensitivities_of_each_class(client, rows):
+    """A version may have lost one class that the mean hides."""
+    model = rows.model("v3-aaaaaaaaaaaa")
+    figures = {"n": 12, "candidate": 0.25, "active": 0.75, "lost": 6, "gained": 0, "p": 0.0156}
+    with transaction() as session:
+        verdict = {"passed": False, "reasons": ["worse"], "sensitivity": {"Effusions": figures}}
+        promotion.record(session, model, None, Verdict.model_validate(verdict))
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    row = re.search(r'<th scope="row">Effusions</th>(.*?)</tr>', text)
+    assert row
+    for part in (">12<", "25.0\N{NO-BREAK SPACE}%", "75.0\N{NO-BREAK SPACE}%", "0.0156"):
+        assert part in row[1]
 
 
 def test_drift_alarms_are_shown_with_their_reason(client, rows):
