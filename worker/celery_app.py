@@ -31,15 +31,15 @@ TRAIN_QUEUE = "train"
 #: Where kombu puts messages that it cannot route, instead of dropping them; never consumed.
 UNROUTABLE_QUEUE = "unroutable"
 
-#: When a Redis that does not answer counts as unreachable; without a timeout, a dead connection would hang for ever.
+#: How long to wait for an answer from Redis; without a timeout, a dead connection would hang for ever.
 SOCKET_TIMEOUT_SECONDS = 5
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Return Celery's configuration; comments give the reasons."""
+    """Return Celery's configuration."""
     transport = {
         "visibility_timeout": settings.visibility_timeout_seconds,
-        # How often kombu looks for unacknowledged messages of dead workers: in every pass, at most once a second.
+        # Kombu looks for unacknowledged messages of dead workers every 5 s: the product of these two.
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
@@ -53,8 +53,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport,
         "visibility_timeout": settings.visibility_timeout_seconds,
         "broker_connection_retry_on_startup": True,
-        # A batch goes on while the broker is unreachable: the ledger makes its redelivery harmless, and killing it
-        # would charge an attempt to films that are not at fault.
+        # A batch goes on while the broker is unreachable. Killing it would charge an attempt to films that are not at
+        # fault, and the ledger makes it harmless that its message is delivered again.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -68,7 +68,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "task_time_limit": settings.task_time_limit_seconds,
         # There is no soft limit: an exception raised inside the import of Keras would leave a child that cannot score.
-        # After SIGQUIT, a task has its budget, and as much again for its last batch, before it is stopped.
+        # After SIGQUIT, a task may use its budget, and as much time again for its last batch.
         "worker_soft_shutdown_timeout": 2 * settings.task_budget_seconds,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,

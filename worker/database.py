@@ -89,10 +89,13 @@ def connect(url: str | URL) -> Engine:
 
 
 def _connect_sqlite(url: URL) -> Engine:
-    """Write-ahead logging, and BEGIN IMMEDIATE: a transaction that will write must not find out too late."""
-    # isolation_level None keeps the driver from issuing a BEGIN of its own.
+    """Return an engine with write-ahead logging whose transactions begin with BEGIN IMMEDIATE.
+
+    Such a transaction waits for other writers when it begins, and cannot fail later because another one wrote.
+    """
     if database := url.database:
         Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # isolation_level None keeps the driver from issuing a BEGIN of its own.
     driver = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "isolation_level": None}
     engine = create_engine(url, hide_parameters=True, connect_args=driver)
 
@@ -109,7 +112,7 @@ def _connect_sqlite(url: URL) -> Engine:
 
 
 def exists() -> bool:
-    """Return whether the configured database exists; only SQLite's file can be missing, and connecting creates it."""
+    """Return whether the configured database exists, without creating it; only SQLite's file can be missing."""
     url = settings().database_url
     return url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"} or Path(url.database).is_file()
 
@@ -154,7 +157,7 @@ def _refuse_unknown_schema(connection: Connection) -> None:
 def check() -> None:
     """Connect once, so that a process that cannot work with the database ends before it does anything.
 
-    A database that does not answer, or does not exist yet, is no reason to end: it may do so later.
+    If the database does not answer or does not exist yet, this only returns, because it may do so later.
 
     Raises:
         NotConfigured: the database cannot be used as it is.
@@ -196,7 +199,8 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
 
 
-#: Decorator: retries a transaction while the database is out, 0.5 s to 5 s apart, for half of a task's time limit.
+#: Decorator that retries a transaction while the database is out: 0.5 s to 5 s apart, for a minute, which is half of a
+#: task's default time limit.
 through_outages = retry(
     retry=retry_if_exception(is_outage),
     wait=wait_exponential(multiplier=0.5, max=5),

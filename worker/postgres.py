@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: what each one sets for itself, how long it waits for an answer, what it refuses.
+"""Connections to PostgreSQL: their settings, how long they wait for an answer, and which databases they refuse.
 
-The time-outs of the server end a statement, a wait for a lock and a transaction that stands still. They cannot end the
-wait for a server, or for a proxy before it, that keeps the network connection open and says nothing; `wait` does.
+The server's timeouts end a long statement, a wait for a lock and an idle transaction. They cannot end the wait for a
+server, or a proxy before it, that keeps the network connection open and sends nothing; `Connection.wait` does.
 """
 
 import time
@@ -16,12 +16,13 @@ from sqlalchemy import URL, Engine, event
 
 from worker.errors import NotConfigured
 
-#: Longer than any of our statements takes; a lock that is held longer belongs to a process in trouble.
+#: No statement of ours takes this long.
 STATEMENT_TIMEOUT_MS = 30_000
+#: A process that holds a lock for longer is in trouble.
 LOCK_TIMEOUT_MS = 5_000
-#: Longer than a transaction of ours computes between two statements. A process that stands still loses its locks then.
+#: No transaction of ours computes this long between two statements. After it, a hanging process loses its locks.
 IDLE_TIMEOUT_MS = 30_000
-#: What every transaction relies on, whatever the database, the role or the server has as its default.
+#: Settings that every transaction relies on, whatever the defaults of the server, the database and the role are.
 RELIED_ON = {
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "lock_timeout": str(LOCK_TIMEOUT_MS),
@@ -30,7 +31,7 @@ RELIED_ON = {
     "TimeZone": "UTC",
 }
 _VALUES = ", ".join(f"('{name}', '{value}')" for name, value in RELIED_ON.items())
-#: Sets it for the session, unless the process that answers is another than the one that was connected to.
+#: Sets them for the session, unless a pooler passed the statement to another server process than it connected us to.
 _SET_FOR_SESSION = (
     f"SELECT CASE WHEN pg_backend_pid() = %s THEN set_config(name, value, false) END FROM (VALUES {_VALUES}) "  # noqa: S608
     "AS relied_on (name, value)"
@@ -45,7 +46,7 @@ PING_SECONDS = 5
 #: What a connection asks for unless the URL says otherwise.
 CONNECT_ARGUMENTS: Mapping[str, str | int] = {
     "connect_timeout": 5,
-    # The kernel's time-outs end a wait for an unreachable host sooner than `ANSWER_SECONDS`.
+    # The kernel's timeouts end a wait for an unreachable host sooner than `ANSWER_SECONDS`.
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -55,7 +56,7 @@ CONNECT_ARGUMENTS: Mapping[str, str | int] = {
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection of which every wait ends."""
+    """A connection whose every wait for the server has a limit."""
 
     #: How long it waits for an answer; None while a migration rewrites a table.
     answer_seconds: float | None = ANSWER_SECONDS
@@ -106,7 +107,7 @@ def prepare(engine: Engine) -> None:
 
 
 def _set_up(connection: Connection, options: Mapping[str, Any]) -> None:
-    """Set what a transaction relies on, for the session or, behind a pooler, from now on for each transaction.
+    """Set what transactions rely on for the session, or find that a pooler makes it necessary for each transaction.
 
     Raises:
         NotConfigured: the database cannot store our texts, or the pooler would ignore settings of the URL.
@@ -136,7 +137,7 @@ def _driver(connection: sqlalchemy.Connection) -> Connection:
 
 @contextmanager
 def long_statements(connection: sqlalchemy.Connection) -> Iterator[None]:
-    """Let the statements of one transaction take as long as they need, as those that rewrite a large table.
+    """Lift the time limits in one transaction, for statements such as those that rewrite a large table.
 
     Args:
         connection: of PostgreSQL; its transaction has begun.

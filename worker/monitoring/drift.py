@@ -12,13 +12,14 @@ from pydantic import Field
 
 from worker.models.documents.document import Document
 
-#: A mean that shifts by less than half a standard deviation of single films raises no alarm, however certain.
+#: A mean that shifts by less than this many standard deviations of single films raises no alarm, however certain.
 LEAST_SHIFT = 0.5
-#: Standard errors. Chance exceeds them in one comparison of 16,000; a day has a handful of sources and figures.
+#: The least difference in standard errors. Chance alone exceeds it in one comparison of 16,000; a day has only a few
+#: sources and figures.
 CHANCE = 4.0
-#: The least spread, as a share of the mean: all films of one detector have the same size, so their spread is 0.
+#: The least spread that is assumed, as a share of the mean: films of one detector have one size, and a spread of 0.
 LEAST_SPREAD_SHARE = 0.02
-#: The fewest films of a day for which means, and shares of classes, are compared.
+#: With fewer films, a day's means, or its shares of classes, are not compared.
 LEAST_FILMS, LEAST_FILMS_FOR_SHARES = 30, 100
 #: The population stability index above which shares differ; by convention 0.1 means look and 0.25 means act.
 GREAT_PSI = 0.25
@@ -173,4 +174,7 @@ def disagreement(corrected: int, reviews: int, expected: float) -> str | None:
     centre, half = share + z**2 / (2 * reviews), z * math.sqrt((share * (1 - share) + z**2 / (4 * reviews)) / reviews)
     if (centre - half) / (1 + z**2 / reviews) <= expected:
         return None
-    return f"{corrected} of the {reviews} newest reviews correct it; of its test films {expected:.0%} were wrong"
+    return (
+        f"{corrected} of the {reviews} newest reviews correct the result; "
+        f"{expected:.0%} of the version's test films were wrong"
+    )

@@ -1,7 +1,8 @@
 """Compares each day's films and results, by source, with the first films that the version scored; stores alarms.
 
-The sweep computes the figures from SQL once a day is over. The reference of a version and a source is the first days
-with at least `REFERENCE_FILMS` scored films: prevalence differs between hospitals, so a training set cannot serve.
+The sweep computes the figures from SQL once a day is over. The reference of a version and a source is its first days,
+as many as together have `REFERENCE_FILMS` scored films. A training set cannot be the reference, because prevalence
+differs between hospitals.
 """
 
 import logging
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 #: The `source` of the rows over all sources together.
 EVERY_SOURCE = ""
 REFERENCE_FILMS = 200
-#: Days farther back than this are never made up for.
+#: Days further back than this are not made up for.
 MOST_DAYS_BACK = 30
 #: How many reviews of a version and a source are judged together.
 NEWEST_REVIEWS = 50

@@ -1,4 +1,4 @@
-"""Heartbeats of the deployment's processes, stored as rows that the dashboard reads; nothing asks over the broker."""
+"""Heartbeats of the deployment's processes, stored as rows that the dashboard reads without asking the broker."""
 
 from datetime import datetime, timedelta
 
@@ -53,9 +53,9 @@ def stalled(process: Process) -> bool:
 
 
 def is_stalled(waiting_since: datetime, moment: datetime) -> bool:
-    """Return whether work that has waited since then, with none finished, has waited for over `stalled_seconds`.
+    """Return whether work that has waited since `waiting_since`, with none finished, counts as stalled.
 
-    This is the rule for a stall, of one process and of the whole queue.
+    The rule is the same for one process and for the whole queue: longer than `stalled_seconds`.
     """
     return (moment - waiting_since).total_seconds() > settings().stalled_seconds
 

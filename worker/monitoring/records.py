@@ -24,7 +24,7 @@ class Process(Base):
     #: The version that a scoring worker has loaded, and the device on which it computes.
     model_version: Mapped[str | None] = mapped_column(String(64))
     device: Mapped[str | None] = mapped_column(String(64))
-    #: When it last finished a task: a process is "up" if it finishes work, which is more than running.
+    #: When it last finished a task. A process that runs but finishes no work is not healthy.
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: Since when work has waited while this process finished none; null while no work waits.
     work_waits_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -46,7 +46,7 @@ class DriftDay(Base):
 
 
 class DriftAlarm(Base):
-    """A difference between a day and the reference that is too great to be chance; never changed."""
+    """A difference between a day and the reference that is too large to be chance. Rows are never changed."""
 
     __tablename__ = "drift_alarms"
     __table_args__ = (UniqueConstraint("day", "source", "model_version_id", "kind"),)
@@ -57,6 +57,6 @@ class DriftAlarm(Base):
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
     #: What drifted: one of `worker.monitoring.drift.Kind`.
     kind: Mapped[str] = mapped_column(String(32))
-    #: A sentence with the figures on which the alarm stands.
+    #: A sentence with the figures behind the alarm.
     reason: Mapped[str] = mapped_column(String(512))
     raised_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

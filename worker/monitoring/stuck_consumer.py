@@ -1,7 +1,7 @@
 """Ends a worker process that takes no message while messages wait, so that its supervisor starts another.
 
-Celery's loop can stop for good when a child and the broker die at the same moment; a probe from outside does not
-restart a container. Looks at queues and time only, never at tasks.
+Celery's loop can stop for good when a child and the broker die at the same moment, and a failing health check does not
+restart a container. This module looks at queues and time only, never at tasks.
 """
 
 import logging
@@ -21,7 +21,7 @@ from worker.settings import Settings
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 10
-#: Added to the longest that a task may last, since the next message has to wait for that task.
+#: Added to the time limit of a task, since the next message has to wait for that task.
 GRACE_SECONDS = 30
 
 

@@ -18,9 +18,9 @@ Candidate: TypeAlias = "Row[int, str, str, str | None, int, datetime]"
 
 
 def candidates(session: Session, limit: int, max_wait: Mapping[Priority, timedelta]) -> list[Candidate]:
-    """Return and lock images to score together that were never tried, or one image that was tried before.
+    """Return and lock the next images to score together.
 
-    An image that was tried before must be scored alone. It keeps its turn: when it comes first, it is returned.
+    An image that was tried before must be scored alone: it is returned alone if it comes first, else left out.
     """
     overdue = _overdue(session, max(1, int(limit * OVERDUE_SHARE)), max_wait)
     urgent = session.execute(

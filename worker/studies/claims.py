@@ -1,4 +1,4 @@
-"""What the ledger hands to a scorer, a claim on one image, and what it gets back: a scored or a rejected film."""
+"""What passes between the ledger and a scorer: claims on images, and then scored or rejected films."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -28,8 +28,8 @@ from worker.studies.records import Image, ImageState, Priority, Rejection
 
 #: How long an image waits after `postpone` before it can be claimed again.
 PAUSE_SECONDS = 30
-#: How long an image waits after a fault of this program. Nothing changes until the program does, and ten thousand such
-#: films must not keep a worker busy.
+#: How long an image waits after a fault of this program. Trying again helps only once the program is mended, and ten
+#: thousand such films must not keep a worker busy.
 FAULT_PAUSE_SECONDS = 600
 #: Attempts of a replayed film that had crashed the worker: one, so that it is claimed alone.
 ATTEMPTS_THAT_CLAIM_ALONE = 1
@@ -59,8 +59,8 @@ def claim(  # noqa: PLR0913 - each is a limit of its own
         lease_seconds: how long the claim holds.
         max_attempts: an image that has been claimed this often is rejected instead of claimed again.
         max_wait: images that have waited longer get a share of the batch, however many more urgent ones there are.
-        others_in_flight: the owner still works on other images. An image that must be alone is not leased now, and
-            neither is any image that comes after it.
+        others_in_flight: whether the owner still works on other images. If so, an image that must be scored alone is
+            not leased now, and neither is any image that comes after it.
     """
     while images := candidates(session, limit, max_wait):
         spent = [image for image in images if image.attempts >= max_attempts]

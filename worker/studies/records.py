@@ -18,7 +18,7 @@ UID_LENGTH = 64
 MAX_NOTE_CHARACTERS = 1024
 #: The class that says that a film shows no finding. It excludes every other finding.
 NO_FINDINGS = "No-Findings"
-#: For indexes that hold unread studies only, so that they stay as small as the worklist.
+#: Restricts an index to unread studies, so that it stays as small as the worklist.
 UNREAD: dict[str, Any] = {
     "postgresql_where": text("read_at IS NULL"),
     "sqlite_where": text("read_at IS NULL"),
@@ -171,12 +171,12 @@ class Image(Base):
     sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     priority: Mapped[int]
     state: Mapped[str] = mapped_column(String(16), default=ImageState.WAITING)
-    #: Claims so far. A claim is counted before a byte is decoded, so that one that kills its process is counted too.
+    #: Claims so far. Each is counted before a byte is decoded, so that a claim that kills its process counts too.
     attempts: Mapped[int] = mapped_column(default=0)
     #: The id of the task that holds the lease.
     owner: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: Not claimed before this moment; set after trouble outside the film, such as a root that is not mounted.
+    #: Not claimed before this moment; set when it is postponed, for example because a root is not mounted.
     not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
@@ -262,7 +262,7 @@ class Review(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
-    #: Null: the review is of the study as a whole.
+    #: Null if the review is of the study as a whole.
     image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id"), index=True)
     verdict: Mapped[str] = mapped_column(String(16))
     #: The findings that the reviewer sees: those of the result, or the corrected ones.

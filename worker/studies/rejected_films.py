@@ -27,7 +27,7 @@ class Selection:
     reason: Reason | None = None
     submission_id: str | None = None
     image_id: int | None = None
-    #: Films rejected at this moment or earlier. It keeps a replay from selecting films that it caused to be rejected.
+    #: Only films rejected at this moment or earlier: a replay must not select films that were rejected because of it.
     until: datetime | None = None
 
 

@@ -24,7 +24,7 @@ def request(
 ) -> int:
     """Let the active version score studies again, after all waiting films, and return how many films that is.
 
-    A study is left as it is if the active version has scored all its films.
+    A study whose films were all scored by the active version stays as it is.
 
     Args:
         study_ids: which studies; None for all in the given time.
@@ -50,7 +50,7 @@ def request(
 def _studies(
     session: Session, study_ids: Sequence[int] | None, since: datetime | None, until: datetime | None, *, after: int
 ) -> list[int]:
-    """Return the ids of the next studies with a film that was scored by a version that is not active, in order."""
+    """Return the ids of the next studies, in order, that have a film scored by another version than the active one."""
     active = registry.active_id(session)
     if active is None:
         raise ModelUnavailable("no model version is active: there is nothing to score with")

@@ -1,6 +1,6 @@
 """Reviews of results by clinicians, and the labels that they confirm. Reviews are added and never changed.
 
-A film whose reviewers disagree confirms no label and is listed.
+If the reviewers of a film disagree, it has no confirmed label and is listed as left out.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ class ConfirmedLabel:
 
 @dataclass(frozen=True)
 class LeftOutReview:
-    """A film whose reviews confirm no label, and why: `conflict`, `several_findings` or `which_film`."""
+    """A film without a confirmed label, and why: `conflict`, `several_findings` or `which_film`."""
 
     image_id: int
     reason: str
@@ -192,7 +192,7 @@ def _label(image: Image, finding: str) -> ConfirmedLabel:
 
 
 def _patient(study: Study) -> str:
-    """Return a name for the patient; a pseudonym is only unique within its source."""
+    """Return a name for the patient that includes the source, since a pseudonym is unique only within its source."""
     return f"{study.submission.source}/{study.patient_key}" if study.patient_key else f"study {study.id}"
 
 

@@ -42,7 +42,7 @@ MAX_ATTEMPTS = 30
 
 
 def add_events(session: Session) -> int:
-    """Put an event into the outbox for each submission that was finished since the last call; return how many."""
+    """Put an event into the outbox for up to `ROUND` submissions whose callback is due; return for how many."""
     waits = exists().where(Study.submission_id == Submission.id, Study.state == StudyState.WAITING)
     finished = session.scalars(
         select(Submission)

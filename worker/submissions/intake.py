@@ -25,8 +25,6 @@ from worker.submissions.envelope import SCHEMA, Envelope, Item, explain, parse
 
 logger = logging.getLogger(__name__)
 
-#: Replaced in file names, which senders rarely choose; elsewhere such characters are refused.
-
 
 class Refused(BaseModel):
     """An item that was refused, and why."""
@@ -43,7 +41,7 @@ class Acceptance(BaseModel):
     submission_id: str
     source: str
     request_id: str
-    #: Whether this key and content had been accepted before; the other fields are then those of the first time.
+    #: Whether this key and content were accepted before. If so, the other fields are those of the first time.
     repeated: bool
     accepted: int
     refused: list[Refused]
@@ -87,6 +85,7 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
     for name, data in files:
         path, digest = archive.put(data, settings().archive_dir)
         image = {"root": ARCHIVE, "path": path, "sha256": digest}
+        # Senders rarely choose their file names, so an unprintable character is replaced instead of refused.
         items.append({"reference": printable(name)[-512:], "image": image})
     if identifiers and len(identifiers) != len(items):
         raise RefusedSubmission("invalid", "items: there must be one object for each film")
@@ -107,7 +106,7 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
 def receive(message: object) -> None:
     """Accept an envelope from a Celery message, or store why it was refused, since a message gets no answer.
 
-    For the same reason, only this function waits during an outage of the database.
+    For the same reason, this function waits for the database during an outage; `accept` and `submit_files` fail.
     """
     try:
         acceptance = through_outages(accept)(message)
@@ -125,7 +124,7 @@ def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
     _check_callback(envelope)
     try:
         acceptance = _insert(envelope, roots)
-    except IntegrityError:  # Another process committed the same key in between; its answer is returned.
+    except IntegrityError:  # Another process has just committed the same key; return its answer.
         acceptance = _insert(envelope, roots)
     if acceptance.accepted and not acceptance.repeated:
         wakeups.wake_scorers(acceptance.accepted, settings().batch_size)
@@ -211,7 +210,7 @@ def _refusal(index: int, raw: dict[str, Any], reason: str, detail: str) -> Refus
 
 
 def _studies(items: list[Item], rank: Priority, source: str) -> list[Study]:
-    """Return the studies of a submission: items with the same study UID form one, an item without one is alone."""
+    """Return the studies of a submission: items with the same UID form one study; an item without a UID is a study."""
     studies: dict[str, Study] = {}
     received_at = now()
     for index, item in enumerate(items):
