@@ -162,6 +162,7 @@ class _DecoderProcess:
         self._ready = False
         self._max_bytes = decoder_protocol.MAX_HEAD_BYTES
         self._preparation: Preparation | None = None
+        self._films_asked = 0
         # -P keeps Python from importing modules that lie in the working directory.
         command = children.killed_with_parent(
             [sys.executable, "-P", "-m", "worker.films.decoder_process", str(its_end.fileno())]
@@ -208,8 +209,10 @@ class _DecoderProcess:
         )
         self._preparation = preparation
         self._max_bytes = decoder_protocol.max_outcome_bytes(preparation.input_size)
-        for _ in places:
-            outcome, seconds = decoder_protocol.decode_outcome(self._receive(SILENCE_SECONDS), preparation.input_size)
+        first, self._films_asked = self._films_asked, self._films_asked + len(places)
+        for film in range(first, self._films_asked):
+            message = self._receive(SILENCE_SECONDS)
+            outcome, seconds = decoder_protocol.decode_outcome(message, film, preparation.input_size)
             metrics.decoding.observe(seconds)
             yield outcome
 

@@ -28,6 +28,7 @@ def serve(pipe: Connection) -> None:
     """
     pipe.send_bytes(encode_ready(PREPROCESSING))
     preparation: Preparation | None = None
+    films = 0
     while True:
         request = decode_request(pipe.recv_bytes())
         preparation = request.preparation or preparation
@@ -35,7 +36,8 @@ def serve(pipe: Connection) -> None:
             raise ValueError("the first request names no preparation")
         since = time.perf_counter()
         for outcome in prepare(request.places, preparation, preview=request.preview):
-            pipe.send_bytes(encode_outcome(outcome, time.perf_counter() - since))
+            pipe.send_bytes(encode_outcome(outcome, films, time.perf_counter() - since))
+            films += 1
             since = time.perf_counter()
 
 

@@ -1,7 +1,8 @@
 """The messages between a decoder process and the pool that started it: their kinds, their form, their version.
 
 A message is one line of JSON, the head, and bytes after it. The decoder sends `ready` once. The pool sends `prepare`
-with some films, and the decoder sends one outcome for each film, in the order of the request.
+with some films, and the decoder sends one outcome for each film, in the order of the request. An outcome says which
+film it is of, counted since the decoder started: a decoder out of step would give one film the findings of another.
 
 A decoder reads hostile files, so the pool checks everything that a decoder sends before it uses it, and unpickles
 nothing. In the other direction the pickled part of `prepare` is safe: the decoder has no parent but the pool.
@@ -23,7 +24,7 @@ from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Pre
 from worker.films.summary import FilmSummary
 
 #: Increase it with every change of a kind or a field. Both sides check it in every message.
-VERSION = 1
+VERSION = 2
 #: Longest head of a message, in bytes.
 MAX_HEAD_BYTES = 64 * 2**10
 MAX_DETAIL_CHARACTERS = 500
@@ -95,9 +96,9 @@ def decode_request(message: bytes) -> Request:
     return Request(places, preparation, preview=bool(head["preview"]))
 
 
-def encode_outcome(outcome: FilmOutcome, seconds: float) -> bytes:
-    """Return what became of one film, and how many seconds that took, as bytes."""
-    head: dict[str, Any] = {"seconds": seconds}
+def encode_outcome(outcome: FilmOutcome, film: int, seconds: float) -> bytes:
+    """Return what became of the decoder's film of this number, and how many seconds that took, as bytes."""
+    head: dict[str, Any] = {"film": film, "seconds": seconds}
     match outcome:
         case Prepared():
             head |= {"sha256": outcome.sha256, "summary": asdict(outcome.summary)}
@@ -112,10 +113,10 @@ def encode_outcome(outcome: FilmOutcome, seconds: float) -> bytes:
 
 
 OUTCOME_FIELDS: Mapping[Kind, set[str]] = {
-    Kind.PREPARED: {"sha256", "summary", "seconds"},
-    Kind.REJECTED: {"sha256", "reason", "detail", "seconds"},
-    Kind.POSTPONED: {"detail", "seconds"},
-    Kind.CRASHED: {"detail", "is_fault", "seconds"},
+    Kind.PREPARED: {"film", "sha256", "summary", "seconds"},
+    Kind.REJECTED: {"film", "sha256", "reason", "detail", "seconds"},
+    Kind.POSTPONED: {"film", "detail", "seconds"},
+    Kind.CRASHED: {"film", "detail", "is_fault", "seconds"},
 }
 
 
@@ -124,23 +125,26 @@ def max_outcome_bytes(input_size: tuple[int, int]) -> int:
     return MAX_HEAD_BYTES + 1 + math.prod(input_size)
 
 
-def decode_outcome(message: bytes, input_size: tuple[int, int]) -> tuple[FilmOutcome, float]:
+def decode_outcome(message: bytes, film: int, input_size: tuple[int, int]) -> tuple[FilmOutcome, float]:
     """Return what became of one film, and how many seconds that took; every field is checked.
 
     Args:
         message: as the decoder sent it.
+        film: number of the film whose turn it is, counted since the decoder started.
         input_size: (height, width) that the film was asked for.
 
     Raises:
-        ProtocolError: it is no such message, or has another version.
+        ProtocolError: it is no such message, has another version, or is of another film.
     """
     head, grey = _head(message, OUTCOME_FIELDS)
+    if type(head["film"]) is not int or head["film"] != film:
+        raise ProtocolError(f"an outcome of film {_quoted(head['film'])}; it is the turn of {film}")
     seconds = _number(head, "seconds", MAX_SECONDS)
     if head["kind"] == Kind.PREPARED:
         if len(grey) != math.prod(input_size):
             raise ProtocolError(f"{len(grey)} grey values instead of {math.prod(input_size)}")
-        film = np.frombuffer(grey, np.uint8).reshape(input_size)
-        return Prepared(_sha256(head), film, _summary(head)), seconds
+        greys = np.frombuffer(grey, np.uint8).reshape(input_size)
+        return Prepared(_sha256(head), greys, _summary(head)), seconds
     if grey:
         raise ProtocolError("there are bytes after the head")
     detail = _text(head, "detail")

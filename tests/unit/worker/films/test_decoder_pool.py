@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -23,8 +24,8 @@ from worker.decoding import PREPROCESSING, decode
 from worker.decoding.limits import Limits
 from worker.errors import Reason
 from worker.films import preparation as preparing
-from worker.films.decoder_pool import DecoderPool
-from worker.films.decoder_protocol import VERSION, encode_ready
+from worker.films.decoder_pool import DecoderPool, _DecoderProcess
+from worker.films.decoder_protocol import VERSION, ProtocolError, encode_ready
 from worker.films.film_check import FilmCheck
 from worker.films.phantoms import draw
 from worker.films.preparation import FILES_AHEAD, Crashed, Place, Postponed, Preparation, Prepared, RejectedFilm
@@ -88,6 +89,29 @@ def test_a_film_comes_back_as_it_would_be_prepared_here(preparation, classifier,
         assert float(answer.film.mean()) == answer.summary.grey_mean
 
 
+def test_a_decoder_stays_in_step_from_one_request_to_the_next(one, preparation, tmp_path):
+    """Each outcome is of the film that was asked for, also after films of other outcomes."""
+    (tmp_path / "text.png").write_text("no film")
+    for seed in (3, 1, 2, 1, 0):
+        prepared(one, preparation, "text.png")
+        (answer,) = prepared(one, preparation, f"{seed}.png")
+        assert hashlib.sha256((tmp_path / f"{seed}.png").read_bytes()).hexdigest() == answer.sha256
+
+
+def test_an_outcome_that_nobody_waited_for_is_taken_for_no_other_film(preparation):
+    """A decoder out of step would give one film the findings of another."""
+    decoder = _DecoderProcess()
+    try:
+        decoder.wait_until_ready()
+        two = [Place("films", "0.png", None), Place("films", "1.png", None)]
+        next(decoder.prepare(two, preparation, preview=False))
+
+        with pytest.raises(ProtocolError, match="it is the turn of"):
+            next(decoder.prepare(two[:1], preparation, preview=False))
+    finally:
+        decoder.end()
+
+
 def test_reasons_cross_the_pipe(one, preparation, tmp_path):
     """The film's fault and trouble outside stay apart."""
     (tmp_path / "text.png").write_text("no film")
@@ -140,10 +164,12 @@ def test_a_decoder_that_hangs_is_replaced(one, preparation, before, monkeypatch)
 
 
 PREPARED = {
-    "version": VERSION, "kind": "prepared", "seconds": 0.1, "sha256": "a" * 64,
+    "version": VERSION, "film": 0, "kind": "prepared", "seconds": 0.1, "sha256": "a" * 64,
     "summary": {"grey_mean": 1.0, "grey_spread": 1.0, "height_pixels": 64, "width_pixels": 64},
 }  # fmt: skip
-REJECTED = {"version": VERSION, "kind": "rejected", "seconds": 0, "sha256": None, "reason": "blank", "detail": ""}
+REJECTED = {
+    "version": VERSION, "film": 0, "kind": "rejected", "seconds": 0, "sha256": None, "reason": "blank", "detail": "",
+}  # fmt: skip
 GREY = bytes(64 * 64)
 
 
@@ -213,7 +239,7 @@ def test_an_invalid_message_is_logged_as_such(monkeypatch, preparation, caplog):
 
 @pytest.mark.parametrize(
     "greeting",
-    [encode_ready("grey8-of-tomorrow"), encode_ready(PREPROCESSING).replace(b"1", b"2", 1), PREPROCESSING.encode()],
+    [encode_ready("grey8-of-tomorrow"), encode_ready(PREPROCESSING).replace(b"2", b"1", 1), PREPROCESSING.encode()],
     ids=["another preprocessing", "another version", "no protocol"],
 )
 def test_a_decoder_of_another_release_is_not_asked(monkeypatch, preparation, greeting, caplog):

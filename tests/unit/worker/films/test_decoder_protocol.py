@@ -26,19 +26,28 @@ def message(rest=b"", **fields) -> bytes:
 def prepared(rest=GREYS, **changes) -> bytes:
     """A message of kind `prepared`, with changes."""
     summary = {"grey_mean": 1.0, "grey_spread": 1.0, "height_pixels": 64, "width_pixels": 64}
-    return message(rest, **({"kind": "prepared", "sha256": SHA256, "seconds": 0.1, "summary": summary} | changes))
+    return message(
+        rest, **({"kind": "prepared", "film": 0, "sha256": SHA256, "seconds": 0.1, "summary": summary} | changes)
+    )
 
 
 def rejected(**changes) -> bytes:
     """A message of kind `rejected`, with changes."""
-    fields = {"kind": "rejected", "sha256": None, "reason": "blank", "detail": "nothing to see", "seconds": 0}
+    fields = {
+        "kind": "rejected",
+        "film": 0,
+        "sha256": None,
+        "reason": "blank",
+        "detail": "nothing to see",
+        "seconds": 0,
+    }
     return message(**(fields | changes))
 
 
 def test_the_values_that_go_over_the_pipe_are_fixed():
     """They do not follow the names of classes: renaming a class changes no message."""
     assert {"ready", "prepare", "prepared", "rejected", "postponed", "crashed"} == {kind.value for kind in Kind}
-    assert 1 == protocol.VERSION
+    assert 2 == protocol.VERSION
 
 
 def test_a_request_comes_back_as_it_was(tmp_path):
@@ -67,14 +76,16 @@ def test_a_decoder_announces_its_preprocessing():
 )
 def test_every_outcome_without_a_film_comes_back_as_it_was(outcome):
     """With the time that it took."""
-    assert (outcome, 0.25) == protocol.decode_outcome(protocol.encode_outcome(outcome, 0.25), SIZE)
+    assert (outcome, 0.25) == protocol.decode_outcome(protocol.encode_outcome(outcome, 7, 0.25), 7, SIZE)
 
 
 def test_a_prepared_film_comes_back_grey_value_by_grey_value():
     """Line breaks among the grey values, too."""
     film = np.full(SIZE, ord("\n"), np.uint8)
 
-    outcome, seconds = protocol.decode_outcome(protocol.encode_outcome(Prepared(SHA256, film, SUMMARY), 1.5), SIZE)
+    outcome, seconds = protocol.decode_outcome(
+        protocol.encode_outcome(Prepared(SHA256, film, SUMMARY), 0, 1.5), 0, SIZE
+    )
 
     assert np.array_equal(film, outcome.film)
     assert (np.uint8, SIZE) == (outcome.film.dtype, outcome.film.shape)
@@ -84,7 +95,7 @@ def test_a_prepared_film_comes_back_grey_value_by_grey_value():
 @pytest.mark.parametrize("detail", ["x" * 10_000, "a\0b", "\ud800", "two\nlines", "\x1b[31m"])
 def test_a_detail_that_no_database_takes_is_made_printable(detail):
     """A root's name may hold anything; the sentence still arrives."""
-    outcome, _ = protocol.decode_outcome(protocol.encode_outcome(Postponed(detail), 0), SIZE)
+    outcome, _ = protocol.decode_outcome(protocol.encode_outcome(Postponed(detail), 0, 0), 0, SIZE)
 
     assert outcome.detail.isprintable()
     assert len(outcome.detail) <= protocol.MAX_DETAIL_CHARACTERS
@@ -94,24 +105,24 @@ def test_the_longest_outcome_fits():
     """The pool reads no more than this from the pipe."""
     crashed = Crashed("\N{GRINNING FACE}" * protocol.MAX_DETAIL_CHARACTERS)
 
-    assert len(protocol.encode_outcome(Prepared(SHA256, FILM, SUMMARY), 1e-9)) < protocol.max_outcome_bytes(SIZE)
-    assert len(protocol.encode_outcome(crashed, 0)) < protocol.max_outcome_bytes(SIZE)
+    assert len(protocol.encode_outcome(Prepared(SHA256, FILM, SUMMARY), 2**40, 1e-9)) < protocol.max_outcome_bytes(SIZE)
+    assert len(protocol.encode_outcome(crashed, 2**40, 0)) < protocol.max_outcome_bytes(SIZE)
 
 
 @pytest.mark.parametrize("kind", ["refused", "Prepared", "", None, 3, ["prepared"], {"prepared": 1}])
 def test_an_unknown_kind_is_named_as_such(kind):
     """It is an error of the protocol; nothing is guessed about the film."""
     with pytest.raises(ProtocolError, match="unknown kind"):
-        protocol.decode_outcome(prepared(kind=kind), SIZE)
+        protocol.decode_outcome(prepared(kind=kind), 0, SIZE)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", True, 1.0, None, [1]])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", True, 2.0, None, [2]])
 def test_both_sides_refuse_another_version(version, tmp_path):
     """A decoder of another release may mean something else by the same words."""
     request = protocol.encode_request(Request((), None, preview=False)).partition(b"\n")[2]
 
     with pytest.raises(ProtocolError, match="version"):
-        protocol.decode_outcome(prepared(version=version), SIZE)
+        protocol.decode_outcome(prepared(version=version), 0, SIZE)
     with pytest.raises(ProtocolError, match="version"):
         protocol.decode_ready(message(kind="ready", preprocessing="grey8", version=version))
     with pytest.raises(ProtocolError, match="version"):
@@ -122,7 +133,7 @@ def test_both_sides_refuse_another_version(version, tmp_path):
 def test_a_kind_has_its_place(kind):
     """A decoder that is asked for films does not announce itself again."""
     with pytest.raises(ProtocolError, match="no place"):
-        protocol.decode_outcome(message(kind=kind), SIZE)
+        protocol.decode_outcome(message(kind=kind), 0, SIZE)
 
 
 def test_a_request_is_not_unpickled_unless_its_head_is_one():
@@ -138,6 +149,11 @@ def test_a_request_is_not_unpickled_unless_its_head_is_one():
         {"sha256": [SHA256]},
         {"sha256": None},
         {"sha256": SHA256 + "\n"},
+        {"film": 1},
+        {"film": -1},
+        {"film": "0"},
+        {"film": False},
+        {"film": None},
         {"seconds": -1},
         {"seconds": "1"},
         {"seconds": True},
@@ -160,7 +176,7 @@ def test_a_request_is_not_unpickled_unless_its_head_is_one():
 def test_a_film_with_a_wrong_field_is_not_taken(changes):
     """Each field has its type and its range."""
     with pytest.raises(ProtocolError):
-        protocol.decode_outcome(prepared(**changes), SIZE)
+        protocol.decode_outcome(prepared(**changes), 0, SIZE)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +197,7 @@ def test_a_rejection_with_a_wrong_field_is_not_taken(changes):
     """What the database cannot store does not reach it."""
     rest = changes.pop("rest", b"")
     with pytest.raises(ProtocolError):
-        protocol.decode_outcome(rejected(**changes) + rest, SIZE)
+        protocol.decode_outcome(rejected(**changes) + rest, 0, SIZE)
 
 
 @pytest.mark.parametrize(
@@ -189,17 +205,17 @@ def test_a_rejection_with_a_wrong_field_is_not_taken(changes):
     [
         b"", b"\n", b"no JSON", b"[]", b"null", b"5", b'"prepared"', b"{}", b"\xff\xfe\n", bytes(100),
         b"[" * 60_000, b'{"a":' * 10_000, b"9" * 60_000, b'{"version": ' + b"9" * 5000 + b"}",
-        b'{"version": 1, "kind": "crashed", "detail": "", "is_fault": true, "seconds": NaN}\n',
-        b'{"version": 1, "kind": "crashed", "detail": "", "is_fault": 1, "seconds": 1}\n',
-        b'{"version": 1, "kind": "crashed", "detail": "", "is_fault": true, "seconds": 1e999}\n',
-        b'{"version": 1, "kind": "crashed", "seconds": 1}\n',
+        b'{"version": 2, "film": 0, "kind": "crashed", "detail": "", "is_fault": true, "seconds": NaN}\n',
+        b'{"version": 2, "film": 0, "kind": "crashed", "detail": "", "is_fault": 1, "seconds": 1}\n',
+        b'{"version": 2, "film": 0, "kind": "crashed", "detail": "", "is_fault": true, "seconds": 1e999}\n',
+        b'{"version": 2, "film": 0, "kind": "crashed", "seconds": 1}\n',
         b"{" + b" " * protocol.MAX_HEAD_BYTES + b"}\n",
     ],
 )  # fmt: skip
 def test_a_hostile_head_is_an_error_of_the_protocol(data):
     """Whatever it is made of: no other error comes out."""
     with pytest.raises(ProtocolError):
-        protocol.decode_outcome(data, SIZE)
+        protocol.decode_outcome(data, 0, SIZE)
     with pytest.raises(ProtocolError):
         protocol.decode_ready(data)
     with pytest.raises(ProtocolError):
@@ -214,7 +230,7 @@ def test_a_changed_byte_anywhere_gives_an_outcome_or_an_error_of_the_protocol():
         for position in random.integers(0, len(data), 1 + number % 3):
             data[position] = random.integers(256)
         try:
-            outcome, _ = protocol.decode_outcome(bytes(data), SIZE)
+            outcome, _ = protocol.decode_outcome(bytes(data), 0, SIZE)
             assert isinstance(outcome, FilmOutcome)
         except ProtocolError:
             continue
