@@ -15,13 +15,13 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from worker.children import killed_with_parent
 from worker.errors import NotConfigured
 
-#: As in production, nothing is evicted and every write is appended to a file. Only this machine can connect.
+#: As in production, nothing is evicted and every write is appended to a file. Only this machine can connect. Its files
+#: lie in the folder where it is started, since a path with a blank would end a line of this early.
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
 requirepass {password}
-dir {directory}
-logfile {directory}/redis.log
+logfile redis.log
 appendonly yes
 save ""
 maxmemory 256mb
@@ -73,12 +73,10 @@ class EmbeddedRedis:
         self._directory.mkdir(parents=True, exist_ok=True)
         configuration = self._directory / "redis.conf"
         configuration.touch(mode=0o600)
-        configuration.write_text(
-            CONFIGURATION.format(port=self._port, password=self._password, directory=self._directory)
-        )
+        configuration.write_text(CONFIGURATION.format(port=self._port, password=self._password))
         # In a session of its own, so that Ctrl-C reaches only the demo, which stops its servers in order.
         command = killed_with_parent([server_path(), str(configuration)])
-        self._process = subprocess.Popen(command, start_new_session=True)  # noqa: S603
+        self._process = subprocess.Popen(command, cwd=self._directory, start_new_session=True)  # noqa: S603
         self._wait_until_it_answers()
         return self
 
