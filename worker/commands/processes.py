@@ -3,8 +3,9 @@
 import importlib
 import logging
 import os
+import queue
 import socket
-import time
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +17,10 @@ from worker import database, logs, metrics, wakeups
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.commands.stoppable_beat import StoppableBeat
-from worker.database import forget_parent_connections, now, reading
+from worker.database import forget_parent_connections, reading
 from worker.errors import RefusedSubmission
 from worker.monitoring import heartbeats, stuck_consumer
+from worker.monitoring.heartbeat_thread import HeartbeatThread
 from worker.settings import settings
 from worker.studies import claim_order
 from worker.submissions import intake as intake_door
@@ -27,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 #: `Process.kind` of the processes that score.
 SCORER = "worker"
+
+#: The names of tasks that do not exist, in messages whose refusals are still to be stored.
+_unknown_tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
 
 
 @click.command()
@@ -94,6 +99,7 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
         importlib.import_module(module)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     _send_heartbeats(name, kind)
+    threading.Thread(target=_store_unknown, name="refusals", daemon=True).start()
     # Celery prints a banner that a log collector cannot parse.
     quiet = ["--quiet"] if settings().log_format == "json" else []
     app.worker_main(
@@ -121,8 +127,18 @@ def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
 
 
 def _keep_unknown(name: str, **_arguments: Any) -> None:  # noqa: ANN401
-    """Store a refusal for a message whose task does not exist, such as one of a later version."""
-    intake_door.store_refusal({}, RefusedSubmission("unknown_task", f"there is no task {name[:64]}"))
+    """Have a refusal stored for a message whose task does not exist, such as one of a later version."""
+    _unknown_tasks.put(name[:64])
+
+
+def _store_unknown() -> None:
+    """Store refusals one by one; on a thread, so that Celery's loop does not wait for the database."""
+    while True:
+        name = _unknown_tasks.get()
+        try:
+            intake_door.store_refusal({}, RefusedSubmission("unknown_task", f"there is no task {name}"))
+        except DBAPIError as error:
+            logger.error("a refusal could not be stored: %s", type(error).__name__)  # noqa: TRY400
 
 
 def _films_wait() -> bool:
@@ -131,26 +147,8 @@ def _films_wait() -> bool:
 
 
 def _send_heartbeats(name: str, kind: str) -> None:
-    """Record the parent's heartbeat every few seconds, from Celery's own heartbeat timer."""
-    started_at = now()
-    next_at = 0.0
-
-    def record(**_arguments: Any) -> None:  # noqa: ANN401
-        nonlocal next_at
-        if time.monotonic() < next_at:
-            return
-        next_at = time.monotonic() + settings().heartbeat_seconds
-        try:
-            heartbeats.record_heartbeat(name, kind, started_at, work_waits=kind == SCORER and _films_wait())
-        except DBAPIError as error:
-            logger.warning("the heartbeat could not be stored: %s", type(error).__name__)
-
-    def delete(**_arguments: Any) -> None:  # noqa: ANN401
-        try:
-            heartbeats.delete_process(name)
-        except DBAPIError as error:
-            logger.warning("the row of the heartbeat could not be deleted: %s", type(error).__name__)
-
-    signals.worker_ready.connect(record, weak=False)
-    signals.heartbeat_sent.connect(record, weak=False)
-    signals.worker_shutdown.connect(delete, weak=False)
+    """Store the parent's heartbeat every few seconds while Celery's loop turns."""
+    thread = HeartbeatThread(name, kind, _films_wait if kind == SCORER else lambda: False)
+    signals.worker_ready.connect(thread.start, weak=False)
+    signals.heartbeat_sent.connect(thread.on_turn, weak=False)
+    signals.worker_shutdown.connect(thread.stop, weak=False)
