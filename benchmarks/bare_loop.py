@@ -1,4 +1,4 @@
-"""Measures decoding and the network, overlapped, without queue and database, which are what a worker adds.
+"""Measures decoding and the network, which overlap, without the queue and the database that a worker adds.
 
 Example: python benchmarks/bare_loop.py FOLDER --model worker/shipped/v3
 """  # noqa: INP001 - a script, in no package

@@ -1,4 +1,4 @@
-"""Measures the network alone on this machine's device and on its processor: both rates, and their difference.
+"""Measures the network alone on this machine's GPU and on its processor: both rates, and how far the results differ.
 
 Example: KERAS_BACKEND=torch python benchmarks/device.py FOLDER --model worker/shipped/films
 """  # noqa: INP001 - a script, in no package
@@ -53,7 +53,7 @@ def _films(folder: Path, classifier: Classifier) -> list[Grey]:
     for path in sorted(folder.iterdir()):
         try:
             films.append(classifier.prepare(decode(path.read_bytes())))
-        except RejectedImage:  # Films that the film check rejects are left out on both.
+        except RejectedImage:  # The film check rejects a few real films; both devices leave them out.
             continue
     return films
 

@@ -81,7 +81,7 @@ def done() -> int:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--films", default=120, show_default=True, help="It is slow: so many suffice.")
+@click.option("--films", default=120, show_default=True, help="Films to score; it is slow, so a few are enough.")
 def main(folder: Path, model: Path, films: int) -> None:
     """Print films per second as JSON; both children have scored before the clock starts."""
     Base.metadata.drop_all(engine())

@@ -1,7 +1,8 @@
 """Measures Thoraq itself with one worker: from the acceptance of all films to the last outcome in the database.
 
-THORAQ_BROKER_URL and THORAQ_DATABASE_URL name a Redis and a database that nothing else uses.
-Example: THORAQ_DATA_DIR=/tmp/bench THORAQ_BROKER_URL=redis://127.0.0.1:6379/9 python benchmarks/system.py FOLDER
+THORAQ_BROKER_URL and THORAQ_DATABASE_URL name a Redis and a database that nothing else uses, and THORAQ_IMAGE_ROOTS
+has the folder of the films under the name `films`. `thoraq bench` sets all of these.
+Example: python benchmarks/system.py FOLDER --model worker/shipped/v3
 """  # noqa: INP001 - a script, in no package
 
 import json

@@ -36,7 +36,7 @@ SAMPLING_SECONDS = 0.02
 
 
 def draw(folder: Path, films: int, side: int) -> None:
-    """Draw a training set of random clouds, since the film check rejects noise; uncompressed, to be read fast."""
+    """Draw a training set of random clouds, since noise is rejected; the files are uncompressed, to be read fast."""
     random = np.random.default_rng(0)
     for number in range(films):
         split, name = TENTHS[number // len(CLASSES) % len(TENTHS)], CLASSES[number % len(CLASSES)]

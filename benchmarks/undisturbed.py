@@ -26,7 +26,7 @@ from worker.monitoring.records import Process
 from worker.settings import settings
 from worker.studies.records import Image, Study
 
-#: More than any measurement takes; the run is cancelled after it.
+#: More epochs than any measurement takes; the run is cancelled after the measurement.
 EPOCHS = 100_000
 
 

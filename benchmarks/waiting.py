@@ -36,7 +36,7 @@ def submit(names: list[str], priority: str = "routine") -> str:
 
 
 def seconds_waited(submissions: list[str]) -> list[float]:
-    """Return the seconds between acceptance and record of every film."""
+    """Return the seconds from each film's acceptance to its recorded outcome."""
     with reading() as session:
         rows = session.execute(
             select(Image.received_at, Image.finished_at).join(Study).where(Study.submission_id.in_(submissions))
