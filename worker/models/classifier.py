@@ -1,4 +1,4 @@
-"""One loaded network: it is verified and warmed up, and gives probabilities and heat maps."""
+"""Loads and verifies one network, warms it up, and gets probabilities and heat maps from it."""
 
 import logging
 from pathlib import Path
@@ -42,7 +42,7 @@ class Classifier:
 
         Args:
             directory: a model directory.
-            registered: the card in the registry; None: the directory is not registered.
+            registered: the card in the registry; None if the directory is not registered.
             batch_size: the largest number of films that the network is given at once.
 
         Raises:
@@ -68,7 +68,7 @@ class Classifier:
         """Return a decoded film at the network's input size: uint8, shape (height, width).
 
         Raises:
-            RejectedImage: not_a_chest_film, if the model has a detector.
+            RejectedImage: not_a_chest_film, if the model has a film check.
         """
         return for_network(film, self.card.input_size, self.film_check)
 

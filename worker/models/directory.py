@@ -70,7 +70,7 @@ def verified(directory: Path, registered: ModelCard | None = None) -> tuple[Path
     Args:
         directory: a model directory.
         registered: the card in the registry, which the card on disk must equal in everything that decides an answer;
-            None: the directory is not registered, so its own card is believed.
+            None if the directory is not registered, so that its own card is believed.
 
     Raises:
         ModelUnavailable: a file is missing, or differs from the published one.

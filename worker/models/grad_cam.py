@@ -57,6 +57,6 @@ def _last_feature_map(network: Any) -> Any:  # noqa: ANN401
 
 
 def _scaled(evidence: Heat) -> Heat:
-    """Return evidence for, without evidence against, with its maximum at 1; zeros where there is none."""
+    """Drop the evidence against the finding, and scale the rest to a maximum of 1; all zeros if nothing is left."""
     positive: Heat = np.maximum(evidence, 0)
     return positive / positive.max() if positive.any() else positive

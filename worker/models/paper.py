@@ -1,6 +1,7 @@
 """The figures that the paper states for its three networks; a figure that it does not state is None.
 
-Chowdhury & Zhang 2024, doi 10.4236/jcc.2024.126012, its Figure 11 and section 4. Its films and patients are not known.
+Chowdhury & Zhang 2024, doi 10.4236/jcc.2024.126012, Figure 11 and section 4. Which films and patients it used is not
+known.
 """
 
 from dataclasses import dataclass

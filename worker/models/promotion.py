@@ -1,6 +1,6 @@
-"""Promotion and rollback: which version takes the active one's place, and what the gate said of it.
+"""Promotes a version to the active one, or rolls back, and stores what the gate said of it.
 
-A person may force a promotion; the activation records it.
+A person may force a promotion; the activation records that.
 """
 
 from sqlalchemy import select
@@ -55,7 +55,8 @@ def promote(session: Session, version: str, by: str, *, force: bool = False) -> 
     """Make a version the active one; return it and the gate's reasons against it.
 
     The reasons prevent the promotion only if a retraining run made the version or the gate has judged it. A version
-    that came with Thoraq, or that a person trained and imported, is that person's choice. An active version stays so.
+    that came with Thoraq, or that a person trained and imported, is the choice of whoever promotes it. Promoting the
+    active version changes nothing.
 
     Raises:
         ModelUnavailable: no such version is registered.
@@ -78,7 +79,7 @@ def promote(session: Session, version: str, by: str, *, force: bool = False) -> 
 
 
 def rollback(session: Session, by: str) -> ModelVersion:
-    """Make the version active again that the present one replaced.
+    """Return to the version that the active one replaced, and make it active.
 
     Raises:
         ModelUnavailable: the active version replaced none.

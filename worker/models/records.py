@@ -41,7 +41,7 @@ class Activation(Base):
     returns_to_id: Mapped[int | None] = mapped_column(ForeignKey("activations.id"))
     activated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     activated_by: Mapped[str] = mapped_column(String(64))
-    #: A person promoted it although the gate had not passed it.
+    #: True if a person promoted it although the gate had not passed it.
     forced: Mapped[bool] = mapped_column(default=False)
     #: The verdict at the time of the promotion; null for a version without one, and for a rollback.
     verdict_id: Mapped[int | None] = mapped_column(ForeignKey("gate_verdicts.id"))
@@ -92,7 +92,7 @@ class RetrainingRun(Base):
     request: Mapped[RunRequest] = mapped_column(DocumentColumn(RunRequest), default=RunRequest)
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    #: The trainer that works on the run; a trainer that was silent for long may find another name here.
+    #: The trainer that works on the run; after a long silence a trainer may find that another one has it.
     owner: Mapped[str | None] = mapped_column(String(64))
     #: How often a trainer has started it since it last finished an epoch.
     attempts: Mapped[int] = mapped_column(default=0)

@@ -19,7 +19,7 @@ from worker.settings import settings
 logger = logging.getLogger(__name__)
 
 UNFINISHED = (RunState.ASKED, RunState.RUNNING)
-#: A run fails once its trainer has died so often without finishing an epoch in between.
+#: A run fails once its trainer has died this many times without finishing an epoch in between.
 MAX_DEATHS = 3
 #: How long after its hour a missing nightly run is requested; beat normally requests it on time.
 CATCH_UP_AFTER = timedelta(minutes=10)

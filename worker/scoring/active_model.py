@@ -1,4 +1,4 @@
-"""The model version that is active, loaded into this process: its network, and how films are prepared for it."""
+"""Loads the active model version into this process: its network, and how films are prepared for it."""
 
 import gc
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The network of one version and its row's id. A batch is decoded, predicted and recorded with one of these."""
+    """The network of one version, and the id of the version's row. One of these serves a batch in all its steps."""
 
     classifier: Classifier
     model_version_id: int

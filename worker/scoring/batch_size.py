@@ -1,4 +1,4 @@
-"""How many films one claim takes: many for a fast network, few for a slow one, so that an urgent film waits little."""
+"""Sets how many films a claim takes: many for a fast network, few for a slow one, so that urgent films wait little."""
 
 #: How long one batch should take. Up to two batches are claimed before an urgent film that has just arrived.
 CLAIM_SECONDS = 0.45
@@ -19,7 +19,7 @@ class BatchSizer:
 
         Args:
             most: the largest claim.
-            threads: decoders; a claim has at least as many films, unless `most` is smaller.
+            threads: the number of decoders; a claim has at least as many films, unless `most` is smaller.
         """
         self._most = most
         self._least = min(most, max(LEAST_CLAIM, threads))

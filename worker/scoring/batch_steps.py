@@ -1,4 +1,4 @@
-"""The steps of one batch of films: claim, decode, predict, record."""
+"""The four steps of a batch of films: claim, decode, predict, record."""
 
 import logging
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ class BatchSteps:
         return Batch(model, claims.films, parts, preview)
 
     def predict(self, batch: Batch) -> Outcomes:
-        """Run the network on the films that could be decoded, and sort the others by what became of them."""
+        """Run the network on the films that could be decoded, and sort the others by their outcome."""
         answers = [answer for part in batch.parts for answer in part.result()]
         films = list(zip(batch.claims, answers, strict=True))
         scored = _predict(batch, [(claim, film) for claim, film in films if isinstance(film, Prepared)])

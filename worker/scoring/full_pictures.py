@@ -1,4 +1,4 @@
-"""Full-size pictures, into which a reader zooms: drawn on request. Does not import Celery."""
+"""Draws the full-size pictures into which a reader zooms, on request. Does not import Celery."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Requests for heat maps, one for each prediction and finding: requested, claimed by a worker, done or failed."""
+"""Requests for heat maps, one for each prediction and finding: asked for, claimed by a worker, done or failed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def _claimable() -> ColumnElement[bool]:
 
 
 def _request(session: Session, row: HeatMap) -> HeatMapRequest:
-    """Return a heat map's request, with the place of any film that has the prediction's content."""
+    """Return what is needed to draw a heat map, with the path of any one film that has the prediction's content."""
     image = session.scalars(select(Image).where(Image.prediction_id == row.prediction_id).limit(1)).one()
     prediction = row.prediction
     return HeatMapRequest(

@@ -1,4 +1,4 @@
-"""Previews of films that were scored in a backlog: made later, when no film waits to be scored."""
+"""Makes the previews of films that were scored in a backlog, later, when no film waits to be scored."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ from worker.studies.claims import Claim
 
 logger = logging.getLogger(__name__)
 
-#: How many films are remembered, the newest ones; an older film gets its preview when a reader opens it.
+#: How many films are remembered. The newest ones are; an older film gets its preview when a reader opens it.
 MAX_FILMS = 2_000
 
 

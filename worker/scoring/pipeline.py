@@ -20,7 +20,7 @@ from worker.scoring.active_model import LoadedModel
 from worker.scoring.batch_size import BatchSizer
 from worker.studies.claims import Claim, Rejected, Scored
 
-#: Batches that decode while another is predicted. More would hold up an urgent film, fewer the network.
+#: Batches that decode while another is predicted. More would delay an urgent film; fewer would let the network wait.
 BATCHES_AHEAD = 2
 #: Batches that wait to be recorded. If the process dies, these are scored again.
 BATCHES_BEHIND = 2

@@ -19,7 +19,7 @@ class HeatMapState(StrEnum):
 
 
 class HeatMap(Base):
-    """A requested picture of where a model version saw a finding in an image content."""
+    """A requested picture of where a model version saw a finding in an image."""
 
     __tablename__ = "heat_maps"
     __table_args__ = (

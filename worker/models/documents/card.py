@@ -1,4 +1,4 @@
-"""A model's card: what must be known to use the network; it lies beside the network's file and in the registry."""
+"""A model's card: what must be known to use the network. It lies beside the network's file and in the registry."""
 
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
@@ -12,7 +12,7 @@ from worker.models.documents.evaluation import Headline
 TrainedOn = Literal["films", "phantoms"]
 
 
-#: Far above what any network for films has. A card beyond these is damaged, and would take all memory at first use.
+#: Far above what any network for films has. A card beyond these limits is damaged, and would take all memory.
 MAX_CLASSES, MAX_SIDE_PIXELS, MAX_CHANNELS = 200, 4096, 4
 
 ClassName = Annotated[str, Field(min_length=1, max_length=100)]
@@ -31,11 +31,11 @@ def _distinct(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class FilmCheckCard(Document):
-    """The detector that rejects pictures unlike the model's training films; its file lies beside the network's."""
+    """The film check, which rejects pictures unlike the model's training films; its file lies beside the network's."""
 
     #: SHA-256 of `worker.films.film_check.FILM_CHECK_FILE`.
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    #: By split: how many films there were, and how many the detector rejected.
+    #: By split: how many films there were, and how many of them it rejected.
     rejections: dict[str, dict[str, int]]
 
 
@@ -74,7 +74,7 @@ class ModelCard(Document):
     #: Versions of Python, Keras and the backend that trained it.
     software: dict[str, str]
     trained_at: Annotated[datetime, AfterValidator(_in_utc)]
-    #: None: the model accepts every film that the decoder can read.
+    #: None if the model accepts every film that the decoder can read.
     film_check: FilmCheckCard | None = None
     #: What a reader must know before believing a figure.
     limits: tuple[str, ...]

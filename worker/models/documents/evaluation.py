@@ -76,7 +76,7 @@ class Bootstrap(Document):
     unit: str
     #: How many units there are.
     units: int
-    #: In how many resamples every class that has a curve occurs.
+    #: The number of resamples in which every class that has a curve occurs.
     complete: int | None = None
 
 
@@ -150,7 +150,7 @@ class Rejected(Document):
 class Evaluation(ConfusionMatrix):
     """What a network is worth on one set of films."""
 
-    #: How many films the figures are made of.
+    #: How many films the figures are computed from.
     n: int | None = None
     #: By class, and their mean as `macro`.
     auroc: dict[str, float | None] = Field(default_factory=dict)
@@ -172,7 +172,7 @@ class Evaluation(ConfusionMatrix):
 
     @property
     def macro_auroc_interval(self) -> Interval | None:
-        """Its 95 % interval."""
+        """The 95 % interval of the macro AUROC."""
         return self.macro.auroc_interval if self.macro else None
 
 

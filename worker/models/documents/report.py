@@ -195,13 +195,13 @@ class TemperatureScaling(Document):
 
 
 class Report(Document):
-    """The report of a run, or of an evaluation as its `test`."""
+    """The report of a training run; or of one evaluation, which is in `test`."""
 
     version: str | None = None
     network: str | None = None
     trained_on: TrainedOn | None = None
     limits: tuple[str, ...] = ()
-    #: Which films `test` is about, in words; None: the run's test split.
+    #: Which films `test` is about, in words; None if it is about the run's test split.
     on: str | None = None
     data: DataSummary | None = None
     #: The settings of the run.
@@ -218,7 +218,7 @@ class Report(Document):
     external: Evaluation | None = None
     test_by_source: tuple[SourceAccuracy, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
-    #: The test films evaluated without a class, by that class.
+    #: Evaluations of the test films with one class left out, by that class.
     without: dict[str, Evaluation] = Field(default_factory=dict)
     source_leak: SourceLeak | None = None
     #: None where the report lists no errors.

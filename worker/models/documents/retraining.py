@@ -6,7 +6,7 @@ from worker.models.documents.document import Document
 
 
 class RunRequest(Document):
-    """What a run shall train where it differs from the settings; None: as the settings say."""
+    """What a run shall train. None means what the settings say."""
 
     #: A folder on the trainer's host.
     data: str | None = None
@@ -20,7 +20,7 @@ class RunRequest(Document):
 
 
 class CorrectedFilms(Document):
-    """The films that clinicians confirmed or corrected: learned from, or left out with the reason."""
+    """The films that clinicians confirmed or corrected: those that were learned from, and those that were left out."""
 
     #: (image id, finding).
     films: tuple[tuple[int, str], ...] = ()

@@ -26,9 +26,9 @@ class SensitivityTest(Document):
     #: Films that only the active version alerts for, and films that only the candidate alerts for.
     lost: int
     gained: int
-    #: Of McNemar's exact test, one-sided.
+    #: The p-value of McNemar's exact one-sided test.
     p: float
-    #: The candidate's; None where it has no operating point.
+    #: The candidate's threshold; None where it has no operating point.
     threshold: float | None = None
 
 
@@ -53,7 +53,7 @@ class Verdict(Document):
     candidate: str | None = None
     #: None where no version was active.
     active: str | None = None
-    #: How many films judged.
+    #: How many films it was judged on.
     n: int = 0
     #: Films by class.
     films: dict[str, int] = Field(default_factory=dict)
@@ -71,7 +71,7 @@ class Verdict(Document):
     sensitivity: dict[str, SensitivityTest] | None = None
     #: The rule of the operating points at which sensitivities are compared.
     rule: str | None = None
-    #: Of all classes together.
+    #: The level of the tests of sensitivity, for all classes together.
     significance: float | None = None
     calibration: CalibrationComparison | None = None
     #: Classes that the candidate never names.
