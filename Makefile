@@ -24,16 +24,16 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 demo: install ## run the whole product on this machine; ARGS="--once --images DIR --port N"
 	$(BIN)/thoraq demo $(ARGS)
 
-test: install ## the tests that need nothing but Python
+test: install ## run the tests that need only Python
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-# In one process, without coverage and the plugin of Hypothesis: importing those takes longer than most tests. Property
-# tests run without the plugin, too.
-one: install ## one folder, file or test: T=tests/unit/worker/decoding
+# Runs in one process, without coverage and the pytest plugin of Hypothesis, because importing those takes longer than
+# most tests. Property tests do not need the plugin.
+one: install ## run one folder, file or test: T=tests/unit/worker/decoding
 	@test -n "$(T)" || { echo "say which tests: make one T=tests/unit/worker/decoding" >&2; exit 2; }
 	$(BIN)/python -m pytest -p no:xdist -p no:xdist.looponfail -p no:pytest_cov -p no:hypothesispytest $(T) $(ARGS)
 
-lint: install ## what ruff and the import contract find
+lint: install ## show what ruff and the import contracts find
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -45,7 +45,7 @@ format: install ## format every file, and mend what ruff can mend safely
 types: install ## check the types
 	$(BIN)/mypy
 
-# Mermaid draws the pictures in the reader's browser; npm brings its files, and the hash says that they are these.
+# Mermaid draws the pictures in the reader's browser. npm downloads its files, and the hash makes sure of their content.
 MERMAID := 12.3.0
 MERMAID_SHA256 := be0684e8d20bfc874df12c0f04927a5c482f57f2200eec54cca52a4583fd4040
 
@@ -62,7 +62,7 @@ docs/mermaid/mermaid.esm.min.mjs: build/mermaid-$(MERMAID).tgz
 docs: install docs/mermaid/mermaid.esm.min.mjs ## build the documentation site into build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
 
-check: ## everything that CI runs
+check: ## run everything that CI runs
 	bash .ci/run
 
 # Extras stay in the lock: without them pip looks for the newest kombu[redis] and then rejects it, because it has no hash.

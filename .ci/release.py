@@ -14,7 +14,7 @@ HEADING = re.compile(r"^## \[(?P<name>[^]]+)\](?: - (?P<date>\S+))?[^\S\n]*$", r
 
 
 def problems(version: str, changelog: str, compose: str, today: date) -> list[str]:
-    """Return what keeps `version` from being released, one sentence each; an empty list if nothing does."""
+    """Return one sentence for each problem that keeps `version` from being released."""
     headings = list(HEADING.finditer(changelog))
     if len(headings) < 2 or headings[0]["name"] != "Unreleased":  # noqa: PLR2004 - the empty section and a release
         return ["CHANGELOG.md must begin with [Unreleased], and a release must follow it."]
@@ -41,10 +41,10 @@ def next_step(version: str, tagged: str | None, head: str, *, clean: bool) -> tu
     """Return what to do next, and whether all is well.
 
     Args:
-        version: the version that pyproject.toml and CHANGELOG.md name
-        tagged: the commit that the tag v<version> names, or None if there is no such tag
-        head: the commit that is checked out
-        clean: the working tree has no changes
+        version: the version that pyproject.toml and CHANGELOG.md name.
+        tagged: the commit of the tag v<version>, or None if there is no such tag.
+        head: the commit that is checked out.
+        clean: whether the working tree has no changes.
     """
     tag = f"v{version}"
     if tagged is None and not clean:

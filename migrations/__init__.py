@@ -1,1 +1,1 @@
-"""The schema's history, run by Alembic."""
+"""The history of the schema, which Alembic runs."""

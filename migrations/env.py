@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from alembic import context
 from sqlalchemy import Connection
 
-import migrations.schema  # noqa: F401 - every table
+import migrations.schema  # noqa: F401 - registers every table
 from worker.database import Base, engine
 from worker.postgres import long_statements
 

@@ -28,8 +28,8 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[Path]:
 
     Args:
         target: where the file shall be; its folder is made if it is missing.
-        durable: wait until it is on the disk. False for a file that can be made again, such as a preview: after a power
-            cut it may be missing or cut short.
+        durable: whether to wait until it is on the disk. False for a file that can be made again, such as a preview:
+            after a power cut it may be missing or cut short.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=STAGING, dir=target.parent)
@@ -51,10 +51,10 @@ def rename_directory(finished: Path, target: Path) -> None:
 
     Args:
         finished: in the same file system as `target`.
-        target: missing, or an empty directory, which gives way.
+        target: a path where nothing is, or an empty directory, which is replaced.
 
     Raises:
-        OSError: `target` holds files, or is none of these.
+        OSError: `target` is a file, or a directory that holds files.
     """
     for path in (*finished.rglob("*"), finished):
         _flush(path)

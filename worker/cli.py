@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from worker import NOTICE
 from worker.errors import ScoringError
 
-#: A module of these that cannot be imported is a fault of ours, not a missing extra.
+#: If a module of these packages is missing, that is a fault of ours and no missing extra.
 OUR_PACKAGES = {"worker", "dashboard", "model_training", "migrations"}
 
 

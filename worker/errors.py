@@ -59,7 +59,7 @@ class ModelUnavailable(ScoringError):
 
 
 class UnreadableDocument(ModelUnavailable):
-    """A stored document of a model version, such as its card or its report, has JSON that makes no sense."""
+    """A stored document of a model version, such as its card or its report, does not have the expected form."""
 
 
 class NotConfigured(ScoringError):

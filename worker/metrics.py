@@ -1,4 +1,4 @@
-"""Measurements that a process takes of its own work, for Prometheus. Figures of the queue come from SQL instead.
+"""Metrics of a process's own work, for Prometheus. The dashboard reads the figures of the queue from SQL.
 
 The child that does the work serves them itself; its parent would have to collect them from files of dead children.
 """
@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 logger = logging.getLogger(__name__)
 
-#: Buckets of durations, in seconds: from a thumbnail on an idle machine to a batch at its limits.
+#: Buckets of durations, in seconds: from one small film on an idle machine to the longest batch.
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 FILMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 

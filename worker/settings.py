@@ -76,10 +76,10 @@ def _key(secret: SecretStr) -> bytes:
 
 
 def parse_database_url(text: str) -> URL:
-    """Return the URL of a database of PostgreSQL, for psycopg, or of SQLite.
+    """Return a URL for SQLAlchemy of a PostgreSQL database, with the driver psycopg, or of an SQLite database.
 
     Raises:
-        ValueError: it is no URL, or it names another database or another driver.
+        ValueError: `text` is not a URL, or names another kind of database or another driver.
     """
     example = "such as postgresql+psycopg://user:password@host/thoraq"
     try:

@@ -17,8 +17,8 @@ from worker.studies import claim_order, ledger
 
 logger = logging.getLogger(__name__)
 
-#: A sweep that is later than this counts as held up by an outage. As long as a task retries its transactions: a shorter
-#: outage ends no task.
+#: A sweep that is later than this counts as held up by an outage. A task retries its transactions for as long, so that
+#: a shorter outage ends no task.
 OUTAGE_SECONDS = 60
 
 

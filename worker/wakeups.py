@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: Wake-ups for one submission. A task goes on while films wait, so one is enough; more let other workers help.
 MAX_WAKEUPS = 8
-#: No wake-up is sent to a queue that holds this many: Redis then holds a few kilobytes, however many films wait. The
-#: limit is above the number of workers, so that each finds one.
+#: No wake-up is sent to a queue that holds this many, so that Redis holds a few kilobytes, however many films wait. The
+#: limit is above the number of workers, so that each worker finds a wake-up.
 MAX_PENDING = 64
 
 

@@ -1,4 +1,4 @@
-"""A study's result is stored beside it: state, top finding, and what each film decided."""
+"""Studies store their result: state, top finding, and for each finding the film that decides."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-#: Per finding the film with the maximum, for No-Findings with the minimum; of equal films the first.
+#: For each finding the film with the highest probability, for No-Findings the lowest; the first of equal films.
 FINDINGS = """
 INSERT INTO study_findings (study_id, finding, probability, image_id)
 SELECT study_id, finding, probability, image_id FROM (
@@ -34,7 +34,7 @@ WHERE state <> 'waiting'
 
 
 def upgrade() -> None:
-    # Spelled out, since SQLite takes a constraint with a new column only in this form.
+    # Plain SQL, because SQLite accepts a constraint with a new column only in this form.
     op.execute(
         "ALTER TABLE studies ADD COLUMN state VARCHAR(16) DEFAULT 'waiting' NOT NULL "
         "CONSTRAINT ck_studies_state CHECK (state IN ('waiting', 'scored', 'rejected'))"

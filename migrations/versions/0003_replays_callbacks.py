@@ -1,4 +1,4 @@
-"""A rejection may be ended by a replay; a submission may name an endpoint that is told when it is finished."""
+"""A replay can end a rejection; a submission can name an endpoint to notify when it is finished."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Heat maps, and since when work has waited for each process."""
+"""Heat maps; for each process, since when work has waited."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Reviews, verdicts of the gate, the log of retraining runs, the watch over inputs and answers."""
+"""Reviews, verdicts of the gate, the log of retraining runs, and drift of films and results."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Studies carry their place in the worklist; systems have tokens; what people do and see is written down."""
+"""Studies store when they are due to be read; other systems get tokens; an audit log records who did or saw what."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,10 +11,11 @@ branch_labels = None
 depends_on = None
 
 UNREAD = sa.text("read_at IS NULL")
-#: SQLite adds a column that may not be null only with a default; every row is given its own value below.
+#: SQLite adds a column that may not be null only with a default; every row gets its own value below.
 LONG_AGO = "1970-01-01 00:00:00"
 MOMENT = sa.DateTime(timezone=True)
-#: Half of a day, the place of what no film has told yet; the worker writes the exact one with the next outcome.
+#: When a study is due: half a day after its arrival, or on PostgreSQL by a rough severity from its label. The worker
+#: writes the exact time with the next outcome.
 FILL = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', received_at, '+12 hours') || '000'",
     "postgresql": "received_at + interval '12 hours' * (2 - 2 * COALESCE(CASE label WHEN 'No-Findings' THEN 0 "

@@ -1,4 +1,4 @@
-"""Indices that no question needs are gone: each cost an insert with every film."""
+"""Drops indexes that no query needs; each cost an insert for every film."""
 
 from alembic import op
 
@@ -7,7 +7,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-#: Table, index, its columns. What is being scored is few, and found by `ix_images_claim`.
+#: Table, index, its columns. Few images are being scored at a time, and `ix_images_claim` finds them.
 UNUSED = (
     ("study_findings", "ix_study_findings_finding", ["finding", "probability"]),
     ("study_findings", "ix_study_findings_image_id", ["image_id"]),

@@ -1,6 +1,6 @@
-"""Probabilities stand in the row of their prediction and their study, a film's look in the row of the film.
+"""Moves probabilities into the rows of predictions and studies, and a film's summary into the row of its image.
 
-Two tables of six rows a film, and one of one, cost thirteen inserts a film, and no question asks for one row of them.
+The three tables that held them cost thirteen inserts for each film, and no query needs a single row of theirs.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ LOOK: dict[str, sa.types.TypeEngine[Any]] = {
     "height_pixels": sa.Integer(),
     "width_pixels": sa.Integer(),
 }
-#: Rows into an object, and back, as each database says it.
+#: How each database makes rows into a JSON object (`GATHERED`, `DECIDED`), and an object into rows (`MEMBER`).
 GATHERED = {"postgresql": "json_object_agg({key}, {value})", "sqlite": "json_group_object({key}, {value})"}
 DECIDED = {
     "postgresql": "json_build_object('probability', probability, 'image_id', image_id)",
@@ -56,7 +56,7 @@ def upgrade() -> None:
     )
     for table in ("film_statistics", "study_findings", "finding_probabilities"):
         op.drop_table(table)
-    if dialect == "postgresql":  # SQLite cannot, and does not need to: every prediction names its probabilities.
+    if dialect == "postgresql":  # SQLite cannot drop a default. It does no harm, since every insert has the column.
         op.alter_column("predictions", "probabilities", server_default=None)
 
 

@@ -54,7 +54,7 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr; yields a function that takes the number of steps done so far."""
+    """Show a progress bar on stderr; yield a function that takes the number of steps done so far."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=total)
@@ -72,11 +72,11 @@ def database_errors() -> Iterator[None]:
 
 
 def query_if_possible(query: Callable[[Session], Result], otherwise: str) -> Result | None:
-    """Return what a query returns; None where there is no database or no schema yet, or the database does not answer.
+    """Return the result of a query; None if there is no database or no schema yet, or the database does not answer.
 
     Args:
         query: takes a session that only reads.
-        otherwise: what the command does instead, for the line on stderr that a failing database causes.
+        otherwise: what the command does instead; this ends the line on stderr about a database that fails.
     """
     if not database.exists():
         return None

@@ -24,7 +24,7 @@ POLL_SECONDS = 0.3
     "--wait-seconds", type=click.FloatRange(0), default=60, show_default=True, help="How long to wait for a worker."
 )
 def explain(image_id: int, finding: str, out: Path, wait_seconds: float) -> None:
-    """Write the heat map of a finding: a PNG to lay over the film, whose grey and alpha are the heat.
+    """Write the heat map of a finding as a PNG to lay over the film; its grey and alpha values are the heat.
 
     Example: thoraq explain 17 --finding Effusions --out heat.png
     """

@@ -1,4 +1,4 @@
-"""The beat process, which sends periodic tasks; it stops when it is told to."""
+"""The beat process, which sends periodic tasks and stops on a signal in any case."""
 
 import signal
 from types import FrameType

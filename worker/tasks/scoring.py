@@ -38,7 +38,7 @@ def heat_map_drawer() -> HeatMapDrawer:
 
 @contextmanager
 def _killed_without_memory() -> Iterator[None]:
-    """Kill only this child when memory runs out; Celery would end its parent. Its films are tried again one by one."""
+    """When memory runs out, kill only this child; Celery would end its parent. Its films are tried again one by one."""
     try:
         yield
     except MemoryError:
