@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help install demo test one lint format types docs check lock release clean
+.PHONY: help install demo test one lint format types docs check lock audit release clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,11 @@ lock: install ## lock the newest dependencies that are at least a week old
 	$(LOCK) --extra dashboard --constraint requirements.lock --output-file requirements-dashboard.lock
 	$(LOCK) --extra trainer --extra dashboard --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 	$(LOCK) --extra demo --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+# --strict: a package that could not be looked up is an error. PyPI's own service says of those "no known vulnerabilities".
+audit: install ## look up the locked dependencies in the OSV database; an unreachable database is an error
+	$(BIN)/pip-audit --vulnerability-service osv --strict --disable-pip --require-hashes --progress-spinner off \
+		$(foreach lock,$(wildcard requirements*.lock),--requirement $(lock))
 
 release: install ## check that version, changelog, images and tag agree, and say what to do next; changes nothing
 	$(BIN)/python .ci/release.py
