@@ -14,7 +14,7 @@ from worker.studies.records import Priority
 #: Shown where a number is undefined.
 UNDEFINED = Markup('<span class="undefined" title="undefined: division by zero">—</span>')
 JUST_NOW_SECONDS = 3
-#: (unit, its seconds, seconds from which on a duration has no smaller unit).
+#: (unit, its length in seconds, duration in seconds from which on no smaller unit is written).
 UNITS = (("days", 86_400, 2 * 86_400), ("hours", 3600, 86_400), ("minutes", 60, 600))
 SMALLEST_PERCENT = 0.1
 

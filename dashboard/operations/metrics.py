@@ -28,7 +28,7 @@ from worker.monitoring.drift import Day, Kind
 
 blueprint = Blueprint("metrics", __name__)
 
-#: The measurements of its own that this process makes; the second name is deprecated.
+#: The metrics that this process counts itself; the second name is deprecated.
 WAKEUPS = ["thoraq_wakeups_total", "thoraq_bells_total"]
 
 
@@ -86,7 +86,7 @@ class DeploymentCollector(Collector):
 
     def _deployment(self) -> Iterator[Metric]:
         session = self._session
-        # The label `life` is the former name of `status`; it goes in 0.2.0.
+        # The label `life` is the former name of `status`; it will be removed in 0.2.0.
         yield _gauge(
             "processes",
             "Processes by status: up, unknown or down.",

@@ -15,7 +15,7 @@ from worker.settings import settings
 
 #: `Process.kind` of the processes that score films.
 SCORING_KIND = "worker"
-#: After this many heartbeats of silence, a process is no longer "up", and then no longer "unknown" but "down".
+#: A process that has missed more heartbeats than the first number is "unknown"; more than the second, "down".
 UP_HEARTBEATS, UNKNOWN_HEARTBEATS = 2, 6
 
 
@@ -50,7 +50,7 @@ class Workers:
 
     @property
     def status(self) -> Status:
-        """Return `up` if any worker is up, `unknown` if the only others are silent, `down` otherwise."""
+        """Return `up` if any worker is up, `unknown` if none is up or stalled but some are unknown, else `down`."""
         if self.up:
             return Status.UP
         return Status.UNKNOWN if self.unknown and not self.stalled else Status.DOWN

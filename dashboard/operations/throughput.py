@@ -16,7 +16,7 @@ BAR = timedelta(minutes=30)
 #: The database is asked once in this time, however many pages poll the chart.
 CACHED_SECONDS = 30
 OUTCOMES = (ImageState.SCORED, ImageState.REJECTED)
-#: Lines across the chart, at most; one more stands at 0.
+#: Maximum number of lines across the chart, besides the one at 0.
 MAX_TICKS = 5
 
 

@@ -15,7 +15,7 @@ from worker.database import reading
 from worker.printable import SpreadsheetWriter
 from worker.studies.records import Priority, Study, StudyState
 
-#: A spreadsheet holds this many comfortably; narrower filters give the rest.
+#: A spreadsheet can handle this many; a longer list is cut off, and narrower filters give the rest.
 MAX_STUDIES = 20_000
 PAGE_SIZE = 500
 

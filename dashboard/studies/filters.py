@@ -126,7 +126,7 @@ def _filtered(session: Session, filters: Filters) -> Select[int, datetime]:
 
 
 def sources(session: Session) -> list[str]:
-    """Return the sources in alphabetical order, with one step in the index for each, however many studies it sent."""
+    """Return the sources in alphabetical order. Each takes one look-up in an index, however many studies it sent."""
     names: list[str] = []
     while len(names) < MAX_SOURCES:
         query = select(Study.source).order_by(Study.source).limit(1)

@@ -10,7 +10,7 @@ COMMANDS = {
         "model_training.commands.train:train", "train one network and write the candidate with its report", "trainer"
     ),
     "evaluate": Subcommand(
-        "model_training.commands.evaluate:evaluate", "evaluate a model on a folder of class folders", "trainer"
+        "model_training.commands.evaluate:evaluate", "evaluate a model on labelled films", "trainer"
     ),
     "report": Subcommand(
         "model_training.commands.report:report",

@@ -1,4 +1,4 @@
-"""`thoraq evaluate`: what a model is worth on predicted films."""
+"""`thoraq evaluate`: evaluates a model on labelled films."""
 
 import json
 from collections.abc import Sequence

@@ -102,7 +102,7 @@ def strays(folder: Path, root: Path) -> tuple[LeftOut, ...]:
 
 
 def holds(check: Callable[[], bool]) -> bool:
-    """Return the result of a check of a path, or False if the path must not be read."""
+    """Return the result of a check of a path, or False if the path cannot be read."""
     try:
         return check()
     except OSError:

@@ -71,7 +71,11 @@ def directory() -> Path:
 
 
 def load(key: str) -> Decoded | None:
-    """Return a set of the cache, or None if there is no undamaged one."""
+    """Return a set of the cache, or None if it is missing or damaged.
+
+    Raises:
+        DatasetError: the cache cannot be read.
+    """
     folder = directory() / key
     try:
         text = (folder / INDEX_FILE).read_bytes()

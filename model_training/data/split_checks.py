@@ -1,4 +1,4 @@
-"""What must hold of train, validation and test, so that figures on the test split can be believed."""
+"""Checks train, validation and test, so that figures on the test split can be believed."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -27,7 +27,11 @@ class PlacedFilm:
 
 
 def require_one_place_each(films: Sequence[PlacedFilm], classes: Sequence[str]) -> None:
-    """Check that each content is in one split (otherwise test films leak into training) and has one class."""
+    """Check that each content is in one split (otherwise test films leak into training) and has one class.
+
+    Raises:
+        DatasetError: a content is in two splits or classes.
+    """
     places: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for film in films:
         places[film.sha256][film.split, classes[film.file.label]] = film.name
@@ -50,7 +54,11 @@ def require_every_class(films: Sequence[PlacedFilm], classes: Sequence[str]) -> 
 
 
 def require_separate_patients(films: Sequence[PlacedFilm], rows: Manifest) -> None:
-    """Check that no patient is in two splits. The message is stored, so it names films and no patient."""
+    """Check that no patient is in two splits.
+
+    Raises:
+        DatasetError: a patient is. The message is stored, so it names films and no patient.
+    """
     by_patient: dict[str, dict[str, str]] = defaultdict(dict)
     for film in films:
         if patient := patient_of(rows.get(film.name, {})):

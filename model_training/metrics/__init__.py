@@ -1,4 +1,4 @@
 """The figures of an evaluation, each with its formula's source: confusion matrix, ROC, calibration, intervals.
 
-Takes arrays and returns values; does not import films, networks or a database.
+Takes arrays and returns values; does not import networks or a database.
 """

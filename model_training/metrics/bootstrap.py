@@ -1,4 +1,4 @@
-"""The bootstrap by patients: patients are drawn with replacement, each with all films. A seed makes it repeatable.
+"""The bootstrap by patients: draws patients with replacement, each with all of their films. A seed makes it repeatable.
 
 A statistic is a function that takes how often each film was drawn and returns its values.
 """
@@ -16,13 +16,13 @@ from worker.models.documents.evaluation import Bootstrap
 #: Enough for the ends of a 95 % interval (Efron and Tibshirani 1993, section 13.3, ask for 1,000 and more).
 RESAMPLES = 2000
 SEED = 0
-#: How many films times resamples are weighted at once: 16 MB in doubles.
+#: Number of weights that are computed at once, films times resamples: 16 MB as doubles.
 BLOCK = 2_000_000
 #: The share of the resamples in which a statistic must be defined for it to have an interval.
 LEAST_SHARE = 0.5
 
 Values = npt.NDArray[np.float64]
-#: Takes weights, shape (resamples, n): how often each film was drawn; returns shape (resamples, values), NaN undefined.
+#: Takes how often each film was drawn, shape (resamples, n); returns shape (resamples, values), NaN where undefined.
 Statistic = Callable[[Values], Values]
 
 
@@ -30,16 +30,16 @@ Statistic = Callable[[Values], Values]
 class Resampling:
     """Which films are drawn together, how often, and from which seed."""
 
-    #: Index of the unit, a patient or a film without a known one, of each film, shape (n,).
+    #: Index of each film's unit, shape (n,): its patient, or the film itself if the patient is unknown.
     unit_of: npt.NDArray[np.int64]
-    #: "patient" where any patient is known, else "film".
+    #: "patient" if any patient is known, else "film".
     unit: str
     resamples: int = RESAMPLES
     seed: int = SEED
 
     @property
     def units(self) -> int:
-        """How many units there are to draw from."""
+        """Number of units to draw from."""
         return int(self.unit_of.max()) + 1
 
     def units_with(self, films: npt.NDArray[np.bool_]) -> int:
@@ -51,7 +51,7 @@ class Resampling:
         return np.concatenate([statistic(weights) for weights in self._blocks()])
 
     def described(self) -> Bootstrap:
-        """Return how it was resampled, for a report."""
+        """Return how the films were resampled, for a report."""
         return Bootstrap(resamples=self.resamples, seed=self.seed, unit=self.unit, units=self.units)
 
     def _blocks(self) -> Iterator[Values]:
@@ -69,7 +69,7 @@ def resampling(n: int, patients: Sequence[str | None] | None = None) -> Resampli
 
     Args:
         n: at least 1.
-        patients: of each film; a film whose patient is unknown (None or empty) is a unit of its own.
+        patients: the patient of each film; a film whose patient is unknown (None or empty) is a unit of its own.
 
     Raises:
         ValueError: there are more or fewer patients than films.

@@ -1,4 +1,4 @@
-"""How far the probabilities can be believed, and the temperature that improves them.
+"""How well calibrated probabilities are, and the temperature that improves them.
 
 Takes probabilities, not logits: a softmax of logits divided by a temperature T is p ** (1 / T), renormalised.
 """
@@ -43,7 +43,7 @@ def calibration(probabilities: Probabilities, truth: Labels) -> Calibration:
 
 
 def calibration_error(probabilities: Probabilities, truth: Labels) -> float:
-    """Return the expected calibration error of the top probability: mean gap to the accuracy, over equal bins.
+    """Return the expected calibration error: the mean gap between top probability and accuracy, over equal bins.
 
     A probability on the edge of two bins belongs to the lower one, as in Guo et al. 2017.
     """
@@ -85,7 +85,7 @@ def loss_once_calibrated(probabilities: Probabilities, truth: Labels, weights: W
     Args:
         probabilities: shape (n, classes), n at least 1.
         truth: index of each film's class, shape (n,).
-        weights: of each film, shape (n,).
+        weights: the weight of each film, shape (n,).
 
     Raises:
         ValueError: there is no film.
@@ -114,12 +114,12 @@ def _fitted(probabilities: Probabilities, truth: Labels, weights: Weights) -> tu
 def before_and_after(
     published: Mapping[str, tuple[Probabilities, Labels]], temperature: float, fitted_on: str = "validation"
 ) -> TemperatureScaling:
-    """Return the calibration of every split before and after the temperature.
+    """Return the calibration of every split before and after the temperature is applied.
 
     Args:
-        published: probabilities and truth by split; the temperature is in them already, and undone for `before`.
-        temperature: by which the published network's logits are divided.
-        fitted_on: the split on which it was fitted.
+        published: probabilities and truth by split, with the temperature applied; for `before` it is undone.
+        temperature: the number by which the published network's logits are divided.
+        fitted_on: the split on which the temperature was fitted.
     """
     return TemperatureScaling(
         temperature=temperature,

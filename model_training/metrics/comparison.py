@@ -1,4 +1,4 @@
-"""Two versions on the same films: McNemar's test on which is right, and the paired bootstrap of their differences.
+"""Compares two versions on the same films: McNemar's test, and the paired bootstrap of their differences.
 
 Takes the probabilities of both.
 """
@@ -64,9 +64,9 @@ def compare(  # noqa: PLR0913 - two versions, their films, and what is known of 
     names: tuple[str, str] = ("a", "b"),
     patients: Sequence[str | None] | None = None,
 ) -> Comparison:
-    """Return how two versions differ on the same films; every difference is that of b minus a.
+    """Return how two versions differ on the same films; every difference is b minus a.
 
-    Intervals are those of the bootstrap by patients; each resample evaluates both versions on the same films. A
+    Intervals come from the bootstrap by patients; each resample evaluates both versions on the same films. A
     resample without films of a class is left out for macro AUROC and balanced accuracy.
 
     Args:
@@ -74,8 +74,8 @@ def compare(  # noqa: PLR0913 - two versions, their films, and what is known of 
         b: probabilities of version b, likewise.
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
-        names: of the two versions.
-        patients: of each film, None or empty where not known.
+        names: the names of the two versions.
+        patients: the patient of each film, None or empty if unknown.
 
     Raises:
         ValueError: the two arrays have different shapes.

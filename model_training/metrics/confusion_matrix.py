@@ -1,7 +1,8 @@
-"""R caret's `confusionMatrix`, number by number: the report that the paper printed.
+"""Computes every number of R caret's `confusionMatrix`, the report that the paper printed.
 
-Formulas after caret's R/confusionMatrix.R and R's binom.test and mcnemar.test; A, B, C, D are true positives, false
-positives, false negatives and true negatives of one class against the rest. An undefined figure is None, never 0.
+The formulas are those of caret's R/confusionMatrix.R and of R's binom.test and mcnemar.test. A, B, C and D are the true
+positives, false positives, false negatives and true negatives of one class against the rest. An undefined figure is
+None, never 0.
 """
 
 import math
@@ -65,7 +66,7 @@ def _overall(table: Counts) -> OverallFigures:
 
 
 def _mcnemar(table: Counts) -> float | None:
-    """Bowker's test of symmetry; for two classes McNemar's, corrected for continuity unless the table is symmetric."""
+    """Return P of Bowker's test; for two classes McNemar's, continuity-corrected unless the table is symmetric."""
     above = np.triu_indices(len(table), 1)
     there, back = table[above], table.T[above]
     if np.any(there + back == 0):
@@ -106,7 +107,7 @@ def _predictive_values(
     """Return the predictive values by Bayes' formula.
 
     At the data's own prevalence they are A/(A+B) and D/(C+D), except for rounding. With hundreds of millions of
-    films the rounding shows in the ninth digit, so the formula is caret's.
+    films the rounding shows in the ninth digit, so caret's formula is used.
     """
     if sensitivity is None or specificity is None:
         return None, None

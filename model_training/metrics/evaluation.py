@@ -1,4 +1,4 @@
-"""What a network is worth on labelled films: caret's figures, areas under the curves, calibration.
+"""Evaluates a network on labelled films: caret's figures, areas under the curves, calibration.
 
 An undefined figure is None, never 0.
 """
@@ -32,8 +32,8 @@ def evaluate(
         probabilities: float, shape (n, classes), n at least 1.
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
-        rejected: how many files were not readable films, by reason; the n does not count them.
-        patients: of each film, None or empty where not known; a patient's films are one unit of the intervals.
+        rejected: number of files that were not readable films, by reason; n does not include them.
+        patients: the patient of each film, None or empty if unknown; intervals treat a patient's films as one unit.
     """
     reasons = dict(rejected or {})
     drawn = resampling(len(truth), patients)
@@ -93,7 +93,7 @@ def balanced_accuracy(predicted: Labels, truth: Labels) -> float:
 
 
 def balanced_accuracy_interval(predicted: Labels, truth: Labels, drawn: Resampling) -> Interval:
-    """Return the bootstrap's interval of the balanced accuracy.
+    """Return the bootstrap interval of the balanced accuracy.
 
     Resamples without films of a class are left out; with only one patient in a class the interval is undefined.
     """

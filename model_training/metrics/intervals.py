@@ -15,8 +15,8 @@ def share(part: int, whole: int) -> float | None:
 def exact_interval(part: int, whole: int) -> Interval:
     """Return the 95 % interval of Clopper and Pearson (1934) for `part` films of `whole`, as R's `binom.test` does.
 
-    It is written with the quantiles of the beta distribution, which holds it to R's digits where a search for the
-    root stops earlier.
+    The ends are quantiles of the beta distribution, which agree with R in every digit; a search for the root would be
+    less exact.
     """
     from scipy.stats import beta  # noqa: PLC0415 - half a second of import
 

@@ -1,6 +1,6 @@
 """Operating points: thresholds chosen on validation films, and the figures of the alerts that they give.
 
-A film alerts when its probability reaches the threshold; the test films choose nothing.
+A film alerts when its probability reaches the threshold. Test films are not used to choose a threshold.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from model_training.metrics.intervals import exact_interval, share
 from worker.models.documents.document import Interval
 from worker.models.documents.report import AlertFigures, OperatingPoint
 
-#: The least sensitivity of the threshold for findings that must not be missed.
+#: Minimum sensitivity at the threshold for findings that must not be missed.
 LEAST_SENSITIVITY = 0.95
-#: Alerts are counted per so many films.
+#: Alerts are counted per this many films.
 ALERTS_PER = 100
 Scores = npt.NDArray[np.floating]
 Positive = npt.NDArray[np.bool_]
-#: Takes scores and positives; returns the threshold, None where a side has no film.
+#: Takes scores and positives; returns the threshold, or None if all films or no films are positive.
 Rule = Callable[[Scores, Positive], float | None]
 
 
@@ -35,8 +35,8 @@ def operating_points(
     Predictive values and alerts per 100 films depend on the prevalence in these films, which is not a hospital's.
 
     Args:
-        validation: probabilities, shape (n, classes), and truth, shape (n,); they choose the thresholds.
-        test: likewise; they choose nothing.
+        validation: probabilities, shape (n, classes), and truth, shape (n,), by which the thresholds are chosen.
+        test: the same for the test films, which are only evaluated.
         classes: names, in the order of the columns.
     """
     rows = []
@@ -57,7 +57,7 @@ def operating_points(
 
 
 def sensitive_threshold(scores: Scores, positive: Positive) -> float | None:
-    """Return the highest threshold at which at least 95 % of the positives alert; None without a film on each side."""
+    """Return the highest threshold at which at least 95 % of the positives alert; None if all or none are positive."""
     if not 0 < positive.sum() < len(positive):
         return None
     descending = np.sort(scores[positive])[::-1]
@@ -69,7 +69,7 @@ def sensitive_threshold(scores: Scores, positive: Positive) -> float | None:
 def youden_threshold(scores: Scores, positive: Positive) -> float | None:
     """Return the threshold with the greatest sensitivity + specificity - 1 (Youden 1950).
 
-    It is the highest if several are equal. None without a film on each side.
+    If several are equal, it is the highest. None if all films or no films are positive.
     """
     if not 0 < positive.sum() < len(positive):
         return None

@@ -1,8 +1,8 @@
 """How well the probabilities separate each class from the rest: areas under both curves, with intervals.
 
 AUROC is the share of pairs in order; a tie counts half. AUPRC is average precision: the step-wise sum of precision
-over the gains in recall, without interpolation between the steps, as scikit-learn's. Ranks with weights serve the
-point and every resample of the bootstrap alike.
+over the gains in recall, without interpolation between the steps, as in scikit-learn. One function computes both from
+weighted ranks, for all films and for every resample of the bootstrap.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from model_training.metrics.intervals import LEVEL, UNDEFINED
 from worker.models.documents.document import Interval
 from worker.models.documents.evaluation import Bootstrap, ClassAreas, MacroAreas
 
-#: An interval needs at least so many patients with the class, and without it; one alone has no spread.
+#: An interval needs at least this many patients with the class and without it, because one alone has no spread.
 LEAST_UNITS = 2
 DELONG = "DeLong"
 CLUSTERED = "DeLong, clustered by patient (Obuchowski 1997)"
@@ -26,7 +26,7 @@ Positive = npt.NDArray[np.bool_]
 
 
 def areas(scores: npt.NDArray[np.floating], positive: Positive, weights: Values) -> tuple[Values, Values]:
-    """Return AUROC and AUPRC of one class against the rest in every resample; NaN without films on both sides.
+    """Return AUROC and AUPRC of one class against the rest in every resample; NaN without positives or negatives.
 
     Args:
         scores: probability of the class, shape (n,).
@@ -65,7 +65,7 @@ def auroc(probabilities: Probabilities, truth: Labels, classes: Sequence[str]) -
 
 @dataclass(frozen=True)
 class RocAreas:
-    """The areas under the curves of every class, their means, and how the intervals were resampled."""
+    """The areas under the curves of every class, their means, and how the films were resampled for the intervals."""
 
     by_class: dict[str, ClassAreas]
     #: Over the classes that have a curve.
@@ -76,15 +76,15 @@ class RocAreas:
 def roc_areas(probabilities: Probabilities, truth: Labels, classes: Sequence[str], drawn: Resampling) -> RocAreas:
     """Return the areas under the curves of every class and their means, with 95 % intervals.
 
-    Intervals of AUROC are DeLong's, clustered by patient if patients have several films; the others are the
-    bootstrap's. A resample without films of a class is left out of the macro values' intervals, because its mean
+    Intervals of AUROC are DeLong's, clustered by patient if patients have several films; the others come from the
+    bootstrap. A resample without films of a class is left out of the macro values' intervals, because its mean
     would be over fewer classes; `complete` counts the resamples that remain.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
-        drawn: which films are drawn together.
+        drawn: how the films are resampled.
     """
     points = _points(probabilities, truth)
     # Shape (resamples, 2, classes): AUROC and AUPRC of every class.
@@ -133,9 +133,9 @@ def macro_auroc(probabilities: Probabilities, truth: Labels, drawn: Resampling) 
 def delong_interval(scores: npt.NDArray[np.floating], positive: Positive, unit_of: npt.NDArray[np.int64]) -> Interval:
     """Return the 95 % interval of the AUROC by the variance of DeLong et al. 1988, within [0, 1].
 
-    Films of one patient are one cluster (Obuchowski 1997, Biometrics 53:567); with a film per patient that is
-    DeLong's own variance. It is undefined with fewer than two patients on a side, and if the variance is 0, as in a
-    perfect order, which allows no statement about other films.
+    Films of one patient are one cluster (Obuchowski 1997, Biometrics 53:567); with one film per patient this is
+    DeLong's own variance. The interval is undefined with fewer than two patients with or without the class. It is also
+    undefined if the variance is 0, as with perfect separation, which says nothing about other films.
 
     Args:
         scores: probability of the class, shape (n,).

@@ -37,15 +37,15 @@ def source_leak(  # noqa: PLR0913 - the films, and what is known of them
     """Return how well the features separate the sources, among all films and among the films of one class.
 
     `chance` is the accuracy of always naming the largest source, `chance_given_class` that of naming the largest source
-    of the film's class; accuracy above it is not explained by the class. Intervals are those of the bootstrap by
-    patients, with the out-of-fold predictions unchanged.
+    of the film's class; accuracy above it is not explained by the class. Intervals come from the bootstrap by patients,
+    with the out-of-fold predictions unchanged.
 
     Args:
         features: shape (n, features).
-        sources: of each film.
+        sources: the source of each film.
         truth: index of each film's class, shape (n,).
         classes: names.
-        patients: of each film, None or empty where not known.
+        patients: the patient of each film, None or empty if unknown.
         within: the class for the second result, which is None if the class has fewer than two large sources.
 
     Returns:

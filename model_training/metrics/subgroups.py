@@ -1,4 +1,4 @@
-"""Results within groups of films: by source, view, sex and age. Small groups have their n alone.
+"""Results within groups of films: by source, view, sex and age. For small groups only n is given.
 
 Reads a manifest's rows as mappings and takes probabilities as arrays.
 """
@@ -33,7 +33,7 @@ def attributes(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
 
 
 def age_band(years: str) -> str:
-    """Return the band of an age in years, `not stated` if the text is not one."""
+    """Return the band of an age in years, or `not stated` if the text is no age."""
     try:
         age = float(years)
     except ValueError:
@@ -49,7 +49,7 @@ def subgroups(
     attributes: Mapping[str, Sequence[str]],
     patients: Sequence[str | None] | None = None,
 ) -> list[Subgroup]:
-    """Return the figures of every group, in the order of the groupings, the largest group first, age in its own order.
+    """Return the figures of every group by grouping: the largest group first, but ages in ascending order.
 
     `gap` is the accuracy in the group minus that of all films. The macro AUROC is over the classes that the group has
     (`classes_present` names them), so groups with different classes cannot be compared. A grouping that no film states
@@ -59,8 +59,8 @@ def subgroups(
         probabilities: shape (n, classes), n at least 1.
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
-        attributes: by the name of the grouping, each film's group.
-        patients: of each film, None or empty where not known.
+        attributes: the group of each film, by the name of the grouping.
+        patients: the patient of each film, None or empty if unknown.
     """
     overall = float((probabilities.argmax(axis=1) == truth).mean())
     rows = []

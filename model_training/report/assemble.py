@@ -1,6 +1,6 @@
-"""The report of a training run: where it came from, how it went, and what the network is worth.
+"""Assembles the report of a training run: provenance, data, the course of the training, and the evaluation.
 
-Assembles only; each figure is computed in its own module, from the predictions of one network.
+Each figure is computed in a module of its own, from the predictions of one network.
 """
 
 from collections import Counter
@@ -46,18 +46,17 @@ def assemble(  # noqa: PLR0913 - what was trained, how, on what, and what came o
     predictions: Mapping[str, Predictions],
     temperature: float = 1.0,
 ) -> Report:
-    """Return the report without the name of the version, which the file's content decides.
+    """Return the report without the name of the version, which depends on the content of the model file.
 
     Every split is evaluated in full; the films of `test` are used here for the first time.
 
     Args:
-        data: what was trained on.
-        fitted: the network as it is published, its last layer divided by the temperature already.
-        hyperparameters: of the run.
-        summary: of the data, by `summarize`.
-        predictions: of that network for each split, and for `external` where there are films of other hospitals, which
-            are never trained on.
-        temperature: by which the last layer was divided; fitted on validation films.
+        data: the data of the training.
+        fitted: the published network, whose last layer is already divided by the temperature.
+        hyperparameters: those of the run.
+        summary: the summary of the data, from `summarize`.
+        predictions: the network's predictions for each split, and for `external` if there are films of other hospitals.
+        temperature: the number by which the last layer was divided, fitted on validation films.
     """
     of_split = {split: evaluated(predictions[split], data.classes, data.manifest) for split in data.splits}
     report = Report(
@@ -86,7 +85,7 @@ def assemble(  # noqa: PLR0913 - what was trained, how, on what, and what came o
 
 
 def evaluated(predictions: Predictions, classes: Sequence[str], manifest: Manifest) -> Evaluation:
-    """Return the evaluation of one set of films; intervals count patients where a manifest names them."""
+    """Return the evaluation of one set of films; intervals are by patient if a manifest names the patients."""
     return evaluation.evaluate(
         predictions.probabilities,
         predictions.labels,
@@ -109,12 +108,12 @@ def by_attribute(predictions: Predictions, classes: Sequence[str], manifest: Man
 
 
 def patients_of(names: Sequence[str], manifest: Manifest) -> list[str | None]:
-    """Return each film's patient, None where it is not known."""
+    """Return each film's patient, None if unknown."""
     return [patient_of(row) for row in _rows(names, manifest)]
 
 
 def worst_errors(predictions: Predictions, classes: Sequence[str]) -> list[WorstError]:
-    """Return the films that were named wrongly with the greatest confidence, by their names."""
+    """Return the films that the network named wrongly with the most confidence."""
     return worst(predictions.names, predictions.probabilities, predictions.labels, classes)
 
 

@@ -60,14 +60,14 @@ def _overall(overall: OverallFigures) -> list[tuple[str, str]]:
 
 
 def _two_columns(rows: Sequence[tuple[str, str]], *, closing: bool = False) -> list[str]:
-    """Names to the right, texts to the left, under a header of blanks; `closing` adds the blank row of two classes."""
+    """Return names aligned right and texts aligned left, under a blank header; `closing` adds a blank last row."""
     left, right = (max(_width(row[column]) for row in rows) for column in (0, 1))
     blank = " " * (left + right + 2)
     return [blank, *(f" {name:>{left}} {_left(value, right)}" for name, value in rows), *([blank] if closing else [])]
 
 
 def _table(matrix: ConfusionMatrix) -> list[str]:
-    """The counts under the words Prediction and Reference, as R prints a table with named dimensions."""
+    """Return the counts under the words Prediction and Reference, as R prints a table with named dimensions."""
     names = _names(matrix)
     widest = max(map(_width, names))
     # R sets row labels off by two blanks, or by what the longer name of the dimension leaves.
@@ -154,7 +154,7 @@ def _value(figures: Mapping[str, float | None], name: str) -> float | str:
 
 
 def _p_values(values: Sequence[float | None]) -> list[str]:
-    """Format as R's `format.pval`: those of at least 1e-4 alike, smaller ones alike, tiny ones as less than epsilon."""
+    """Format as R's `format.pval`: one format from 1e-4 on, one for smaller values; tiny ones are less than epsilon."""
     done: dict[int, str] = {index: "NA" for index, value in enumerate(values) if value is None}
     known = {index: value for index, value in enumerate(values) if value is not None}
     plain = {index: value for index, value in known.items() if value >= EPSILON}
@@ -171,9 +171,9 @@ def _p_values(values: Sequence[float | None]) -> list[str]:
 
 
 def _common(values: Sequence[float | str], digits: int, *, pad: bool = False) -> list[str]:
-    """Format as R's `format`: the fewest decimals that show every number to `digits` significant digits, for all alike.
+    """Format as R's `format`: all with the fewest decimals that show every number to `digits` significant digits.
 
-    Words pass through. With `pad` all are as wide as the widest.
+    Words stay as they are. With `pad`, all are as wide as the widest.
     """
     parts = [_significant(value, digits) for value in values if not isinstance(value, str)]
     if not parts:

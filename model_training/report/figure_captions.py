@@ -1,4 +1,4 @@
-"""What a report's figures show, in words and with the numbers that matter: for readers who do not see them."""
+"""Describes a report's figures in words and numbers, for readers who cannot see them."""
 
 from collections.abc import Callable
 

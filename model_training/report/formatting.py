@@ -1,4 +1,4 @@
-"""Formats figures for a person, with their intervals; a figure with nothing to divide by is `undefined`."""
+"""Formats figures for a person, with their intervals; a figure that would divide by 0 is `undefined`."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""A report as a page that needs only the folder beside it: no script, no inline style, no other address.
+"""Writes a report as a page that loads only files from the folder beside it: no script, no inline style, no other host.
 
-It shows what the report has; the only figures computed here are sums and shares of its counts.
+The page shows what the report has. Only sums and shares of its counts are computed here.
 """
 
 import shutil
@@ -36,13 +36,13 @@ def write(
     card: ModelCard | None = None,
     thumbnails: Path | None = None,
 ) -> None:
-    """Write a page, and beside it a folder with its style, its figures and, where there are any, its thumbnails.
+    """Write a page, and beside it a folder with its style, its figures and its thumbnails, if there are any.
 
     Args:
-        report: of a run, or of an evaluation as its `test`.
-        path: of the page; the folder beside it is called after it.
-        predictions: of the network to the split `test`, for the curves; may be empty.
-        card: of the model, where there is one.
+        report: the report of a run, or one that has an evaluation as its `test`.
+        path: the path of the page; the folder beside it is named after it.
+        predictions: the network's predictions for the split `test`, for the curves; may be empty.
+        card: the card of the model, if there is one.
         thumbnails: the run's folder of thumbnails.
     """
     folder = folder_of(path)

@@ -1,4 +1,4 @@
-"""Where a run came from: the software, the machine's kind and the commit that made it."""
+"""The provenance of a run: its software, the kind of machine and the commit."""
 
 import platform
 import subprocess
@@ -18,9 +18,9 @@ def provenance(*, seed: int, seconds: float, temperature: float) -> Provenance:
     """Return what must be known to repeat a run.
 
     Args:
-        seed: of the run.
-        seconds: that the training took.
-        temperature: by which the last layer was divided; 1 leaves it as it was.
+        seed: the seed of the run.
+        seconds: how long the training took.
+        temperature: the number by which the last layer was divided; 1 if it was not changed.
     """
     return Provenance(
         software=software(),
@@ -48,7 +48,7 @@ def software() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout that runs, `-dirty` where files differ from it; None outside a checkout."""
+    """Return the commit of the running checkout, with `-dirty` if files differ from it; None outside a checkout."""
     if not (CHECKOUT / ".git").exists():
         return None
     command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

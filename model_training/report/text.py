@@ -1,4 +1,4 @@
-"""A report as text for a terminal or a printer: caret's own print in the middle, the other figures around it."""
+"""Formats a report as plain text: what caret would print, and the other figures around it."""
 
 from collections.abc import Sequence
 

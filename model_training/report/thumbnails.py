@@ -21,12 +21,12 @@ SIDE_PIXELS = 256
 
 
 def error_file(index: int) -> str:
-    """Return the name of the picture of the worst error of this index, from 0."""
+    """Return the name of the picture of a worst error, by its index from 0."""
     return f"error-{index + 1:02}.png"
 
 
 def sample_files(index: int) -> tuple[str, str]:
-    """Return the names of the two pictures of the sample of this index: the film, and the network's input."""
+    """Return the names of the two pictures of a sample, by its index from 0: the film, and the network's input."""
     return f"sample-{index + 1:02}-found.png", f"sample-{index + 1:02}-seen.png"
 
 
@@ -37,9 +37,9 @@ def save(report: Report, folder: Path, size: Size, directory: Path) -> None:
 
     Args:
         report: names the films, below `folder`, in `worst_errors` and in `data.samples`.
-        folder: the data, or the manifest in it.
-        size: height and width at which the network sees films.
-        directory: of the run.
+        folder: the data folder, or the manifest in it.
+        size: height and width of the network's input in pixels.
+        directory: the directory of the run.
     """
     root = folder.parent if folder.is_file() else folder
     target = directory / THUMBNAILS_DIR

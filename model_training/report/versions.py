@@ -1,4 +1,4 @@
-"""Versions of the network side by side, after the paper's Figure 11: what each is, and how it did on each split.
+"""Versions of the network side by side, as in the paper's Figure 11: what each is, and its figures on each split.
 
 Reads cards and reports; loads no network.
 """

@@ -14,14 +14,14 @@ MOST_ERRORS = 24
 def worst(
     names: Sequence[str], probabilities: Probabilities, truth: Labels, classes: Sequence[str], most: int = MOST_ERRORS
 ) -> list[WorstError]:
-    """Return the errors, the most confident first, of equal ones the first by name.
+    """Return the errors, the most confident first; equally confident ones are sorted by name.
 
     Args:
-        names: of the films, below the data folder.
+        names: the names of the films, as paths below the data folder.
         probabilities: shape (n, classes).
         truth: index of each film's class, shape (n,).
         classes: names, in the order of the columns.
-        most: how many at most.
+        most: the maximum number of errors.
     """
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != truth).tolist()

@@ -58,7 +58,7 @@ class Films:
     #: Index of each film's class, shape (n,).
     truth: Labels
     classes: tuple[str, ...]
-    #: Of each film, None where not known.
+    #: The patient of each film; None if unknown.
     patients: Sequence[str | None]
     #: SHA-256 of each locked split.
     fingerprints: Mapping[str, str]
@@ -88,7 +88,7 @@ def judge(
     """Return the verdict on a candidate: passed or not, the reasons against it, and the figures behind them.
 
     Args:
-        films: of the gate.
+        films: the gate's films.
         candidate: the version to be judged.
         active: the version that it would replace; None if no version is active.
         known_fingerprints: those of the last verdict; a locked split that changed is a reason against the candidate.
@@ -156,7 +156,7 @@ def _aligned(contestant: Contestant, classes: tuple[str, ...]) -> Contestant:
 
 
 def _macro_auroc(pair: Pair) -> tuple[dict[str, object], list[str]]:
-    """Macro AUROC is not worse, by the paired bootstrap over patients."""
+    """Check that macro AUROC is not worse, by the paired bootstrap over patients."""
     comparison = compare(
         pair.active.probabilities,
         pair.candidate.probabilities,
@@ -188,7 +188,7 @@ def _auroc_reasons(macro: Difference) -> list[str]:
 
 
 def _sensitivity(pair: Pair) -> tuple[dict[str, object], list[str]]:
-    """No class's sensitivity at its operating point is significantly worse: McNemar's exact test, one-sided."""
+    """Check that no class's sensitivity at its operating point is worse, by McNemar's exact test, one-sided."""
     rows, reasons = {}, []
     for index, name in enumerate(pair.films.classes):
         positive = pair.films.truth == index

@@ -27,14 +27,14 @@ def verdict_on(
     """Return the id of the version that is active now and the gate's verdict on a candidate beside it.
 
     Args:
-        candidate: registered and published.
+        candidate: a version that is registered and published.
         split: the gate's films.
-        fingerprints: of the locked splits.
+        fingerprints: the fingerprints of the locked splits.
         models_dir: where versions are published.
         on_film: called for each film that is read.
 
     Raises:
-        ModelUnavailable: the file of one of the two differs from the published one.
+        ModelUnavailable: a file of one of the two versions is missing or is not the one that was registered.
         DatasetError: films of the gate changed.
     """
     active, known = _active_and_fingerprints()

@@ -1,6 +1,6 @@
-"""The figures of a report as SVG, drawn from its numbers; the same numbers draw the same bytes.
+"""Draws the figures of a report as SVG, from its numbers; the same numbers give the same bytes.
 
-A report that lacks a part lacks that part's figure.
+If a report lacks a part, the figure of that part is not drawn.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +30,9 @@ def draw_all(report: Report, directory: Path, predictions: Mapping[str, Predicti
     """Draw every figure that a report has the numbers for, and return the names of their files.
 
     Args:
-        report: of a run, or with an evaluation as its `test`; an older one lacks parts.
-        directory: where the figures go.
-        predictions: of the network; None: those that the run stored in the directory.
+        report: the report of a run, or one that has an evaluation as its `test`; older reports lack parts.
+        directory: where the figures are written.
+        predictions: the network's predictions; None: those that the run stored in the directory.
     """
     test, drawn = report.tested, {}
     of_test = (load(directory) if predictions is None else predictions).get("test")
@@ -57,7 +57,7 @@ def draw_all(report: Report, directory: Path, predictions: Mapping[str, Predicti
 
 
 def _calibrations(report: Report) -> dict[str, Calibration]:
-    """Return the calibrations to draw, by title: before and after temperature scaling where both are known."""
+    """Return the calibrations to draw, by title: before and after temperature scaling if both are known."""
     scaling, published = report.calibration, report.tested.calibration
     if scaling:
         return {"Before": scaling.before["test"], "After": scaling.after["test"]}

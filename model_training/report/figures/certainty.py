@@ -1,4 +1,4 @@
-"""How far a network's certainty can be believed: reliability, and error when the least certain films are withheld."""
+"""Draws how reliable a network's probabilities are, and its error when the least certain films are withheld."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ def draw_reliability(calibrations: Mapping[str, Calibration], path: Path) -> Non
     """Draw accuracy against stated probability in each bin, with exact 95 % intervals, and the films of each bin.
 
     Args:
-        calibrations: by the title of their panel.
-        path: of the SVG.
+        calibrations: the calibrations, by the title of their panel.
+        path: the path of the SVG.
     """
     figure = sheet(4.6 * len(calibrations), 5.8)
     panels = figure.subplots(2, len(calibrations), squeeze=False, height_ratios=[3, 1], sharex="col")

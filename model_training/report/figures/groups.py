@@ -1,4 +1,4 @@
-"""Accuracy within each group of films beside that of all."""
+"""Draws the accuracy in each group of films beside that of all films."""
 
 import textwrap
 from collections.abc import Sequence

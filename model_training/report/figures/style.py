@@ -1,6 +1,6 @@
 """How every figure looks, and how it is saved: one palette, one font size, the same bytes for the same numbers.
 
-Draws by Matplotlib's objects alone: no window system, no state shared between figures.
+Uses Matplotlib's objects directly, so that no window system is needed and figures share no state.
 """
 
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ def unit_square(axes: Axes, xlabel: str, ylabel: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG, its letters as outlines: it looks alike everywhere."""
-    # A fixed salt names the elements, no date is written: the bytes depend on the numbers only.
+    """Write a figure as SVG, with letters as outlines, so that it looks the same everywhere."""
+    # With a fixed salt for the ids and without a date, the bytes depend on the numbers only.
     with mpl.rc_context({"svg.hashsalt": "thoraq", "svg.fonttype": "path"}):
         FigureCanvasSVG(figure)
         figure.savefig(path, format="svg", metadata={"Date": None})

@@ -15,7 +15,7 @@ TRAIN_COLOUR, VALIDATION_COLOUR = COLOURS[:2]
 def draw_curves(report: Report, path: Path) -> None:
     """Draw loss and accuracy per epoch on training and validation films, and mark the epoch whose weights were kept.
 
-    Where the history has the learning rate, it is drawn below.
+    If the history has the learning rate, it is drawn below.
     """
     history = report.history
     rates = [epoch.learning_rate for epoch in history if epoch.learning_rate]
