@@ -14,7 +14,7 @@ class Reason(StrEnum):
     CHECKSUM_MISMATCH = "checksum_mismatch"  #: The bytes are not those the sender announced.
     UNSUPPORTED_FORMAT = "unsupported_format"  #: Not one of the image formats that are read.
     CORRUPT = "corrupt"  #: A known format whose content cannot be decoded.
-    TOO_MANY_PIXELS = "too_many_pixels"  #: Width times height is over the limit.
+    TOO_MANY_PIXELS = "too_many_pixels"  #: Width times height, or the memory for them, is over the limit.
     TOO_SMALL = "too_small"  #: A side is too short to be a radiograph.
     SEVERAL_FRAMES = "several_frames"  #: More than one page or frame: which one is the film cannot be known.
     NOT_FILM_SHAPED = "not_film_shaped"  #: One side is several times the other.

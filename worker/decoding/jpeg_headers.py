@@ -103,11 +103,22 @@ def check_scans(stream: bytes, header: Header, limits: Limits) -> None:
 
 
 def _scans(stream: bytes, header: Header) -> int:
-    """Return how many scans a decoder passes over; one if the first has every component, as in nearly every file."""
+    """Return how many scans a decoder passes over."""
+    return stream.count(SCAN) if has_several_scans(stream, header) else 1
+
+
+def has_several_scans(stream: bytes, header: Header) -> bool:
+    """Tell whether a decoder expects more than one scan, and so has all coefficients in memory until the last one.
+
+    Nearly every file has one scan, with every component.
+
+    Raises:
+        RejectedImage: corrupt; the stream ends before its pixels.
+    """
     if header.frame not in SEQUENTIAL:
-        return stream.count(SCAN)
+        return True
     try:
         first = next(content for marker, content in _segments(stream) if marker == SCAN_MARKER)
-        return 1 if stream[first] == header.components else stream.count(SCAN)
+        return stream[first] != header.components
     except (struct.error, ValueError, IndexError) as error:
         raise RejectedImage(Reason.CORRUPT, "the compressed picture ends before its pixels") from error

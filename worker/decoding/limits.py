@@ -26,7 +26,7 @@ class Limits:
 
     max_bytes: int = MAX_FILE_BYTES
     max_pixels: int = MAX_PIXELS
-    #: Bytes of the decoded picture in a decoder's memory; a progressive JPEG has its coefficients there, too.
+    #: Bytes of the decoded picture in a decoder's memory; a JPEG in several scans has its coefficients there.
     max_memory: int = 384 * 2**20
     #: A JPEG is decoded at the smallest scale of its cosine transform that leaves the shorter side this long, which is
     #: enough for every network and for previews.
@@ -43,8 +43,11 @@ def check_size(width: int, height: int, limits: Limits, bytes_per_pixel: int = 1
         RejectedImage: too_many_pixels, too_small or not_film_shaped.
     """
     pixels = width * height
-    if pixels > limits.max_pixels or pixels * bytes_per_pixel > limits.max_memory:
+    if pixels > limits.max_pixels:
         raise RejectedImage(Reason.TOO_MANY_PIXELS, f"{width} x {height} pixels; the limit is {limits.max_pixels}")
+    if (needed := pixels * bytes_per_pixel) > limits.max_memory:
+        detail = f"{width} x {height} pixels need {needed} bytes of memory; the limit is {limits.max_memory}"
+        raise RejectedImage(Reason.TOO_MANY_PIXELS, detail)
     if min(width, height) < MIN_SIDE_PIXELS:
         raise RejectedImage(Reason.TOO_SMALL, f"{width} x {height} pixels; a side needs {MIN_SIDE_PIXELS}")
     if max(width, height) > MAX_ASPECT * min(width, height):

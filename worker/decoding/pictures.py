@@ -25,7 +25,7 @@ WHITE = 255
 #: Pillow stores grey values and palettes in one byte, deep greys in two, everything else in four.
 BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 BYTES_OF_COLOUR = 4
-#: Each coefficient of a progressive JPEG.
+#: Each coefficient of a JPEG in several scans, such as a progressive one.
 BYTES_PER_COEFFICIENT = 2
 #: TIFF's PhotometricInterpretation, and its value for "0 is white", which Pillow applies to 8 bits only.
 TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
@@ -117,8 +117,9 @@ def _check_header(header: PictureHeader, data: bytes, limits: Limits) -> None:
     bytes_per_pixel = BYTES_PER_PIXEL.get(header.mode, BYTES_OF_COLOUR)
     if header.format == "JPEG":
         jpeg = jpeg_headers.read_header(data)
-        # At its reduced scale the picture itself is small.
-        bytes_per_pixel = 1 if jpeg.frame in jpeg_headers.SEQUENTIAL else BYTES_PER_COEFFICIENT * jpeg.components
+        # At its reduced scale the picture itself is small; its coefficients are not.
+        has_coefficients = jpeg_headers.has_several_scans(data, jpeg)
+        bytes_per_pixel = BYTES_PER_COEFFICIENT * jpeg.components if has_coefficients else 1
         jpeg_headers.check_scans(data, jpeg, limits)
     check_size(header.width, header.height, limits, bytes_per_pixel)
 

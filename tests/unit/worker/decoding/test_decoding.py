@@ -139,6 +139,33 @@ def test_no_header_hides_how_often_a_jpeg_walks_over_its_pixels():
         decode(bomb[:2] + b"\xff\xd0" + comments + bomb[2:])
 
 
+def in_separate_scans(components: int) -> bytes:
+    """Return FILM as a baseline JPEG with a scan for each of several equal components."""
+    grey = encoded(Image.fromarray(FILM), "JPEG")
+    frame, scan = grey.index(b"\xff\xc0"), grey.rindex(b"\xff\xda")
+    numbers = range(1, components + 1)
+    length = (8 + 3 * components).to_bytes(2, "big")
+    header = length + grey[frame + 4 : frame + 9] + bytes([components, *(b for n in numbers for b in (n, 0x11, 0))])
+    scans = b"".join(b"\xff\xda\0\x08\1" + bytes([n, 0, 0, 63, 0]) + grey[scan + 10 : -2] for n in numbers)
+    return grey[:frame] + b"\xff\xc0" + header + grey[frame + 13 : scan] + scans + grey[-2:]
+
+
+def test_the_coefficients_of_a_jpeg_in_several_scans_count_as_memory():
+    """A decoder has all of them in memory until the last scan, progressive or not."""
+    baseline = in_separate_scans(4)
+    progressive = encoded(Image.fromarray(FILM).convert("CMYK"), "JPEG", progressive=True)
+    one_scan = encoded(Image.fromarray(FILM).convert("CMYK"), "JPEG")
+    least = Limits(max_memory=4 * 2 * FILM.size)
+    too_little = Limits(max_memory=4 * 2 * FILM.size - 1)
+
+    assert FILM.shape == decode(one_scan, too_little).shape
+    for several_scans in (baseline, progressive):
+        assert FILM.shape == decode(several_scans, least).shape
+        with pytest.raises(RejectedImage, match="bytes of memory") as rejected:
+            decode(several_scans, too_little)
+        assert Reason.TOO_MANY_PIXELS == rejected.value.reason
+
+
 def segment(comment: bytes) -> bytes:
     """Return a JPEG's comment."""
     return b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
