@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from worker import NOTICE
 from worker.errors import ScoringError
@@ -92,6 +93,17 @@ class InstalledCommands(click.Group):
             formatter.write_dl([(name, self._table[name].help) for name in sorted(self._table)])
 
 
+def _explain_setting(error: ValidationError | SettingsError) -> str:
+    """Return the errors in one line, without the values: one of them may be a password."""
+    if isinstance(error, SettingsError):  # A value that is not the JSON that its setting needs.
+        return str(error)
+    return "; ".join(
+        # An error about several settings at once has no place.
+        ": ".join([*(str(part) for part in problem["loc"][:1]), problem["msg"]])
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+
+
 def main() -> None:
     """Run `thoraq`. An error is one line on stderr; the exit code is 2 for bad input and 1 for a failure."""
     for stream in (sys.stdout, sys.stderr):
@@ -104,9 +116,8 @@ def main() -> None:
     except click.ClickException as error:
         print(f"thoraq: {error.format_message()}", file=sys.stderr)  # noqa: T201
         code = error.exit_code
-    except ValidationError as error:
-        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
-        print(f"thoraq: a setting is invalid: {problems}", file=sys.stderr)  # noqa: T201
+    except (ValidationError, SettingsError) as error:
+        print(f"thoraq: a setting is invalid: {_explain_setting(error)}", file=sys.stderr)  # noqa: T201
         code = 2
     except ScoringError as error:
         print(f"thoraq: {error}", file=sys.stderr)  # noqa: T201

@@ -10,6 +10,7 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -161,6 +162,15 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     #: A trainer without a heartbeat for this long is dead, and its run is requested again.
     trainer_silence_seconds: float = Field(default=180, gt=0)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"there is no time zone {value!r}") from error
+        return value
 
     @model_validator(mode="after")
     def _callbacks_are_encrypted(self) -> Self:

@@ -5,13 +5,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from worker.commands.console import database_errors, json_option, print_json
+from worker.commands.console import ROW_ID, database_errors, json_option, print_json
 from worker.settings import settings
 from worker.studies import rescoring
 
 
 @click.command()
-@click.argument("studies", nargs=-1, type=int)
+@click.argument("studies", nargs=-1, type=ROW_ID)
 @click.option("--since", type=click.DateTime(), help="Studies with a film that was finished at this time or later.")
 @click.option("--until", type=click.DateTime(), help="Studies with a film that was finished before this time.")
 @json_option

@@ -94,6 +94,31 @@ for name in {light!r}:
     assert {"submit", "status", "results", "db", "models", "user", "dashboard", "beat", "intake"} <= set(light)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("CALLBACKS", '{"ris": {"url": "http://hunter2.example", "secret": "whsec_%s"}}' % ("aHVu" * 8), "https: ris"),
+        ("CALLBACKS", '{"ris": {"url": "https://ris.example", "secret": "hunter2"}}', "callbacks: "),
+        ("IMAGE_ROOTS", "/hunter2", "image_roots"),
+        ("DATABASE_URL", "mysql://user:hunter2@host/thoraq", "mysql is not supported"),
+        ("BATCH_SIZE", "hunter2", "batch_size: "),
+        ("TIMEZONE", "Europe/Atlantis", "timezone: "),
+        ("TIMEZONE", "Europe", "timezone: "),
+        ("TIMEZONE", "", "timezone: "),
+    ],
+)
+def test_an_invalid_setting_is_one_line_without_its_value(variable, value, says, data_dir, monkeypatch):
+    """The value may have a password, and the output of a process ends in a log."""
+    monkeypatch.setenv("THORAQ_MODE", "production")
+    monkeypatch.setenv(f"THORAQ_{variable}", value)
+
+    done = thoraq("status", blocked=())
+
+    assert (2, 1, True) == (done.returncode, done.stderr.count("\n"), says in done.stderr)
+    assert done.stderr.startswith("thoraq: a setting is invalid: ")
+    assert "hunter2" not in done.stderr
+
+
 def test_every_extra_that_a_command_names_exists():
     """`pip install` would only warn about one that does not."""
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]

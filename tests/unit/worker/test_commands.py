@@ -158,6 +158,16 @@ def test_why_a_message_was_refused_can_be_asked_for_by_its_key(thoraq):
     assert 2 == thoraq("status", "--source", "pacs").exit_code
 
 
+@pytest.mark.parametrize(
+    "command", [("rescore",), ("rejections", "replay"), ("explain", "--finding", "a", "--out", "b")]
+)
+def test_a_number_that_cannot_be_the_id_of_a_row_is_bad_input(thoraq, command):
+    """SQLite's driver would raise an OverflowError for it."""
+    done = thoraq(*command, "99999999999999999999")
+
+    assert (2, True) == (done.exit_code, "is not in the range" in done.stderr)
+
+
 def test_the_age_of_the_oldest_film_is_in_words(thoraq, films, monkeypatch):
     """Hours and minutes are easier to read than thousands of seconds."""
     from datetime import timedelta
