@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from worker.database import now
+from worker.printable import printable
 from worker.studies.records import UNFINISHED, Image, ImageState, Prediction, Refusal, Study, Submission
 
 #: Rows read at a time, so that memory does not grow with the table.
@@ -97,7 +98,9 @@ def find(session: Session, source: str, request_id: str) -> str | None:
 
 def refusals(session: Session, source: str, request_id: str) -> list[RefusedMessage]:
     """Return the messages with a sender's own key that were refused as a whole, oldest first."""
-    query = select(Refusal).where(Refusal.source == source, Refusal.request_id == request_id).order_by(Refusal.id)
+    # A refused key may be too long or hold any character; this is how `store_refusal` makes it fit.
+    same_key = Refusal.source == printable(source)[:64], Refusal.request_id == printable(request_id)[:128]
+    query = select(Refusal).where(*same_key).order_by(Refusal.id)
     return [
         RefusedMessage(code=row.code, detail=row.detail, refused_at=row.refused_at)
         for row in session.scalars(query.limit(PAGE))

@@ -3,7 +3,6 @@
 A study is accepted when its rows are committed. The worker finds out later whether its file exists and is a film.
 """
 
-import json
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -245,7 +244,7 @@ def store_refusal(message: object, error: RefusedSubmission) -> None:
     """Store why a message was refused, with its source and request id if it has them."""
     fields = message if isinstance(message, dict) else {}
     source, request_id = (
-        json.dumps(value)[1:-1][:length] if isinstance(value := fields.get(name), str) else None
+        printable(value)[:length] if isinstance(value := fields.get(name), str) else None
         for name, length in (("source", 64), ("request_id", 128))
     )
     with transaction() as session:

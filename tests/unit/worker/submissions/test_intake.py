@@ -7,6 +7,7 @@ from worker import wakeups
 from worker.database import reading
 from worker.errors import RefusedSubmission
 from worker.settings import settings
+from worker.studies import outcomes
 from worker.studies.records import Image, Priority, Refusal, Study, Submission
 from worker.submissions import intake
 
@@ -128,6 +129,17 @@ def test_a_message_that_cannot_be_accepted_is_stored_with_its_reason(wakeups_sen
     assert code == refusal.code
     assert "whenever" not in refusal.detail
     assert 0 == count(Submission)
+
+
+@pytest.mark.parametrize(
+    ("source", "request_id"), [("Köln", 'r"1\\'), ("nul\x00", "half\ud800"), ("s" * 65, "r" * 129)]
+)
+def test_a_refusal_is_found_by_the_key_that_its_message_has(wakeups_sent, source, request_id):
+    """Whatever the key holds: it may be the reason."""
+    intake.receive({"source": source, "request_id": request_id})
+
+    with reading() as session:
+        assert ["invalid"] == [refusal.code for refusal in outcomes.refusals(session, source, request_id)]
 
 
 def test_fields_of_a_later_minor_version_are_stored_without_effect(wakeups_sent):
