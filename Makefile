@@ -70,9 +70,9 @@ LOCK = $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version
 	--group build --no-header --no-annotate --exclude-newer $$(date -u -d '7 days ago' +%Y-%m-%d)
 
 lock: install ## lock the newest dependencies that are at least a week old
-	$(LOCK) --extra trainer --extra dashboard --output-file requirements.lock
+	$(LOCK) --extra trainer --extra dashboard --extra hospital --output-file requirements.lock
 	$(LOCK) --extra dashboard --constraint requirements.lock --output-file requirements-dashboard.lock
-	$(LOCK) --extra trainer --extra dashboard --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
+	$(LOCK) --extra trainer --extra dashboard --extra hospital --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 	$(LOCK) --extra demo --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 # --strict: a package that could not be looked up is an error. PyPI's own service says of those "no known vulnerabilities".
