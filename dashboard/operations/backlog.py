@@ -120,7 +120,7 @@ def count_recently_finished(session: Session) -> dict[tuple[str, str], int]:
     counted = session.execute(
         select(reason, func.count())
         .select_from(Image)
-        .outerjoin(Rejection, Rejection.image_id == Image.id)
+        .outerjoin(Image.rejection)
         .where(Image.finished_at > now() - timedelta(seconds=THROUGHPUT_SECONDS))
         .group_by(reason)
     )

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker import wakeups
 from worker.database import engine, now, transaction
 from worker.monitoring.records import Process
-from worker.studies.records import Image
+from worker.studies.records import Image, Rejection
 
 TOKEN = {"Authorization": "Bearer let me see"}
 
@@ -66,6 +66,19 @@ def test_films_are_counted_by_state_and_priority(monitor, rows, scores):
     assert 1 == samples["thoraq_finished_films_5m", "", "scored"]
     assert 1 == samples["thoraq_finished_films_5m", "corrupt", "rejected"]
     assert 1 == samples["thoraq_active_model_info", "films", "v3-0123456789ab"]
+
+
+def test_a_film_that_was_scored_after_a_replay_counts_once_as_scored(monitor, rows, scores):
+    """The rejections that its replays have ended do not count."""
+    rows.study(scores(Effusions=0.9), model=rows.model())
+    with transaction() as session:
+        film = session.scalars(select(Image)).one()
+        for reason in ("corrupt", "crashed_the_worker"):
+            session.add(Rejection(image_id=film.id, reason=reason, detail="", replayed_at=now(), replayed_by="ann"))
+
+    finished = {key[1:]: n for key, n in figures(monitor).items() if key[0] == "thoraq_finished_films_5m"}
+
+    assert {("", "scored"): 1} == finished
 
 
 def test_processes_are_counted_by_kind_and_status(monitor, rows):
