@@ -215,6 +215,18 @@ def test_a_verdict_shows_both_sensitivities_of_each_class(client, rows):
         assert part in row[1]
 
 
+def test_a_verdict_shows_what_a_reader_must_know_beside_the_figures(client, rows):
+    """The comparison may favour one of the two versions."""
+    model = rows.model("v3-aaaaaaaaaaaa")
+    with transaction() as session:
+        verdict = {"passed": True, "notes": ["the comparison favours it; a folder `gate` would be fair"]}
+        promotion.record(session, model, None, Verdict.model_validate(verdict))
+
+    text = client.get("/models/v3-aaaaaaaaaaaa").text
+
+    assert "the comparison favours it; a folder <code>gate</code> would be fair." in text
+
+
 def test_drift_alarms_are_shown_with_their_reason(client, rows):
     """Old alarms are not shown."""
     model = rows.model()
