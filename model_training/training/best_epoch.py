@@ -1,6 +1,7 @@
 """Which epoch's weights a training publishes: the one that is best on validation."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ class BestEpoch:
 
     The best epoch has the lowest loss after a temperature is fitted to it. A network that keeps learning to separate
     the classes becomes overconfident at the same time, which raises its plain loss; the published network gets a
-    temperature, too.
+    temperature, too. A training whose loss is no longer a number stops, and the epochs before that count.
     """
 
     def __init__(  # noqa: PLR0913 - each argument is one part of a run
@@ -115,6 +116,10 @@ class BestEpoch:
     def _on_epoch_end(self, epoch: int, logs: Logs) -> None:
         rate = float(np.asarray(self._training_model.optimizer.learning_rate))
         entry = {"epoch": epoch + 1, **_class_figures(logs), **self._validate(), "learning_rate": rate}
+        if not all(map(math.isfinite, entry.values())):
+            logger.warning("the training diverged in epoch %d and stops", epoch + 1)
+            self._training_model.stop_training = True
+            return
         best = min((past["val_calibrated_loss"] for past in self.history), default=np.inf)
         if entry["val_calibrated_loss"] < best:
             self.kept_epoch, self._weights = epoch + 1, self._model.get_weights()

@@ -10,6 +10,7 @@ import pytest
 from model_training.data.dataset import read
 from model_training.networks.catalogue import NETWORKS
 from model_training.training import checkpoint, fit, optimization
+from model_training.training.best_epoch import BestEpoch
 from model_training.training.class_weights import sample_weights
 from model_training.training.predictions import predict
 
@@ -80,6 +81,18 @@ def test_a_training_that_diverges_raises(data, progress):
 
     with pytest.raises(FloatingPointError, match="diverged"):
         fit.fit(PHANTOM, data, hyperparameters, progress)
+
+
+def test_a_training_that_diverges_late_keeps_the_best_epoch_before(data, progress, monkeypatch):
+    """A report could not hold a loss that is not a number, and the candidate would be lost."""
+    validate = BestEpoch._validate
+    monkeypatch.setattr(
+        BestEpoch, "_validate", lambda self: validate(self) | ({"val_loss": np.nan} if self.history else {})
+    )
+
+    fitted = fit.fit(PHANTOM, data, replace(PHANTOM.hyperparameters, epochs=3), progress)
+
+    assert (1, 1) == (fitted.kept_epoch, len(fitted.history))
 
 
 class Killed(BaseException):
