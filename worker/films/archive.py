@@ -35,13 +35,18 @@ def check_path(path: str) -> None:
         raise RejectedImage(Reason.OUTSIDE_ROOT, "the path is not a plain relative path below its root")
 
 
+def place(data: bytes) -> tuple[str, str]:
+    """Return the path below the archive under which these bytes are stored, and their SHA-256."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"{digest[:2]}/{digest}", digest
+
+
 def put(data: bytes, archive_dir: Path) -> tuple[str, str]:
     """Store bytes under the hash of their content; return the path below the archive, and the SHA-256.
 
     When this returns, they are on the disk.
     """
-    digest = hashlib.sha256(data).hexdigest()
-    path = f"{digest[:2]}/{digest}"
+    path, digest = place(data)
     target = archive_dir / path
     if not target.is_file():
         atomic_files.write(target, data)

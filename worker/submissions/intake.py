@@ -16,6 +16,7 @@ from worker import wakeups
 from worker.database import now, through_outages, transaction
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.films import archive
+from worker.films.deidentification import deidentified
 from worker.printable import printable
 from worker.settings import ARCHIVE, settings
 from worker.studies import worklist_order
@@ -52,7 +53,8 @@ def accept(message: object) -> Acceptance:
     Raises:
         RefusedSubmission: the envelope is invalid, has another major version, or reuses a key for other content.
     """
-    return _store(parse(message), roots=frozenset(settings().image_roots))
+    envelope = parse(message)
+    return _store(envelope, roots=frozenset(settings().image_roots), digest=envelope.digest())
 
 
 def submit_files(  # noqa: PLR0913 - the fields of an envelope
@@ -66,7 +68,9 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
 ) -> Acceptance:
     """Accept films by their bytes, which are stored in the archive under their SHA-256.
 
-    A film without a study UID is a study by itself.
+    A DICOM file is stored without what identifies a patient, and the SHA-256 is that of the stored file. Whether a
+    request repeats an earlier one is told by the files as they were sent. A film without a study UID is a study by
+    itself.
 
     Args:
         files: (name, bytes) of each film; read one by one.
@@ -81,11 +85,12 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
             configured, or the key was used with other content.
     """
     items: list[dict[str, object]] = []
+    stored: list[dict[str, str]] = []
     for name, data in files:
-        path, digest = archive.put(data, settings().archive_dir)
-        image = {"root": ARCHIVE, "path": path, "sha256": digest}
+        path, digest = archive.put(deidentified(data, settings().max_file_bytes), settings().archive_dir)
+        stored.append(_in_archive(path, digest))
         # Senders rarely choose their file names, so an unprintable character is replaced instead of refused.
-        items.append({"reference": printable(name)[-512:], "image": image})
+        items.append({"reference": printable(name)[-512:], "image": _in_archive(*archive.place(data))})
     if identifiers and len(identifiers) != len(items):
         raise RefusedSubmission("invalid", "items: there must be one object for each film")
     for item, fields in zip(items, identifiers, strict=False):
@@ -99,7 +104,14 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
         "items": items,
         "callback": {"endpoint": callback} if callback else None,
     }
-    return _store(parse(message), roots=frozenset({ARCHIVE}))
+    digest = parse(message).digest()
+    for item, image in zip(items, stored, strict=True):
+        item["image"] = image
+    return _store(parse(message), roots=frozenset({ARCHIVE}), digest=digest)
+
+
+def _in_archive(path: str, sha256: str) -> dict[str, str]:
+    return {"root": ARCHIVE, "path": path, "sha256": sha256}
 
 
 def receive(message: object) -> None:
@@ -118,13 +130,19 @@ def receive(message: object) -> None:
         logger.info("submission %s: %d accepted, %d refused", submission_id, *counts, extra=extra)
 
 
-def _store(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
-    """Write the rows of a submission in one transaction, then wake scorers."""
+def _store(envelope: Envelope, roots: frozenset[str], digest: str) -> Acceptance:
+    """Write the rows of a submission in one transaction, then wake scorers.
+
+    Args:
+        envelope: the request.
+        roots: the names of the roots that it may refer to.
+        digest: tells a repeated request from another one with the same key.
+    """
     _check_callback(envelope)
     try:
-        acceptance = _insert(envelope, roots)
+        acceptance = _insert(envelope, roots, digest)
     except IntegrityError:  # Another process has just committed the same key; return its answer.
-        acceptance = _insert(envelope, roots)
+        acceptance = _insert(envelope, roots, digest)
     if acceptance.accepted and not acceptance.repeated:
         wakeups.wake_scorers(acceptance.accepted, settings().batch_size)
     return acceptance
@@ -143,9 +161,8 @@ def _check_callback(envelope: Envelope) -> None:
         raise RefusedSubmission("unknown_callback", "callback.endpoint: no such endpoint is configured for this source")
 
 
-def _insert(envelope: Envelope, roots: frozenset[str]) -> Acceptance:
+def _insert(envelope: Envelope, roots: frozenset[str], digest: str) -> Acceptance:
     with transaction() as session:
-        digest = envelope.digest()
         earlier = session.scalar(
             select(Submission).where(Submission.source == envelope.source, Submission.request_id == envelope.request_id)
         )

@@ -24,7 +24,7 @@ def envelope(**changes):
 def accepted_whole(message) -> bool:
     """Return whether intake accepts a message with all its items."""
     try:
-        acceptance = intake._insert(parse(message), frozenset({"images"}))
+        acceptance = intake._insert(parse(message), frozenset({"images"}), "digest")
     except RefusedSubmission:
         return False
     return not acceptance.refused

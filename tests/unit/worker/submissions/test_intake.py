@@ -1,14 +1,17 @@
 """Submissions are accepted whole or in part, once, and with reasons for refusals."""
 
 import pytest
+from dicom_films import dicom_file
 from sqlalchemy import func, select
 
 from worker import wakeups
 from worker.database import reading
 from worker.errors import RefusedSubmission
+from worker.films import archive
 from worker.settings import settings
 from worker.studies import outcomes
 from worker.studies.records import Image, Priority, Refusal, Study, Submission
+from worker.submissions import envelope as envelope_form
 from worker.submissions import intake
 
 
@@ -163,6 +166,51 @@ def test_uploaded_files_are_archived_by_content(wakeups_sent):
         assert ["night/a.png", "night/b.png", "c.png"] == list(
             session.scalars(select(Image.reference).order_by(Image.id))
         )
+
+
+def named(name):
+    return dicom_file(PatientName=name, PatientID=name, StudyDescription=f"chest of {name}")
+
+
+def submit_named(name, request_id):
+    return intake.submit_files([("a.dcm", named(name))], source="t", request_id=request_id, priority=Priority.ROUTINE)
+
+
+def test_an_uploaded_dicom_file_is_stored_without_its_name(wakeups_sent):
+    """The archive, like SQL, holds pseudonyms only, and the recorded SHA-256 is that of the stored film."""
+    submit_named("Canarius", "1")
+
+    stored = [path for path in settings().archive_dir.rglob("*") if path.is_file()]
+    assert 1 == len(stored)
+    assert b"Canarius" not in stored[0].read_bytes()
+    with reading() as session:
+        assert [stored[0].name] == list(session.scalars(select(Image.sha256)))
+
+
+def test_a_repeated_upload_is_told_by_the_files_as_they_were_sent(wakeups_sent):
+    """The key of a request means the sender's files; films that differ in a name alone are one content."""
+    first = submit_named("Canarius", "1")
+
+    assert (first.submission_id, True) == ((again := submit_named("Canarius", "1")).submission_id, again.repeated)
+    with pytest.raises(RefusedSubmission, match="conflict"):
+        submit_named("Other", "1")
+    submit_named("Other", "2")
+    with reading() as session:
+        assert 1 == len(set(session.scalars(select(Image.sha256))))
+
+
+def test_a_request_from_before_files_were_stripped_is_recognised(wakeups_sent):
+    """The key of an earlier version named the same content by the same digest."""
+    submit_named("Canarius", "1")
+
+    path, sha256 = archive.place(named("Canarius"))
+    image = {"root": "archive", "path": path, "sha256": sha256}
+    message = {
+        "schema": "cxr.score.request", "schema_version": "1.0", "source": "t", "request_id": "1",
+        "priority": "routine", "items": [{"reference": "a.dcm", "image": image}],
+    }  # fmt: skip
+    with reading() as session:
+        assert envelope_form.parse(message).digest() == session.scalar(select(Submission.content_sha256))
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1b", "\n", "\x9b", "\u202e", "\ud800"])
