@@ -130,7 +130,11 @@ def engine() -> Engine:
     def _check_schema(connection: Connection) -> None:
         nonlocal checked
         if not checked:
-            _refuse_unknown_schema(connection)
+            try:
+                _refuse_unknown_schema(connection)
+            except BaseException:
+                connection.close()  # Nobody else has it yet: it would stay open at the server.
+                raise
             checked = True
 
     return made
