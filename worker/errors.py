@@ -58,6 +58,10 @@ class ModelUnavailable(ScoringError):
     """No model version can be loaded: none is active, or its file is not the registered one."""
 
 
+class NoHeatMap(ScoringError):
+    """The network cannot show where it looked: it has no such finding, or no feature map."""
+
+
 class UnreadableDocument(ModelUnavailable):
     """A stored document of a model version, such as its card or its report, does not have the expected form."""
 

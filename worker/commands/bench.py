@@ -177,7 +177,8 @@ def _run(script: Path, folder: Path, model: Path, environment: Mapping[str, str]
     command = [sys.executable, str(script), str(folder), "--model", str(model)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise click.ClickException(f"{script.name} failed: {done.stderr.strip().splitlines()[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise click.ClickException(f"{script.name} failed: {lines[-1]}")
     return float(json.loads(done.stdout.splitlines()[-1])["films_per_second"])
 
 

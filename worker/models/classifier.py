@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.decoding import ACCEPTED_PREPROCESSING, PREPROCESSING, Grey
-from worker.errors import ModelUnavailable, RejectedImage
+from worker.errors import ModelUnavailable, NoHeatMap, RejectedImage
 from worker.films.film_check import FILM_CHECK_FILE, FilmCheck, load_film_check
 from worker.films.preparation import for_network
 from worker.models import grad_cam
@@ -100,8 +100,10 @@ class Classifier:
         """Return the parts of a prepared film that speak for a finding: shape of the last feature map, 0 to 1.
 
         Raises:
-            ValueError: the network has no such finding, or no feature map.
+            NoHeatMap: the network has no such finding, or no feature map.
         """
+        if finding not in self.card.classes:
+            raise NoHeatMap(f"{self.card.version} has no finding {finding}")
         channels = np.repeat(film[np.newaxis, ..., np.newaxis], self.card.channels, axis=-1)
         return grad_cam.heat_map(self._network, channels, self.card.classes.index(finding))
 

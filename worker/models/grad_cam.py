@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from worker.errors import NoHeatMap
 from worker.models import backend
 
 #: Relative evidence, shape (rows, columns) of the network's last feature map, 0 none to 1 most.
@@ -32,7 +33,7 @@ def heat_map(network: Any, film: npt.NDArray[np.uint8], output: int) -> Heat:  #
         output: the index of the finding.
 
     Raises:
-        ValueError: the network has no feature map.
+        NoHeatMap: the network has no feature map.
     """
     keras = backend.keras()
     features = _last_feature_map(network)
@@ -52,8 +53,7 @@ def _last_feature_map(network: Any) -> Any:  # noqa: ANN401
     for layer in reversed(network.layers):
         if len(layer.output.shape) == MAP_RANK and not any(word in type(layer).__name__ for word in PASSING_LAYERS):
             return layer.output
-    message = "the network has no feature map to look at"
-    raise ValueError(message)
+    raise NoHeatMap("the network has no feature map to look at")
 
 
 def _scaled(evidence: Heat) -> Heat:

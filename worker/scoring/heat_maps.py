@@ -11,7 +11,7 @@ from PIL import Image
 
 from worker import atomic_files
 from worker.decoding import Limits, decode
-from worker.errors import ModelUnavailable, RejectedImage, TryAgainLater
+from worker.errors import ModelUnavailable, NoHeatMap, RejectedImage, TryAgainLater
 from worker.films import archive
 from worker.models.classifier import Classifier
 from worker.models.grad_cam import Heat
@@ -48,7 +48,7 @@ class HeatMapDrawer:
             classifier = self._load(request)
             heat = classifier.heat_map(classifier.prepare(film), request.finding)
             self._store(request, heat, film.shape)
-        except (RejectedImage, TryAgainLater, ModelUnavailable, ValueError) as error:
+        except (RejectedImage, TryAgainLater, ModelUnavailable, NoHeatMap) as error:
             logger.warning("heat map %d failed: %s", request.heat_map_id, type(error).__name__)
             heat_map_requests.fail(request.heat_map_id, str(error))
         else:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from worker.errors import NoHeatMap
 from worker.films.phantoms import FINDINGS, SIDE_PIXELS, _body, _healthy, draw
 from worker.models import directory
 from worker.models.backend import keras
@@ -73,5 +74,5 @@ def test_a_network_without_a_feature_map_is_told():
     vector = keras().Input((4,))
     network = keras().Model(vector, layers.Dense(2)(vector))
 
-    with pytest.raises(ValueError, match="no feature map"):
+    with pytest.raises(NoHeatMap, match="no feature map"):
         heat_map(network, np.zeros((1, 4), np.uint8), 0)

@@ -108,6 +108,17 @@ def test_an_altered_model_draws_nothing_and_a_later_request_tries_again(film, ph
     assert HeatMapState.DONE == row().state
 
 
+def test_a_fault_of_the_program_is_no_reason_for_a_missing_heat_map(film, unanswered, monkeypatch):
+    """It is raised, so that the log has its traceback; the request is tried again after its lease."""
+    heat_map_requests.request(1, "Effusions")
+    monkeypatch.setattr("worker.scoring.heat_maps.picture", lambda heat, shape: [].index(0))
+
+    with pytest.raises(ValueError, match="not in list"):
+        heat_map_drawer().draw_requested()
+
+    assert (HeatMapState.ASKED, 1) == (row().state, row().attempts)
+
+
 def test_a_film_that_was_replaced_gets_no_heat_map(film):
     """The heat map of another film would lie over this one's picture."""
     path = settings().archive_dir / film[:2] / film
