@@ -19,6 +19,12 @@ logger = logging.getLogger(__name__)
 #: A client may try again after this time when the database does not answer.
 RETRY_AFTER_SECONDS = 5
 
+#: For a program whose request may have changed something.
+UNKNOWN_EFFECT = (
+    "The database does not answer, and it is not known whether the request took effect. Send it again: "
+    "a submission with the same request_id and content is accepted once."
+)
+
 #: Status -> (what happened, what to do about it).
 EXPLANATIONS: dict[int, tuple[str, str]] = {
     400: ("The request is not valid", "Go back, reload the page and try again."),
@@ -67,17 +73,22 @@ def wants_problem() -> bool:
     return request.path.startswith(("/api/", "/health/", "/metrics", "/schemas/")) or bool(declared and declared.polled)
 
 
-def _answer(error: HTTPException) -> Response:
-    """Return the response to an HTTP error, with the error's headers (Allow, Retry-After, WWW-Authenticate)."""
+def _answer(error: HTTPException, advice: str | None = None) -> Response:
+    """Return the response to an HTTP error, with the error's headers (Allow, Retry-After, WWW-Authenticate).
+
+    Args:
+        error: the error.
+        advice: what to do about it, on a page; None means what `EXPLANATIONS` says.
+    """
     original = error.get_response()
     status = original.status_code
     if status < HTTPStatus.BAD_REQUEST:  # A redirect, raised by the routing.
         return Response(original.get_data(), status, original.headers)
-    title, advice = EXPLANATIONS.get(status, (error.name, "Go back and try again."))
+    title, usual = EXPLANATIONS.get(status, (error.name, "Go back and try again."))
     if wants_problem():
         answer = problem(status, error.name, error.description)
     else:
-        page = render_template("error.html", status=status, title=title, advice=advice)
+        page = render_template("error.html", status=status, title=title, advice=advice or usual)
         answer = Response(page, status, content_type="text/html; charset=utf-8")
     for name, value in original.headers:
         if name not in {"Content-Type", "Content-Length"}:
@@ -120,6 +131,12 @@ def _database_error(error: DBAPIError) -> Response:
     where = "".join(traceback.format_tb(error.__traceback__)[-3:])
     if is_outage(error):
         logger.warning("the database does not answer: %s", type(error.orig).__name__)
-        return _answer(ServiceUnavailable("The database does not answer.", retry_after=RETRY_AFTER_SECONDS))
+        unavailable = ServiceUnavailable("The database does not answer.", retry_after=RETRY_AFTER_SECONDS)
+        if request.method == "POST":  # The answer to a COMMIT may have been lost.
+            unavailable.description = UNKNOWN_EFFECT
+            return _answer(
+                unavailable, "It is not known whether this was stored. Go back and look before you repeat it."
+            )
+        return _answer(unavailable)
     logger.error("%s in %s\n%s", type(error.orig).__name__, error.statement, where)
     return _answer(InternalServerError())

@@ -27,7 +27,9 @@ class Proxy:
         self.delay = 0.0
         #: How many answers to a COMMIT are still to be lost: the server has committed, and the client is cut off.
         self.answers_to_lose = 0
-        self.lost_answers = 0
+        #: Of how many COMMITs one is among those.
+        self.lose_one_in = 1
+        self.lost_answers = self._commits = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -48,7 +50,8 @@ class Proxy:
     def loses(self) -> bool:
         """Return whether this answer to a COMMIT is to be lost, and count it."""
         with self._lock:
-            if not self.answers_to_lose:
+            self._commits += 1
+            if not self.answers_to_lose or self._commits % self.lose_one_in:
                 return False
             self.answers_to_lose -= 1
             self.lost_answers += 1

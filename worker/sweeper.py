@@ -49,6 +49,7 @@ def _refund_outages(session: Session) -> None:
     last = heartbeats.last_sweep(session)
     if last is None or now() - last < timedelta(seconds=settings().sweep_seconds + OUTAGE_SECONDS):
         return
+    heartbeats.note_sweep(session)  # In the same transaction, so that a repeated sweep does not refund again.
     if refunded := ledger.refund_attempts(session):
         logger.warning("no sweep since %s; %d films under a lease get their attempt back", last.isoformat(), refunded)
 

@@ -26,7 +26,10 @@ class NotPassed(ScoringError):
 
 
 def record(session: Session, candidate_id: int, active_id: int | None, verdict: Verdict) -> GateVerdict:
-    """Store a verdict on a candidate beside the version that was active then."""
+    """Store a verdict on a candidate beside the version that was active then; a repeated call stores it once."""
+    last = latest(session)
+    if last and (last.candidate_id, last.active_id, last.verdict) == (candidate_id, active_id, verdict):
+        return last
     row = GateVerdict(candidate_id=candidate_id, active_id=active_id, passed=verdict.passed, verdict=verdict)
     session.add(row)
     session.flush()

@@ -83,7 +83,12 @@ def _unfinished(session: Session) -> RetrainingRun | None:
 
 @through_outages
 def start(run_id: int, owner: str) -> RetrainingRun | None:
-    """Start a requested run and return it; None if it was started already, as by a second delivery of its message."""
+    """Start a requested run and return it; None if another started it, as after a second delivery of its message.
+
+    Args:
+        run_id: the run.
+        owner: a new name for each delivery; a repeated call finds the run that the first one started.
+    """
     with transaction() as session:
         started = session.scalar(
             update(RetrainingRun)
@@ -98,7 +103,8 @@ def start(run_id: int, owner: str) -> RetrainingRun | None:
             .returning(RetrainingRun.id)
         )
         if started is None:
-            return None
+            row = session.get(RetrainingRun, run_id)
+            return row if row and (row.owner, row.state) == (owner, RunState.RUNNING) else None
         _log(session, run_id, "taken up by a trainer")
         return session.get_one(RetrainingRun, run_id)
 
@@ -167,6 +173,8 @@ def stopped(run_id: int, owner: str) -> bool:
 def _end(run_id: int, owner: str, state: RunState, message: str, candidate_id: int | None) -> bool:
     with transaction() as session:
         run = session.get_one(RetrainingRun, run_id, with_for_update=True)
+        if run.owner == owner and run.state == state and run.message == message[:1024]:
+            return True  # It was recorded before, and the answer was lost.
         if run.owner != owner or run.state != RunState.RUNNING:
             return False
         run.candidate_id = candidate_id

@@ -65,6 +65,13 @@ def last_sweep(session: Session) -> datetime | None:
     return session.scalar(select(func.max(Process.finished_at)).where(Process.kind == "intake"))
 
 
+def note_sweep(session: Session) -> None:
+    """Let the last sweep of every listed intake process have been finished now."""
+    session.execute(
+        update(Process).where(Process.kind == "intake", Process.finished_at.is_not(None)).values(finished_at=now())
+    )
+
+
 def sweeping(session: Session) -> bool:
     """Return whether a sweep was finished within three of its periods."""
     last = last_sweep(session)

@@ -14,6 +14,7 @@ from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Pre
 from worker.models import registry
 from worker.scoring.active_model import ActiveModel
 from worker.scoring.batch_size import BatchSizer
+from worker.scoring.held_films import HeldFilms
 from worker.scoring.late_previews import LatePreviews
 from worker.scoring.pipeline import Batch, Claims, Outcomes
 from worker.settings import Settings
@@ -41,6 +42,7 @@ class BatchSteps:
         self._active_model = active_model
         self._batch_sizer = batch_sizer
         self._late_previews = late_previews
+        self._held = HeldFilms()
         self._max_wait = {
             Priority.ROUTINE: timedelta(seconds=settings.max_wait_routine_seconds),
             Priority.OFFPEAK: timedelta(seconds=settings.max_wait_offpeak_seconds),
@@ -48,10 +50,11 @@ class BatchSteps:
 
     @through_outages
     def claim(self, owner: str, *, others_in_flight: bool) -> Claims:
-        """Claim a batch, and read which version is to score it."""
+        """Claim a batch, and read which version is to score it; after an error, find the batch that it claimed."""
         limit = self._batch_sizer.films
-        with transaction() as session:
-            claims = ledger.claim(
+        self._held.begin(owner)
+        with self._held.doubting_errors(), transaction() as session:
+            claims = self._held.unknown(session, others_in_flight=others_in_flight) or ledger.claim(
                 session,
                 owner,
                 limit=limit,
@@ -60,7 +63,9 @@ class BatchSteps:
                 max_wait=self._max_wait,
                 others_in_flight=others_in_flight,
             )
-            return Claims(claims, registry.active_id(session), full=len(claims) >= limit)
+            version_id = registry.active_id(session)
+        self._held.add(claims)
+        return Claims(claims, version_id, full=len(claims) >= limit)
 
     def decode(self, claims: Claims) -> Batch:
         """Hand the films of a batch to the decoders.
@@ -109,6 +114,12 @@ class BatchSteps:
                 ledger.postpone(session, owner, outcomes.crashed, charged=True)
             if outcomes.faulty:
                 ledger.postpone_faulty(session, owner, outcomes.faulty)
+        finished = [film.image_id for film in outcomes.finished]
+        self._held.remove([*finished, *outcomes.postponed, *outcomes.crashed, *outcomes.faulty])
+
+    def in_doubt(self) -> bool:
+        """Return whether the task may hold films that it does not know of, since a claim of it failed."""
+        return self._held.in_doubt
 
 
 def _predict(batch: Batch, prepared: Sequence[tuple[Claim, Prepared]]) -> list[Scored]:

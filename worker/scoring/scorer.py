@@ -50,6 +50,8 @@ class Scorer:
         except ModelUnavailable:
             self._return_uncharged(owner)
             raise
+        if self._steps.in_doubt():  # Nothing is in flight any more, so that what the ledger still has is a lost claim.
+            self._return_uncharged(owner)
         self._late_previews.make(deadline)
         with reading() as session:
             return claim_order.any_waiting(session)

@@ -13,7 +13,7 @@ An image that has attempts left is either waiting or under a lease that ends, so
 """
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, bindparam, select, update
@@ -90,6 +90,15 @@ def _lease(session: Session, owner: str, images: Sequence[Candidate], lease_seco
         .execution_options(synchronize_session=False)
     )
     return [Claim(image.id, image.root, image.path, image.sha256, image.attempts + 1) for image in images]
+
+
+def held(session: Session, owner: str, known: Collection[int]) -> list[Claim]:
+    """Return the claims of `owner` on images that are not `known` to it: a claim was committed and its answer lost."""
+    query = select(Image).where(Image.owner == owner, Image.state == ImageState.SCORING, Image.id.not_in(known))
+    return [
+        Claim(image.id, image.root, image.path, image.sha256, image.attempts)
+        for image in session.scalars(query.order_by(Image.priority, Image.id))
+    ]
 
 
 def record(session: Session, owner: str, outcomes: Sequence[Scored | Rejected], model_version_id: int) -> int:

@@ -5,15 +5,16 @@ A study is accepted when its rows are committed. The worker finds out later whet
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from worker import wakeups
-from worker.database import now, through_outages, transaction
+from worker.database import is_outage, now, through_outages, transaction
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.films import archive
 from worker.films.deidentification import deidentified
@@ -24,6 +25,10 @@ from worker.studies.records import Image, Priority, Refusal, Study, Submission
 from worker.submissions.envelope import SCHEMA, Envelope, Item, explain, parse
 
 logger = logging.getLogger(__name__)
+
+Repeat: TypeAlias = "Callable[[Callable[..., Acceptance]], Callable[..., Acceptance]]"
+#: One more try where somebody waits for the answer: enough to find what was committed when its answer was lost.
+TWICE: Repeat = retry(retry=retry_if_exception(is_outage), stop=stop_after_attempt(2), reraise=True)
 
 
 class Refused(BaseModel):
@@ -54,7 +59,7 @@ def accept(message: object) -> Acceptance:
         RefusedSubmission: the envelope is invalid, has another major version, or reuses a key for other content.
     """
     envelope = parse(message)
-    return _store(envelope, roots=frozenset(settings().image_roots), digest=envelope.digest())
+    return _store(envelope, frozenset(settings().image_roots), envelope.digest(), TWICE)
 
 
 def submit_files(  # noqa: PLR0913 - the fields of an envelope
@@ -107,7 +112,7 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
     digest = parse(message).digest()
     for item, image in zip(items, stored, strict=True):
         item["image"] = image
-    return _store(parse(message), roots=frozenset({ARCHIVE}), digest=digest)
+    return _store(parse(message), frozenset({ARCHIVE}), digest, TWICE)
 
 
 def _in_archive(path: str, sha256: str) -> dict[str, str]:
@@ -120,7 +125,8 @@ def receive(message: object) -> None:
     For the same reason, this function waits for the database during an outage; `accept` and `submit_files` fail.
     """
     try:
-        acceptance = through_outages(accept)(message)
+        envelope = parse(message)
+        acceptance = _store(envelope, frozenset(settings().image_roots), envelope.digest(), through_outages)
     except RefusedSubmission as error:
         logger.warning("a message was refused: %s", error.code)
         store_refusal(message, error)
@@ -130,19 +136,22 @@ def receive(message: object) -> None:
         logger.info("submission %s: %d accepted, %d refused", submission_id, *counts, extra=extra)
 
 
-def _store(envelope: Envelope, roots: frozenset[str], digest: str) -> Acceptance:
+def _store(envelope: Envelope, roots: frozenset[str], digest: str, again: Repeat) -> Acceptance:
     """Write the rows of a submission in one transaction, then wake scorers.
 
     Args:
         envelope: the request.
         roots: the names of the roots that it may refer to.
         digest: tells a repeated request from another one with the same key.
+        again: how often it is tried while the database does not answer. If the rows were committed and the answer was
+            lost, the next try finds them under this submission's id.
     """
     _check_callback(envelope)
+    submission_id = uuid.uuid4().hex
     try:
-        acceptance = _insert(envelope, roots, digest)
+        acceptance = again(_insert)(envelope, roots, digest, submission_id)
     except IntegrityError:  # Another process has just committed the same key; return its answer.
-        acceptance = _insert(envelope, roots, digest)
+        acceptance = again(_insert)(envelope, roots, digest, submission_id)
     if acceptance.accepted and not acceptance.repeated:
         wakeups.wake_scorers(acceptance.accepted, settings().batch_size)
     return acceptance
@@ -161,7 +170,7 @@ def _check_callback(envelope: Envelope) -> None:
         raise RefusedSubmission("unknown_callback", "callback.endpoint: no such endpoint is configured for this source")
 
 
-def _insert(envelope: Envelope, roots: frozenset[str], digest: str) -> Acceptance:
+def _insert(envelope: Envelope, roots: frozenset[str], digest: str, submission_id: str) -> Acceptance:
     with transaction() as session:
         earlier = session.scalar(
             select(Submission).where(Submission.source == envelope.source, Submission.request_id == envelope.request_id)
@@ -169,10 +178,10 @@ def _insert(envelope: Envelope, roots: frozenset[str], digest: str) -> Acceptanc
         if earlier is not None:
             if earlier.content_sha256 != digest:
                 raise RefusedSubmission("conflict", "this source used this request_id before, with other content")
-            return _answer(earlier, repeated=True)
+            return _answer(earlier, repeated=earlier.id != submission_id)
         items, refused = _sort(envelope.raw_items(), roots)
         submission = Submission(
-            id=uuid.uuid4().hex,
+            id=submission_id,
             source=envelope.source,
             request_id=envelope.request_id,
             content_sha256=digest,

@@ -1,6 +1,7 @@
 """The published schema agrees with what intake accepts."""
 
 import json
+import uuid
 
 import pytest
 from click.testing import CliRunner
@@ -24,7 +25,7 @@ def envelope(**changes):
 def accepted_whole(message) -> bool:
     """Return whether intake accepts a message with all its items."""
     try:
-        acceptance = intake._insert(parse(message), frozenset({"images"}), "digest")
+        acceptance = intake._insert(parse(message), frozenset({"images"}), "digest", uuid.uuid4().hex)
     except RefusedSubmission:
         return False
     return not acceptance.refused

@@ -228,10 +228,10 @@ def test_control_characters_are_refused_in_an_envelope_and_replaced_in_a_file_na
 
 
 def test_an_outage_of_the_database_is_waited_out_for_a_message_only(wakeups_sent, monkeypatch):
-    """A page must answer soon; nobody waits for the answer to a message."""
+    """A page must answer soon, after a second try; nobody waits for the answer to a message."""
     from sqlalchemy.exc import OperationalError
 
-    outages = [OperationalError("INSERT", {}, Exception("gone")), OperationalError("INSERT", {}, Exception("gone"))]
+    outages = [OperationalError("INSERT", {}, Exception("gone")) for _ in range(5)]
     insert = intake._insert
 
     def sometimes(*arguments):
@@ -244,6 +244,7 @@ def test_an_outage_of_the_database_is_waited_out_for_a_message_only(wakeups_sent
 
     with pytest.raises(OperationalError):
         intake.accept(envelope())
+    assert 3 == len(outages)
     intake.receive(envelope())
 
     assert 1 == count(Image)
