@@ -5,13 +5,13 @@ server, or a proxy before it, that keeps the network connection open and sends n
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import sqlalchemy
-from psycopg.abc import RV, PQGen
+from psycopg.abc import RV, Params, PQGen, Query
 from sqlalchemy import URL, Engine, event
 
 from worker.errors import NotConfigured
@@ -55,6 +55,20 @@ CONNECT_ARGUMENTS: Mapping[str, str | int] = {
 }
 
 
+class Cursor(psycopg.Cursor[Any]):
+    """A cursor that leaves the server's clock of idle transactions running."""
+
+    def executemany(self, query: Query, params_seq: Iterable[Params], *, returning: bool = False) -> None:
+        """Execute a statement with each of many parameters, sent at once, and an empty statement after them.
+
+        After the last answer psycopg asks for a flush. From then until the next statement PostgreSQL would not count
+        how long the transaction stands still.
+        """
+        super().executemany(query, params_seq, returning=returning)
+        if not returning:
+            self.connection.execute("")
+
+
 class Connection(psycopg.Connection[Any]):
     """A connection whose every wait for the server has a limit."""
 
@@ -62,6 +76,11 @@ class Connection(psycopg.Connection[Any]):
     answer_seconds: float | None = ANSWER_SECONDS
     #: True behind a pooler that gives each transaction another session.
     pooled = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - psycopg's
+        """Let it make cursors of this module."""
+        super().__init__(*arguments, **options)
+        self.cursor_factory = Cursor
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer; every statement, COMMIT and ROLLBACK of psycopg comes through here.

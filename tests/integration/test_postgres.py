@@ -100,12 +100,14 @@ def test_a_migration_waits_for_as_long_as_it_takes(through_proxy):
         assert 1 <= seconds_until_outage(lambda: connection.execute(text("SELECT pg_sleep(5)"))) < 3
 
 
-def test_a_transaction_that_stands_still_ends(postgres_database, monkeypatch):
-    """A frozen process loses its locks, and finds out as from an outage."""
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_transaction_that_stands_still_ends(postgres_database, monkeypatch, times):
+    """A frozen process loses its locks, and finds out as from an outage; also after many statements sent at once."""
     monkeypatch.setattr(postgres, "_SET_FOR_SESSION", postgres._SET_FOR_SESSION.replace("'30000'", "'500'"))
     engine = connect(postgres_database)
     with engine.connect() as connection:
-        connection.execute(text("SELECT 1"))
+        connection.execute(text("CREATE TABLE many (n INTEGER)"))
+        connection.execute(text("INSERT INTO many VALUES (:n)"), times * [{"n": 1}])
         time.sleep(1.5)
 
         seconds_until_outage(lambda: connection.execute(text("SELECT 1")))

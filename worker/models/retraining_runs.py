@@ -200,7 +200,7 @@ def sweep() -> None:
         for run in session.scalars(
             select(RetrainingRun)
             .where(RetrainingRun.state == RunState.RUNNING, RetrainingRun.heartbeat_at < since)
-            .with_for_update()
+            .with_for_update(skip_locked=True)
         ):
             _release(session, run)
         session.flush()

@@ -16,7 +16,7 @@ import types
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, bindparam, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from worker.database import now
@@ -197,13 +197,22 @@ def refund_attempts(session: Session) -> int:
 
     The caller uses it after an outage, because the outage may have ended any owner's process.
     """
-    refund = update(Image).where(Image.state == ImageState.SCORING, Image.attempts > 0)
+    refund = update(Image).where(Image.id.in_(_unlocked(Image.state == ImageState.SCORING, Image.attempts > 0)))
     return len(session.scalars(refund.values(attempts=Image.attempts - 1).returning(Image.id)).all())
 
 
 def expire_leases(session: Session) -> int:
     """Let the images whose lease has ended wait again, and return how many. The attempts stay charged."""
-    return _return_to_waiting(session, Image.lease_until < now())
+    expired = _unlocked(Image.state == ImageState.SCORING, Image.lease_until < now())
+    return _return_to_waiting(session, Image.id.in_(expired))
+
+
+def _unlocked(*conditions: ColumnElement[bool]) -> Select[int]:
+    """Return the query for the ids of images that no other transaction has locked.
+
+    A process that stands still in a transaction keeps its locks for a while; the sweep must not wait for it.
+    """
+    return select(Image.id).where(*conditions).with_for_update(skip_locked=True)
 
 
 def _return_to_waiting(session: Session, condition: ColumnElement[bool], *, charged: bool = True) -> int:

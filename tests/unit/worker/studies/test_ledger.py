@@ -168,6 +168,21 @@ def test_an_image_whose_lease_expired_can_be_claimed_by_another_owner(waiting):
     assert 1 == record([scored(4)], "b")
 
 
+def test_an_owner_records_nothing_of_an_image_that_another_owner_holds(waiting):
+    """Its lease ended, and the other one is at work: the image is still that one's, and gets that one's outcome."""
+    claim()
+    with transaction() as session:
+        session.execute(update(Image).where(Image.id == 4).values(lease_until=now() - timedelta(seconds=1)))
+        ledger.expire_leases(session)
+    claim("b", limit=1)
+
+    assert 0 == record([scored(4)], "a")
+    assert 0 == record([Rejected(4, None, Reason.CORRUPT, "late")], "a")
+
+    assert (ImageState.SCORING, "b", None) == (image(4).state, image(4).owner, image(4).prediction_id)
+    assert 1 == record([scored(4)], "b")
+
+
 def test_a_postponed_image_waits_for_a_while_uncharged(waiting):
     """Its attempt is given back."""
     claim()
