@@ -12,13 +12,12 @@ from dashboard import errors, formatting, headers
 from dashboard.accounts import access, admin_pages, login_pages, sessions
 from dashboard.api import results, schemas, submissions
 from dashboard.models import drift_page, model_pages, promotion, retraining_page
+from dashboard.multipart import MAX_FORM_BYTES, Request
 from dashboard.operations import health, metrics, queue_page
 from dashboard.row_ids import RowIdConverter
 from dashboard.settings import DashboardSettings, dashboard_settings
 from dashboard.studies import heat_maps, pictures, review_forms, study_page, upload_page, worklist_page
 
-#: Forms have a few hundred bytes. Endpoints that take files raise this limit once the caller is known.
-MAX_FORM_BYTES = 256 * 1024
 MODULES = (
     login_pages,
     worklist_page,
@@ -50,10 +49,12 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     """
     settings = settings or dashboard_settings()
     app = Flask("dashboard")
+    app.request_class = Request
     app.extensions["thoraq_settings"] = settings
     app.config.update(
         SECRET_KEY=settings.signing_key(),
         TRUSTED_HOSTS=settings.trusted_hosts or None,
+        # Endpoints that take files raise this limit once the caller is known.
         MAX_CONTENT_LENGTH=MAX_FORM_BYTES,
         SEND_FILE_MAX_AGE_DEFAULT=STATIC_MAX_AGE_SECONDS,
         BOOTSTRAP_SERVE_LOCAL=True,

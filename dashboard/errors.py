@@ -11,13 +11,16 @@ from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, SecurityError, ServiceUnavailable
 
 from dashboard.accounts import access
+from worker import disk
 from worker.database import is_outage
-from worker.errors import NotConfigured, RefusedSubmission
+from worker.errors import NotConfigured, NotStored, RefusedSubmission
 
 logger = logging.getLogger(__name__)
 
 #: A client may try again after this time when the database does not answer.
 RETRY_AFTER_SECONDS = 5
+#: The same when the disk is full: somebody must make room.
+DISK_RETRY_AFTER_SECONDS = 60
 
 #: For a program whose request may have changed something.
 UNKNOWN_EFFECT = (
@@ -37,11 +40,38 @@ EXPLANATIONS: dict[int, tuple[str, str]] = {
     415: ("This type of content is not accepted", "Send JSON or files."),
     429: ("Too many failed log-ins", "Wait 15 minutes, then try again."),
     500: ("Something went wrong", "The error was logged. Try again; if it happens again, tell your operator."),
-    503: ("The database does not answer", "Accepted studies are safe. Reload the page to try again."),
+    503: ("This is not possible at the moment", "Accepted studies are safe. Reload the page to try again."),
+    507: ("There is no room for more films", "Nothing was accepted. Tell your operator, and try again later."),
+}
+#: Status -> `code` of the problem, unless a more exact one is known.
+CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_content",
+    429: "too_many_failures",
+    500: "internal_error",
+    503: "unavailable",
+    507: "storage_full",
 }
 
+#: What happened, where a status has several causes.
+CAUSES = {"database_unavailable": "The database does not answer", "storage_unavailable": "The disk cannot be written"}
+
 #: `RefusedSubmission.code` -> status of the answer.
-REFUSALS = {"invalid": 400, "unsupported_schema": 422, "unknown_callback": 422, "conflict": 409}
+REFUSALS = {"invalid": 400, "too_large": 413, "unsupported_schema": 422, "unknown_callback": 422, "conflict": 409}
+
+
+class InsufficientStorage(HTTPException):
+    """507: the disk has no room for an upload."""
+
+    code = HTTPStatus.INSUFFICIENT_STORAGE
+    description = "The disk has no room. Nothing was accepted."
 
 
 def install(app: Flask) -> None:
@@ -52,6 +82,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(DBAPIError, _database_error)
     app.register_error_handler(RefusedSubmission, _refused)
     app.register_error_handler(NotConfigured, _not_configured)
+    app.register_error_handler(NotStored, _not_stored)
+    app.register_error_handler(OSError, _file_error)
 
 
 def problem(status: int, title: str, detail: str | None = None, code: str | None = None) -> Response:
@@ -73,11 +105,12 @@ def wants_problem() -> bool:
     return request.path.startswith(("/api/", "/health/", "/metrics", "/schemas/")) or bool(declared and declared.polled)
 
 
-def _answer(error: HTTPException, advice: str | None = None) -> Response:
+def _answer(error: HTTPException, code: str | None = None, advice: str | None = None) -> Response:
     """Return the response to an HTTP error, with the error's headers (Allow, Retry-After, WWW-Authenticate).
 
     Args:
-        error: the error.
+        error: its description is for programs; a page explains the status.
+        code: of the problem; None for that of the status.
         advice: what to do about it, on a page; None means what `EXPLANATIONS` says.
     """
     original = error.get_response()
@@ -86,8 +119,9 @@ def _answer(error: HTTPException, advice: str | None = None) -> Response:
         return Response(original.get_data(), status, original.headers)
     title, usual = EXPLANATIONS.get(status, (error.name, "Go back and try again."))
     if wants_problem():
-        answer = problem(status, error.name, error.description)
+        answer = problem(status, error.name, error.description, code or CODES.get(status))
     else:
+        title = CAUSES.get(code or "", title)
         page = render_template("error.html", status=status, title=title, advice=advice or usual)
         answer = Response(page, status, content_type="text/html; charset=utf-8")
     for name, value in original.headers:
@@ -105,7 +139,7 @@ def _invalid_form(error: CSRFError) -> Response:
 def _unknown_host(_error: SecurityError) -> Response:
     """Answer 400 to a request with an unknown host name; in plain text, since a page would have links to that host."""
     if request.path.startswith("/api/"):
-        return problem(HTTPStatus.BAD_REQUEST, "Bad Request", "This host name is not served here.")
+        return problem(HTTPStatus.BAD_REQUEST, "Bad Request", "This host name is not served here.", "unknown_host")
     return Response("This host name is not served here.\n", HTTPStatus.BAD_REQUEST, content_type="text/plain")
 
 
@@ -121,7 +155,25 @@ def _refused(error: RefusedSubmission) -> Response:
 def _not_configured(error: NotConfigured) -> Response:
     """Answer 503: the database was changed under this process, or it is one that this version cannot use."""
     logger.error("no request can be answered: %s", error)
-    return _answer(ServiceUnavailable("This version of Thoraq cannot use the database."))
+    return _answer(ServiceUnavailable("This version of Thoraq cannot use the database."), "database_unavailable")
+
+
+def _not_stored(error: NotStored) -> Response:
+    """Answer 507 if the disk is full, 503 if it is read-only or broken."""
+    logger.error("nothing can be accepted: %s", error)
+    if error.full:
+        answer = _answer(InsufficientStorage())
+    else:
+        answer = _answer(ServiceUnavailable("The disk cannot be written. Nothing was accepted."), "storage_unavailable")
+    answer.headers["Retry-After"] = str(DISK_RETRY_AFTER_SECONDS)
+    return answer
+
+
+def _file_error(error: OSError) -> Response:
+    """Answer trouble with the disk as such, for example while an upload is received. Any other OSError is ours."""
+    if error.errno not in disk.TROUBLE:
+        raise error
+    return _not_stored(NotStored(f"a file cannot be stored: {disk.explain(error)}", full=error.errno in disk.FULL))
 
 
 def _database_error(error: DBAPIError) -> Response:
@@ -134,9 +186,8 @@ def _database_error(error: DBAPIError) -> Response:
         unavailable = ServiceUnavailable("The database does not answer.", retry_after=RETRY_AFTER_SECONDS)
         if request.method == "POST":  # The answer to a COMMIT may have been lost.
             unavailable.description = UNKNOWN_EFFECT
-            return _answer(
-                unavailable, "It is not known whether this was stored. Go back and look before you repeat it."
-            )
-        return _answer(unavailable)
+            advice = "It is not known whether this was stored. Go back and look before you repeat it."
+            return _answer(unavailable, "database_unavailable", advice)
+        return _answer(unavailable, "database_unavailable")
     logger.error("%s in %s\n%s", type(error.orig).__name__, error.statement, where)
     return _answer(InternalServerError())

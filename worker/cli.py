@@ -10,7 +10,7 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from worker import NOTICE
+from worker import NOTICE, disk
 from worker.errors import ScoringError
 
 #: If a module of these packages is missing, that is a fault of ours and no missing extra.
@@ -121,5 +121,10 @@ def main() -> None:
         code = 2
     except ScoringError as error:
         print(f"thoraq: {error}", file=sys.stderr)  # noqa: T201
+        code = 1
+    except OSError as error:
+        if error.errno not in disk.TROUBLE:
+            raise
+        print(f"thoraq: a file cannot be written: {disk.explain(error)}", file=sys.stderr)  # noqa: T201
         code = 1
     sys.exit(code)

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -24,6 +25,18 @@ from worker.settings import settings
 logger = logging.getLogger(__name__)
 
 SQLITE_BUSY_TIMEOUT_SECONDS = 20
+#: SQLite's codes for trouble around the database: locks, and a disk that is full, read-only, broken or not mounted.
+SQLITE_TROUBLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
 #: The largest id that an INTEGER column of PostgreSQL holds.
 MAX_ROW_ID = 2**31 - 1
 
@@ -195,11 +208,13 @@ def reading() -> Iterator[Session]:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Return whether an error is trouble with the database (connection, lock, timeout) that a retry may overcome."""
+    """Return whether an error is trouble with the database that may pass: connection, lock, timeout, disk."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.OperationalError):  # SQLite also raises this for a missing table.
-        return "locked" in str(error.orig)
+        return "locked" in str(error.orig) or getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_TROUBLE
+    if isinstance(error.orig, psycopg.errors.ReadOnlySqlTransaction):  # A standby that has not taken over yet.
+        return True
     return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
 
 

@@ -54,6 +54,19 @@ class TryAgainLater(ScoringError):
     """Something outside the film failed. The film waits again, and the attempt is not counted."""
 
 
+class NotStored(TryAgainLater):
+    """A file cannot be written: the disk is full, read-only or broken.
+
+    Attributes:
+        full: whether there is no room.
+    """
+
+    def __init__(self, detail: str, *, full: bool) -> None:
+        """Store the cause beside its sentence."""
+        super().__init__(detail)
+        self.full = full
+
+
 class ModelUnavailable(ScoringError):
     """No model version can be loaded: none is active, or its file is not the registered one."""
 
@@ -74,7 +87,7 @@ class RefusedSubmission(ScoringError):
     """A submission cannot be accepted as it is.
 
     Attributes:
-        code: `invalid`, `unsupported_schema`, `unknown_callback` or `conflict`.
+        code: `invalid`, `too_large`, `unsupported_schema`, `unknown_callback` or `conflict`.
         detail: one sentence for the sender, without identifiers.
     """
 

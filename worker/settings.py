@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     decoders: int = Field(default=0, ge=0)
     #: A full-size CR in lossless DICOM is about 30 MB.
     max_file_bytes: int = Field(default=MAX_FILE_BYTES, ge=1)
+    #: With less free space, the disk of the archive counts as full: about twice the largest film.
+    min_free_bytes: int = Field(default=128 * 2**20, ge=0)
     #: 8000 x 8000: larger than any radiography detector sold.
     max_pixels: int = Field(default=MAX_PIXELS, ge=1)
 

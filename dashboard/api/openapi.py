@@ -33,12 +33,13 @@ REFUSALS = {
     "403": "this account or token may not do this",
     "404": "not found",
     "429": "too many failed log-ins",
-    "503": "the database does not answer",
+    "503": "the database does not answer, or the disk cannot be written",
 }
 SUBMIT_REFUSALS = {
     "409": "this request id was used before with other content",
     "413": "the request is too large",
     "415": "the body is neither JSON nor a form",
+    "507": "the disk is full",
     "422": "the envelope has another major version, or its callback is unknown",
 }
 

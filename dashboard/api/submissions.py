@@ -1,7 +1,5 @@
 """The API for submitting: systems submit films, read the progress of a submission, and cancel it."""
 
-import json
-
 from flask import Blueprint, abort, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnsupportedMediaType
@@ -9,6 +7,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from dashboard.accounts.access import SYSTEMS, requires, signed_in
 from dashboard.accounts.accounts import Role
 from dashboard.accounts.tokens import Scope
+from dashboard.api import json_bodies
 from dashboard.studies import submissions
 from worker.database import reading, transaction
 from worker.errors import RefusedSubmission
@@ -28,9 +27,9 @@ blueprint = Blueprint("submissions", __name__, url_prefix="/api/v1")
 def submit() -> ResponseReturnValue:
     """Accept an envelope (JSON) or films (multipart): 202, with the address of the submission in `Location`."""
     if request.is_json:
-        message = request.get_json()
-        _require_own(message.get("source") if isinstance(message, dict) else None)
-        acceptance = intake.accept(message)
+        with json_bodies.message() as message:
+            _require_own(message.get("source") if isinstance(message, dict) else None)
+            acceptance = intake.accept(message)
     elif request.mimetype == "multipart/form-data":
         acceptance = _submit_files()
     else:
@@ -102,10 +101,7 @@ def _identifiers(films: int) -> list[dict[str, object]]:
     shared: dict[str, object] = {name: request.form[name] for name in IDENTIFIERS if request.form.get(name)}
     if number := request.form.get("accession_number"):
         shared["accession"] = {"number": number, "issuer": request.form.get("accession_issuer") or None}
-    try:
-        entries = json.loads(request.form.get("items") or "[]")
-    except ValueError as error:
-        raise RefusedSubmission("invalid", "items is not JSON") from error
+    entries = json_bodies.loads(request.form.get("items", "[]").encode() or b"[]")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise RefusedSubmission("invalid", "items is not a list of objects")
     return [{**shared, **entry} for entry in entries or [{}] * films]

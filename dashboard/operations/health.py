@@ -15,6 +15,7 @@ from dashboard.formatting import duration
 from dashboard.operations import process_status
 from dashboard.operations.backlog import ALARM_SECONDS, oldest_waiting_seconds
 from dashboard.operations.process_status import Status
+from worker import disk
 from worker.database import Base, reading
 from worker.errors import NotConfigured
 from worker.monitoring import heartbeats
@@ -24,6 +25,10 @@ blueprint = Blueprint("health", __name__, url_prefix="/health")
 
 #: Monitors wait a few seconds at most.
 BROKER_TIMEOUT_SECONDS = 2
+
+
+#: Without one of these, no study can be accepted.
+NEEDED = ("database", "schema", "storage")
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ def live() -> ResponseReturnValue:
 @public
 def ready() -> ResponseReturnValue:
     """Return the status of each dependency; 503 if no study could be accepted."""
-    dependencies = {**_database(), "broker": _broker()}
-    if not (dependencies["database"].ok and dependencies["schema"].ok):
+    dependencies = {**_database(), "storage": _storage(), "broker": _broker()}
+    if not all(dependencies[name].ok for name in NEEDED):
         status, code = "unavailable", 503
     else:
         status, code = ("ready" if all(entry.ok for entry in dependencies.values()) else "degraded"), 200
@@ -122,6 +127,14 @@ def _queue(session: Session) -> Dependency:
     if age > ALARM_SECONDS:
         return Dependency(Status.DOWN, f"the oldest film has waited for {duration(age)}")
     return Dependency(Status.UP, f"the oldest film has waited for {duration(age)}" if age else "nothing waits")
+
+
+def _storage() -> Dependency:
+    """Return whether the archive takes films; a database in the data directory depends on the same disk."""
+    if (problem := disk.problem(settings().archive_dir, settings().min_free_bytes)) is None:
+        return Dependency(Status.UP, "takes files")
+    current_app.logger.warning("not ready: the archive takes no film: %s", problem)
+    return Dependency(Status.DOWN, problem)
 
 
 def _broker() -> Dependency:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -101,7 +102,7 @@ def answer(session: Session, current: Progress) -> dict[str, object]:
     }
 
 
-def uploaded_files(storages: Iterable[FileStorage]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the bytes of each uploaded file; only one file at a time is in memory."""
+def uploaded_files(storages: Iterable[FileStorage]) -> Iterator[tuple[str, BinaryIO]]:
+    """Yield the name and the open file of each uploaded file."""
     for storage in storages:
-        yield storage.filename or "", storage.read()
+        yield storage.filename or "", cast("BinaryIO", storage.stream)

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import click
 from humanize import precisedelta
@@ -107,13 +107,15 @@ def submit(
             click.echo(printable(f"refused: {refused.reference}: {refused.detail}"), err=True)
 
 
-def _read(films: list[tuple[str, Path]]) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, bytes) of each film; if one cannot be read, nothing is submitted."""
+def _read(films: list[tuple[str, Path]]) -> Iterator[tuple[str, BinaryIO]]:
+    """Yield the name and the open file of each film; if one cannot be opened, nothing is submitted."""
     for name, path in films:
         try:
-            yield name, path.read_bytes()
+            file = path.open("rb")
         except OSError as error:
             raise click.UsageError(f"{path}: {error.strerror}; nothing was submitted") from error
+        with file:
+            yield name, file
 
 
 def wait_until_finished(acceptance: Acceptance, meanwhile: Callable[[], None] = lambda: None) -> SubmissionStatus:

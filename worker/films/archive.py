@@ -6,15 +6,18 @@ Callers name a root and a path below it. No path, however it is written, reaches
 import errno
 import hashlib
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from worker import atomic_files
+from worker import atomic_files, disk
 from worker.errors import Reason, RejectedImage, TryAgainLater
 from worker.films.timed_reads import timed_reader
 
 MAX_PATH_CHARACTERS = 1024
+
+#: Bytes in pieces, so that a film need not lie in memory whole.
+Pieces = Iterable[bytes | memoryview]
 
 
 def check_path(path: str) -> None:
@@ -35,22 +38,44 @@ def check_path(path: str) -> None:
         raise RejectedImage(Reason.OUTSIDE_ROOT, "the path is not a plain relative path below its root")
 
 
-def place(data: bytes) -> tuple[str, str]:
-    """Return the path below the archive under which these bytes are stored, and their SHA-256."""
-    digest = hashlib.sha256(data).hexdigest()
-    return f"{digest[:2]}/{digest}", digest
+def place(content: Pieces) -> tuple[str, str]:
+    """Return the path below the archive under which this content is stored, and its SHA-256."""
+    digest = hashlib.sha256()
+    for piece in content:
+        digest.update(piece)
+    sha256 = digest.hexdigest()
+    return f"{sha256[:2]}/{sha256}", sha256
 
 
-def put(data: bytes, archive_dir: Path) -> tuple[str, str]:
-    """Store bytes under the hash of their content; return the path below the archive, and the SHA-256.
+def put(content: Pieces, archive_dir: Path) -> tuple[str, str]:
+    """Store content under its hash; return the path below the archive, and the SHA-256.
 
-    When this returns, they are on the disk.
+    When this returns, it is on the disk.
+
+    Args:
+        content: the content in pieces, which can be iterated twice.
+        archive_dir: the folder of the archive.
+
+    Raises:
+        NotStored: the disk is full, read-only or broken.
+        TryAgainLater: the content changed meanwhile.
     """
-    path, digest = place(data)
+    path, sha256 = place(content)
     target = archive_dir / path
     if not target.is_file():
-        atomic_files.write(target, data)
-    return path, digest
+        with disk.storing("the film"), atomic_files.replacing(target) as staging:
+            _write(content, staging, sha256)
+    return path, sha256
+
+
+def _write(content: Pieces, target: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        for piece in content:
+            digest.update(piece)
+            file.write(piece)
+    if digest.hexdigest() != sha256:
+        raise TryAgainLater("the film changed while it was stored")
 
 
 def read(root: str, path: str, roots: Mapping[str, Path], max_bytes: int) -> bytes:

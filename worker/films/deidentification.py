@@ -7,7 +7,7 @@ what follows it is cut off. The preamble is emptied, and the file meta informati
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -61,6 +61,8 @@ KEPT: Mapping[int, frozenset[int]] = {
 
 #: The longest value that is read for a caller; the longest name of DICOM has about 600 bytes.
 MAX_VALUE_BYTES = 1024
+#: A sequence that stays describes a table of at most 65,536 values of two bytes, or a view.
+MAX_SEQUENCE_BYTES = 2**20
 #: This program as the writer of a file; made from a UUID (PS3.5 B.2).
 IMPLEMENTATION_CLASS_UID = "2.25.206371836124213447262311583212463906389"
 
@@ -92,25 +94,36 @@ def is_dicom(data: bytes) -> bool:
     return data.startswith(MAGIC, MAGIC_POSITION)
 
 
+def may_identify(data: bytes) -> bool:
+    """Tell whether a file that begins with these bytes is stored without some of them, as every DICOM file is."""
+    return is_dicom(data) or data.startswith(BARE_STARTS)
+
+
 def deidentified(data: bytes, max_bytes: int) -> bytes:
+    """Return a file to be stored, as `deidentified_pieces` does, in one piece."""
+    return b"".join(deidentified_pieces(data, max_bytes))
+
+
+def deidentified_pieces(data: bytes, max_bytes: int) -> Sequence[bytes | memoryview]:
     """Return a file to be stored: a DICOM file without what identifies a patient, a picture as it is.
 
     The same file gives the same bytes. The film in it is read as before. What cannot be walked is left out, so that
     the worker rejects it as corrupt. A DICOM file without its preamble is cut off, since the worker does not read it.
+    The pixels are a view of `data`, which takes no memory of its own.
 
     Args:
         data: the bytes of the file.
         max_bytes: the most bytes to which a deflated file may grow.
     """
     if not is_dicom(data):
-        return data[:BARE_BYTES] if data.startswith(BARE_STARTS) else data
+        return [data[:BARE_BYTES] if data.startswith(BARE_STARTS) else data]
     meta = Walk(data, is_implicit=False, at=MAGIC_POSITION + len(MAGIC))
     syntax = None
     try:
         found = {element.tag: element.value for element in meta.elements(last_tag=META_END)}
         if TRANSFER_SYNTAX in found:
             syntax = _uid(bytes(found[TRANSFER_SYNTAX])) or UNKNOWN
-            return split(data[meta.at :], syntax, (), max_bytes).film
+            return _divided(data, syntax, (), max_bytes, at=meta.at)[0]
     except DamagedElements:
         pass
     return _file(syntax, b"", ())
@@ -128,9 +141,17 @@ def split(data_set: bytes, syntax: str, wanted: tuple[Path, ...], max_bytes: int
     Raises:
         DamagedElements: the data set cannot be walked.
     """
+    film, values = _divided(data_set, syntax, wanted, max_bytes)
+    return Split(b"".join(film), values)
+
+
+def _divided(
+    data: bytes, syntax: str, wanted: tuple[Path, ...], max_bytes: int, *, at: int = 0
+) -> tuple[list[bytes | memoryview], Mapping[Path, bytes]]:
+    """Return the pieces of a film, and the values that are wanted, of the data set that begins at `at`."""
     if syntax == DEFLATED:
-        data_set, syntax = _inflated(data_set, max_bytes), EXPLICIT
-    walk = Walk(data_set, is_implicit=syntax == IMPLICIT, byte_order=">" if syntax == BIG_ENDIAN else "<")
+        data, syntax, at = _inflated(memoryview(data)[at:], max_bytes), EXPLICIT, 0
+    walk = Walk(data, is_implicit=syntax == IMPLICIT, byte_order=">" if syntax == BIG_ENDIAN else "<", at=at)
     paths = {(SOP_CLASS,), *wanted}
     asked = {path[0] for path in paths}
     pieces: list[bytes | memoryview] = []
@@ -142,7 +163,7 @@ def split(data_set: bytes, syntax: str, wanted: tuple[Path, ...], max_bytes: int
             values |= _values(element, walk, paths)
         if element.tag == PIXEL_DATA:
             break
-    return Split(_file(syntax, values.get((SOP_CLASS,), b""), pieces), values)
+    return _file(syntax, values.get((SOP_CLASS,), b""), pieces), values
 
 
 def _kept(element: Element, walk: Walk) -> list[bytes | memoryview]:
@@ -150,6 +171,8 @@ def _kept(element: Element, walk: Walk) -> list[bytes | memoryview]:
     inner = KEPT[element.tag]
     if not inner:
         return element.with_value(element.value, walk.byte_order)
+    if len(element.value) > MAX_SEQUENCE_BYTES:
+        raise DamagedElements("a sequence is too long for what it describes")
     items = []
     for item in walk.items(element):
         kept = [piece for part in item if part.tag in inner for piece in part.with_value(part.value, walk.byte_order)]
@@ -177,8 +200,8 @@ def _short(elements: Mapping[Path, Element]) -> dict[Path, bytes]:
     }
 
 
-def _file(syntax: str | None, sop_class: bytes, data_set: Iterable[bytes | memoryview]) -> bytes:
-    """Return a DICOM file: an empty preamble, the file meta information (PS3.10 section 7.1), and the data set."""
+def _file(syntax: str | None, sop_class: bytes, data_set: Iterable[bytes | memoryview]) -> list[bytes | memoryview]:
+    """Return the pieces of a file: an empty preamble, the file meta information (PS3.10 section 7.1), the data set."""
     meta = struct.pack("<HH2sHLH", 2, 1, b"OB", 0, 2, 0x0100)
     for number, uid in ((2, _uid(sop_class)), (0x10, syntax), (0x12, IMPLEMENTATION_CLASS_UID)):
         if uid:
@@ -186,7 +209,7 @@ def _file(syntax: str | None, sop_class: bytes, data_set: Iterable[bytes | memor
             value += b"\0" * (len(value) % 2)
             meta += struct.pack("<HH2sH", 2, number, b"UI", len(value)) + value
     length = struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(meta))
-    return b"".join((bytes(MAGIC_POSITION), MAGIC, length, meta, *data_set))
+    return [bytes(MAGIC_POSITION), MAGIC, length, meta, *data_set]
 
 
 def _uid(value: bytes) -> str | None:
@@ -195,7 +218,7 @@ def _uid(value: bytes) -> str | None:
     return text if len(text) <= MAX_UID and _UID.fullmatch(text) else None
 
 
-def _inflated(deflated: bytes, max_bytes: int) -> bytes:
+def _inflated(deflated: memoryview, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(deflated, max_bytes)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from worker import atomic_files
+from worker import atomic_files, disk
 from worker.decoding.limits import Grey
-from worker.errors import TryAgainLater
 from worker.films.archive import detail_path, preview_path
 
 #: The longest side of a preview: enough to recognise a film, and small enough to store for every film.
@@ -21,7 +20,7 @@ def save_preview(film: Grey, sha256: str, previews_dir: Path) -> None:
     """Store a small JPEG of a decoded film, unless there is one already.
 
     Raises:
-        TryAgainLater: the disk is full or read-only.
+        NotStored: the disk is full or read-only.
     """
     _put(film, preview_path(previews_dir, sha256), PREVIEW_SIDE_PIXELS, PREVIEW_JPEG_QUALITY)
 
@@ -30,7 +29,7 @@ def save_detail(film: Grey, sha256: str, previews_dir: Path) -> None:
     """Store the full-size picture of a decoded film, unless there is one already.
 
     Raises:
-        TryAgainLater: the disk is full or read-only.
+        NotStored: the disk is full or read-only.
     """
     _put(film, detail_path(previews_dir, sha256), DETAIL_SIDE_PIXELS, DETAIL_JPEG_QUALITY)
 
@@ -40,8 +39,5 @@ def _put(film: Grey, target: Path, side: int, quality: int) -> None:
         return
     image = Image.fromarray(film)
     image.thumbnail((side, side))
-    try:
-        with atomic_files.replacing(target, durable=False) as staging:
-            image.save(staging, "JPEG", quality=quality)
-    except OSError as error:
-        raise TryAgainLater("the picture cannot be stored") from error
+    with disk.storing("the picture"), atomic_files.replacing(target, durable=False) as staging:
+        image.save(staging, "JPEG", quality=quality)

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from worker import atomic_files
+from worker import atomic_files, disk
 from worker.errors import ModelUnavailable, UnreadableDocument
 from worker.models.documents.card import ModelCard
 from worker.models.documents.report import Report
@@ -103,12 +103,27 @@ def publish(directory: Path, models_dir: Path) -> Path:
 
     Raises:
         ModelUnavailable: the network's file differs from the one on the card, or the published version from this one.
+        NotStored: the disk is full, read-only or broken.
     """
     _, card = verified(directory)
     target = models_dir / card.version
     if target.is_dir():
         verified(target, card)
         return target
+    with disk.storing(f"the model version {card.version}"):
+        _copy(directory, target)
+    return target
+
+
+def _copy_file(source: str, target: str) -> None:
+    """Copy a file for `shutil.copytree`, which would report an OSError with the others at the end, without its code."""
+    with disk.storing("a file of a model version"):
+        shutil.copy2(source, target)
+
+
+def _copy(directory: Path, target: Path) -> None:
+    """Copy a model directory to a path where nothing is."""
+    models_dir = target.parent
     models_dir.mkdir(parents=True, exist_ok=True)
     for abandoned in models_dir.glob(f"{atomic_files.STAGING}*"):
         with contextlib.suppress(FileNotFoundError):  # Another process has finished it or deleted it.
@@ -116,9 +131,8 @@ def publish(directory: Path, models_dir: Path) -> Path:
                 shutil.rmtree(abandoned, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=atomic_files.STAGING, dir=models_dir))
     try:
-        copy = staging / card.version
-        shutil.copytree(directory, copy)
+        copy = staging / target.name
+        shutil.copytree(directory, copy, copy_function=_copy_file)
         atomic_files.rename_directory(copy, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return target

@@ -9,7 +9,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from worker import atomic_files
+from worker import atomic_files, disk
 from worker.decoding import Limits, decode
 from worker.errors import ModelUnavailable, NoHeatMap, RejectedImage, TryAgainLater
 from worker.films import archive
@@ -71,16 +71,13 @@ class HeatMapDrawer:
         Laid over the film, it is a white veil; used as a mask, it takes any colour.
 
         Raises:
-            TryAgainLater: the disk is full or read-only.
+            NotStored: the disk is full or read-only.
         """
         version, finding = request.card.version, request.finding
         target = heat_map_path(self._settings.heat_maps_dir, request.image_sha256, version, finding)
         grey = picture(heat, shape)
-        try:
-            with atomic_files.replacing(target, durable=False) as staging:
-                Image.merge("LA", (grey, grey)).save(staging, "PNG", optimize=True)
-        except OSError as error:
-            raise TryAgainLater("the heat map cannot be stored") from error
+        with disk.storing("the heat map"), atomic_files.replacing(target, durable=False) as staging:
+            Image.merge("LA", (grey, grey)).save(staging, "PNG", optimize=True)
 
 
 def picture(heat: Heat, shape: tuple[int, ...]) -> Image.Image:

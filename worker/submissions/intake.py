@@ -6,7 +6,7 @@ A study is accepted when its rows are committed. The worker finds out later whet
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
@@ -17,7 +17,7 @@ from worker import wakeups
 from worker.database import is_outage, now, through_outages, transaction
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.films import archive
-from worker.films.deidentification import deidentified
+from worker.films.uploads import Upload
 from worker.printable import printable
 from worker.settings import ARCHIVE, settings
 from worker.studies import worklist_order
@@ -63,7 +63,7 @@ def accept(message: object) -> Acceptance:
 
 
 def submit_files(  # noqa: PLR0913 - the fields of an envelope
-    files: Iterable[tuple[str, bytes]],
+    files: Iterable[tuple[str, bytes | BinaryIO]],
     *,
     source: str,
     request_id: str | None,
@@ -78,7 +78,7 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
     itself.
 
     Args:
-        files: (name, bytes) of each film; read one by one.
+        files: the name of each film, and its bytes or its open file; read one by one.
         source: the sender.
         request_id: the sender's key; None means a new random one.
         priority: the priority of all films.
@@ -88,14 +88,15 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
     Raises:
         RefusedSubmission: there is no file, the numbers of files and identifiers differ, the endpoint is not
             configured, or the key was used with other content.
+        NotStored: the archive is full, read-only or broken.
     """
     items: list[dict[str, object]] = []
     stored: list[dict[str, str]] = []
-    for name, data in files:
-        path, digest = archive.put(deidentified(data, settings().max_file_bytes), settings().archive_dir)
-        stored.append(_in_archive(path, digest))
+    for name, film in files:
+        upload = Upload(film)
+        stored.append(_in_archive(*upload.store(settings().archive_dir, settings().max_file_bytes)))
         # Senders rarely choose their file names, so an unprintable character is replaced instead of refused.
-        items.append({"reference": printable(name)[-512:], "image": _in_archive(*archive.place(data))})
+        items.append({"reference": printable(name)[-512:], "image": _in_archive(*archive.place(upload))})
     if identifiers and len(identifiers) != len(items):
         raise RefusedSubmission("invalid", "items: there must be one object for each film")
     for item, fields in zip(items, identifiers, strict=False):

@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from pydantic import ValidationError
 from sqlalchemy import text, update
 
-from worker import wakeups
+from worker import disk, wakeups
 from worker.celery_app import beat_schedule, configuration
 from worker.commands import processes
 from worker.database import reading, transaction
@@ -190,3 +190,10 @@ def test_another_database_or_driver_is_refused_in_one_line(setting, url):
 
     assert "THORAQ_DATABASE_URL" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_disk_with_less_free_space_than_set_counts_as_full(setting):
+    """THORAQ_MIN_FREE_BYTES is compared with what the file system says."""
+    setting("MIN_FREE_BYTES", str(2**62))
+
+    assert "count as full" in disk.problem(settings().archive_dir, settings().min_free_bytes)

@@ -1,14 +1,21 @@
 """The API for submissions: acceptance, repetitions, conflicts, refusals and results."""
 
 import base64
+import errno
 import io
 import json
+import os
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from dashboard.accounts.accounts import Role
+from dashboard.api import json_bodies
+from dashboard.errors import CODES
+from dashboard.settings import DashboardSettings
+from worker.allowance import Allowance
+from worker.bounded_json import MAX_VALUES
 from worker.database import reading
 from worker.settings import settings
 from worker.studies.records import Image, Study, Submission
@@ -91,13 +98,110 @@ def test_an_envelope_that_cannot_be_read_is_refused_with_its_code(client, basic,
 
 
 @pytest.mark.parametrize(
-    ("body", "code"), [(b"{", None), (b"\xff", None), (b"[]", "invalid"), (b'"x"', "invalid"), (b"null", "invalid")]
+    ("body", "code"),
+    [(b"{", "invalid"), (b"\xff", "invalid"), (b"[]", "invalid"), (b'"x"', "invalid"), (b"null", "invalid")],
 )
 def test_a_body_that_is_no_envelope_is_400(client, basic, body, code):
     """This holds for a body that is not JSON, and for other JSON."""
     headers = {**basic, "Content-Type": "application/json"}
 
     assert_problem(client.post("/api/v1/submissions", data=body, headers=headers), 400, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"items": [' + b"{}," * 13_000_000 + b"{}]}", 413, "too_large"),
+        (b'{"items": [' + b"{}," * (MAX_VALUES + 1) + b"{}]}", 413, "too_large"),
+        (b'{"items": ' + b"[" * 100_000, 413, "too_large"),
+        (b"[" * 100_000 + b"]" * 100_000, 413, "too_large"),
+        (b'{"a":' * 1000 + b"1" + b"}" * 1000, 413, "too_large"),
+        (b'{"items": [' + b"1" * 5000 + b"]}", 400, "invalid"),
+    ],
+    ids=["13 million items", "items", "levels that do not end", "levels", "levels of objects", "a number"],
+)
+def test_json_that_would_take_much_memory_is_refused(app, client, basic, body, status, code):
+    """The largest upload that is allowed may be JSON, too."""
+    app.extensions["thoraq_settings"] = DashboardSettings(mode="test", secure_cookies=False)
+    headers = {**basic, "Content-Type": "application/json"}
+
+    assert_problem(client.post("/api/v1/submissions", data=body, headers=headers), status, code)
+    assert 0 == submissions()
+
+
+@pytest.mark.parametrize("items", ["[" * 100_000, "[" * 100_000 + "]" * 100_000])
+def test_deep_identifiers_are_413(client, basic, items):
+    """They are a field of a form with films."""
+    data = {"films": (io.BytesIO(b"x"), "a.png"), "items": items}
+
+    assert_problem(client.post("/api/v1/submissions", data=data, headers=basic), 413, "too_large")
+
+
+def test_a_form_that_breaks_off_is_400(client, basic):
+    """A film of which the end is missing is not accepted."""
+    body = b'--b\r\nContent-Disposition: form-data; name="films"; filename="a.png"\r\n\r\nhalf of a film'
+    headers = {**basic, "Content-Type": "multipart/form-data; boundary=b"}
+
+    assert_problem(client.post("/api/v1/submissions", data=body, headers=headers), 400, "bad_request")
+    assert 0 == submissions()
+
+
+def test_a_second_large_envelope_may_come_back_later(client, basic, monkeypatch):
+    """Each takes several times its length in memory while it is stored."""
+    allowance = Allowance(4000)
+    monkeypatch.setattr(json_bodies, "working_memory", allowance)
+    padding = envelope(note="x" * 600)
+
+    with allowance.take(2000):
+        refused = client.post("/api/v1/submissions", json=padding, headers=basic)
+        small = client.post("/api/v1/submissions", json=envelope(request_id="small"), headers=basic)
+    again = client.post("/api/v1/submissions", json=padding, headers=basic)
+
+    assert_problem(refused, 503, "unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert [202, 202] == [small.status_code, again.status_code]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [
+        (errno.ENOSPC, 507, "storage_full"),
+        (errno.EDQUOT, 507, "storage_full"),
+        (errno.EROFS, 503, "storage_unavailable"),
+        (errno.EIO, 503, "storage_unavailable"),
+    ],
+)
+@pytest.mark.parametrize(
+    "place", ["worker.atomic_files.tempfile.mkstemp", "dashboard.multipart.tempfile.TemporaryFile"]
+)
+def test_a_disk_that_takes_no_film_is_its_own_problem(client, basic, monkeypatch, caplog, number, status, code, place):
+    """It is one line in the log; nothing is stored. The archive and the upload's own file may fail."""
+
+    def fail(*_arguments, **_options):
+        raise OSError(number, os.strerror(number), "/data/archive/secret")
+
+    monkeypatch.setattr(place, fail)
+
+    answer = client.post("/api/v1/submissions", data={"films": (io.BytesIO(b"x"), "a.png")}, headers=basic)
+
+    assert_problem(answer, status, code)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "secret" not in answer.text + caplog.text
+    assert [None] == [record.exc_info for record in caplog.records if record.levelname == "ERROR"]
+    assert 0 == submissions()
+
+
+def test_another_error_of_a_file_is_ours(client, basic, monkeypatch):
+    """It is not called trouble with the disk."""
+
+    def fail(*_arguments, **_options):
+        raise IsADirectoryError(errno.EISDIR, "is a directory")
+
+    monkeypatch.setattr("dashboard.multipart.tempfile.TemporaryFile", fail)
+
+    answer = client.post("/api/v1/submissions", data={"films": (io.BytesIO(b"x"), "a.png")}, headers=basic)
+
+    assert_problem(answer, 500, "internal_error")
 
 
 def test_another_kind_of_content_is_415(client, basic):
@@ -193,7 +297,7 @@ def test_an_outage_of_the_database_is_503_with_a_time_to_come_back(client, basic
 
     answer = client.post("/api/v1/submissions", json=envelope(), headers=basic)
 
-    assert_problem(answer, 503)
+    assert_problem(answer, 503, "database_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
 
 
@@ -206,12 +310,13 @@ def test_errors_under_api_are_problems_too(client, basic, method, status):
 
 
 def assert_problem(answer, status: int, code: str | None = None) -> None:
-    """Check problem details (RFC 9457)."""
+    """Check problem details (RFC 9457); the default code is that of the status."""
+    code = code or CODES[status]
     assert (status, "application/problem+json") == (answer.status_code, answer.content_type), answer.text
     assert status == answer.json["status"]
     assert answer.json["title"]
     assert code == answer.json.get("code")
-    assert ("about:blank" if code is None else f"urn:thoraq:problem:{code}") == answer.json["type"]
+    assert f"urn:thoraq:problem:{code}" == answer.json["type"]
 
 
 def test_a_system_cannot_speak_or_ask_for_another(client, basic, auth):

@@ -28,7 +28,8 @@ def test_ready_names_every_dependency(client, rows):
     dependencies = answer.json["dependencies"]
     states = {name: entry["state"] for name, entry in dependencies.items()}
     assert {
-        "database": "up", "schema": "up", "worker": "up", "sweeper": "unknown", "queue": "up", "broker": "down",
+        "database": "up", "schema": "up", "storage": "up", "worker": "up", "sweeper": "unknown", "queue": "up",
+        "broker": "down",
     } == states  # fmt: skip
     assert {name: state == "up" for name, state in states.items()} == {
         name: e["ok"] for name, e in dependencies.items()
@@ -57,7 +58,7 @@ def test_a_database_that_is_gone_is_503(client, tmp_path, monkeypatch):
     answer = client.get("/health/ready")
 
     assert 503 == answer.status_code
-    assert not any(entry["ok"] for entry in answer.json["dependencies"].values())
+    assert ["storage"] == [name for name, entry in answer.json["dependencies"].items() if entry["ok"]]
 
 
 def test_a_database_of_a_later_version_is_named(app, client):

@@ -58,7 +58,7 @@ def submitted(database, tmp_path):
         )
 
     def submit(path, *findings, patient=None, by="ann"):
-        place, digest = archive.put(path.read_bytes(), settings().archive_dir)
+        place, digest = archive.put([path.read_bytes()], settings().archive_dir)
         with transaction() as session:
             known = session.scalar(select(Prediction).where(Prediction.image_sha256 == digest))
             said = known or Prediction(

@@ -84,8 +84,8 @@ def test_a_root_that_is_not_mounted_is_trouble_outside(roots, tmp_path):
 
 def test_equal_bytes_are_stored_once(tmp_path):
     """The archive is addressed by content and leaves no temporary files."""
-    first = archive.put(b"film", tmp_path)
-    second = archive.put(b"film", tmp_path)
+    first = archive.put([b"film"], tmp_path)
+    second = archive.put([b"film"], tmp_path)
 
     assert first == second
     assert [tmp_path / first[0]] == [path for path in tmp_path.rglob("*") if path.is_file()]

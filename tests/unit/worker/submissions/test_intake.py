@@ -203,7 +203,7 @@ def test_a_request_from_before_files_were_stripped_is_recognised(wakeups_sent):
     """The key of an earlier version named the same content by the same digest."""
     submit_named("Canarius", "1")
 
-    path, sha256 = archive.place(named("Canarius"))
+    path, sha256 = archive.place([named("Canarius")])
     image = {"root": "archive", "path": path, "sha256": sha256}
     message = {
         "schema": "cxr.score.request", "schema_version": "1.0", "source": "t", "request_id": "1",
