@@ -75,6 +75,7 @@ def test_every_documented_command_exists_and_takes_its_arguments(tmp_path, monke
     """The real parser reads each command line as it stands in the text."""
     monkeypatch.chdir(tmp_path)
     folder_of_a_reader(tmp_path)
+    assert len(shown("thoraq")) > 30
     for case in shown("thoraq"):
         words = written(case.values[0])
         command, names = command_of(words)
@@ -92,6 +93,7 @@ def test_documented_commands_that_need_no_server_do_what_the_text_says(tmp_path,
     folder_of_a_reader(tmp_path)
     submit = ["submit", "FOLDER", "--source", "S", "--request-id", "R", "--json"]
     acceptance = json.loads(CliRunner().invoke(InstalledCommands(), submit).stdout)
+    commands_run = set()
     for case in shown("thoraq"):
         words = written(case.values[0], ID=acceptance["submission_id"], VERSION=phantom_model)
         if words[0] in RUN:
@@ -99,6 +101,8 @@ def test_documented_commands_that_need_no_server_do_what_the_text_says(tmp_path,
             # "There is nothing to roll back to" is an answer in one line, too.
             answered = done.exit_code == 0 or isinstance(done.exception, ScoringError) or not words[1:]
             assert answered, f"{case.id}: {done.output} {done.exception!r}"
+            commands_run.add(words[0])
+    assert commands_run == RUN
 
 
 @pytest.mark.parametrize("line", shown("make"))

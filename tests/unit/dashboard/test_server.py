@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import urllib.request
-from contextlib import suppress
 
 from worker.demo.embedded_redis import free_port
 
@@ -50,14 +49,17 @@ def test_every_line_of_its_log_is_json_where_that_is_asked_for(database, tmp_pat
         "THORAQ_DATA_DIR": str(tmp_path), "THORAQ_MODE": "test", "THORAQ_LOG_FORMAT": "json",
     }  # fmt: skip
     command = [sys.executable, "-m", "worker", "dashboard", "--port", str(port)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        lines = [process.stderr.readline()]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **options) as process:
+        lines = [process.stdout.readline()]
         while lines[-1] and "Booting worker" not in lines[-1]:
-            lines.append(process.stderr.readline())
-        with suppress(OSError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live?key=secret", timeout=10).read()
-        process.terminate()
-        lines += process.stderr.readlines()
+            lines.append(process.stdout.readline())
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live?key=secret", timeout=60) as answer:
+                assert 200 == answer.status
+        finally:
+            process.terminate()
+        lines += process.stdout.readlines()
 
     records = [json.loads(line) for line in lines]
     assert {"gunicorn.error"} <= {line["logger"] for line in records}

@@ -66,6 +66,7 @@ def test_the_audit_log_is_whole(database):
     """Its chain of hashes was made by the earlier version."""
     with reading() as session:
         assert len(audit.newest(session)) > 0
+        assert audit.first_broken(session) is None
 
 
 def test_every_page_shows_it(database, auth, client):

@@ -17,7 +17,7 @@ import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
+        if any(f"{name}.".startswith(f"{blocked}.") for blocked in BLOCKED):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocker())
@@ -74,6 +74,7 @@ def test_a_module_of_our_own_that_is_missing_is_a_fault(data_dir):
     """No extra brings it."""
     done = thoraq("score", "film.png", blocked=("worker.films",))
 
+    assert "ModuleNotFoundError: No module named 'worker.films'" in done.stderr
     assert "needs pip install" not in done.stderr
 
 

@@ -6,6 +6,7 @@ import time
 from threading import Thread
 
 import pytest
+from sqlalchemy import select
 
 import worker.models.retraining_runs
 from model_training.retraining import run as retraining
@@ -15,7 +16,7 @@ from worker.database import reading, transaction
 from worker.models import directory as model_directory
 from worker.models import promotion, registry
 from worker.models.documents.retraining import RunRequest
-from worker.models.records import RetrainingRun, RunState
+from worker.models.records import RetrainingEvent, RetrainingRun, RunState
 from worker.settings import settings
 
 
@@ -167,7 +168,9 @@ def test_a_run_that_is_cancelled_stops_between_two_batches(configured, monkeypat
     run_id = requested()
     trainer = Thread(target=retraining.retrain, args=(run_id,))
     trainer.start()
+    deadline = time.monotonic() + 120
     while look_at(run_id).epochs_done < 2:
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
     assert worker.models.retraining_runs.cancel(run_id, "ann")
@@ -176,6 +179,9 @@ def test_a_run_that_is_cancelled_stops_between_two_batches(configured, monkeypat
     run = look_at(run_id)
     assert (RunState.CANCELLED, None) == (run.state, run.candidate_id)
     assert list((configured / "checkpoints").glob("*.npz"))
+    with reading() as session:
+        log = session.scalars(select(RetrainingEvent.text).where(RetrainingEvent.run_id == run_id)).all()
+    assert any("ann" in line for line in log), log
 
 
 def test_a_request_rules_over_the_settings(configured):

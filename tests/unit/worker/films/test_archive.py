@@ -51,7 +51,12 @@ def test_a_link_out_of_the_root_is_refused(roots):
 
 @pytest.mark.parametrize(
     ("reason", "path"),
-    [(Reason.NOT_FOUND, "gone.png"), (Reason.NOT_FOUND, "film.png/x"), (Reason.NOT_READABLE, "pipe")],
+    [
+        (Reason.NOT_FOUND, "gone.png"),
+        (Reason.NOT_FOUND, "film.png/x"),
+        (Reason.NOT_FOUND, "loop"),
+        (Reason.NOT_READABLE, "pipe"),
+    ],
 )
 def test_what_is_no_file_is_rejected(roots, reason, path):
     """A process that opens a pipe would hang."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier, Thread
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select, update
@@ -103,13 +104,19 @@ def test_one_night_has_one_run_however_many_beat_processes_run(wakeups_sent):
     assert 2 == len(runs())
 
 
-def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(wakeups_sent, monkeypatch):
-    """Beat's task makes the night's run."""
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(wakeups_sent, monkeypatch, zone):
+    """The clocks of the two zones differ by 25 hours, so that their dates always differ."""
+    monkeypatch.setenv("THORAQ_TIMEZONE", zone)
+    settings.cache_clear()
+    before = datetime.now(ZoneInfo(zone)).date()
+
     intake.retrain_nightly()
     intake.retrain_nightly()
 
-    assert ["nightly"] == [run.asked_by for run in runs()]
-    assert runs()[0].night is not None
+    assert {"nightly"} == {run.asked_by for run in runs()}
+    assert {run.night for run in runs()} <= {before, datetime.now(ZoneInfo(zone)).date()}
+    assert 1 == len(runs())
 
 
 def test_progress_is_stored_with_its_losses_and_its_end_in_sight(wakeups_sent):
@@ -137,17 +144,29 @@ def test_a_run_whose_trainer_died_is_asked_for_again(wakeups_sent):
     assert any("silent" in line for line in log(run))
 
 
-def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(wakeups_sent):
-    """Three deaths within one epoch are no accident; one a night over many epochs are."""
+def let_trainers_die(epochs):
+    """Request a run, and let its trainer die after each of these numbers of epochs."""
     run = retraining_runs.ask(by="a")
-    for epoch in (1, 1, 1, 1):
+    for epoch in epochs:
         retraining_runs.start(run, "t")
         retraining_runs.report(run, "t", Progress(epoch, 70))
         fall_silent()
         retraining_runs.sweep()
 
+
+def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(wakeups_sent):
+    """Three deaths within one epoch have the same cause."""
+    let_trainers_die((1, 1, 1, 1))
+
     assert "failed" == runs()[0].state
     assert "died or hung 3 times" in runs()[0].message
+
+
+def test_a_run_that_makes_progress_between_two_deaths_goes_on(wakeups_sent):
+    """A machine may be restarted every night of a long training."""
+    let_trainers_die((1, 2, 3, 4, 5))
+
+    assert "asked" == runs()[0].state
 
 
 def test_a_trainer_that_comes_back_before_another_took_its_run_keeps_it(wakeups_sent):

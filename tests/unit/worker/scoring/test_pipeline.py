@@ -199,9 +199,10 @@ def test_nothing_is_claimed_after_the_deadline_and_what_is_claimed_is_finished(p
     steps = FakeSteps(films(1), films(2), films(3))
     steps.decoding = {1: Future()}
 
-    run = in_background(pipeline(steps, seconds=0.3).run)
+    scoring = pipeline(steps)
+    run = in_background(scoring.run)
     steps.wait_for("decode", 2)
-    time.sleep(0.4)
+    scoring._deadline = time.monotonic()
     steps.decoding[1].set_result([])
 
     assert 2 == run.result(WAIT_SECONDS)
