@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -55,12 +57,18 @@ class Host:
         command = [*service.get("entrypoint", ["thoraq"] if name in OURS else []), *service.get("command", [])]
         command = [filled(part) for part in command]
         if name == "redis":
-            command[-1] += f" --port {self.redis_port} --dir {self.directory}"
+            options = f"--port {self.redis_port} --dir {self.directory}"
+            command[-1] = command[-1].replace("redis-server -", f"redis-server - {options}", 1)
         if name == "dashboard":
             command[command.index("8000")] = str(self.web_port)
         with (self.directory / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                command, env=self.environment(name), cwd=self.directory, stdout=log, stderr=log
+                command,
+                env=self.environment(name),
+                cwd=self.directory,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def healthy(self, name: str) -> bool:
@@ -79,14 +87,15 @@ class Host:
             time.sleep(0.3)
 
     def stop(self) -> None:
+        """Stop each service by a signal to its first process, as Docker does; kill whatever is left of it."""
         for process in reversed(self.processes.values()):
             process.terminate()
         for process in reversed(self.processes.values()):
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @pytest.fixture
@@ -110,6 +119,18 @@ def test_every_service_starts_as_declared_and_passes_its_own_health_check(host):
     for name in running:
         host.wait_until_healthy(name)
     assert {"intake", "worker", "trainer", "beat", "dashboard"} == set(running)
+
+
+def test_redis_ends_when_its_container_is_stopped(host):
+    """The signal goes to the first process of the container; Redis writes its file before it ends."""
+    host.start("redis")
+    host.wait_until_healthy("redis")
+
+    host.processes["redis"].terminate()
+
+    assert 0 == host.processes["redis"].wait(30)
+    assert not host.healthy("redis")
+    assert "Redis is now ready to exit" in (host.directory / "redis.log").read_text()
 
 
 def test_a_health_check_fails_where_nothing_runs(host):
