@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
+from kombu.transport import TRANSPORT_ALIASES
 
 from worker.errors import NotConfigured
 from worker.settings import Settings, settings
@@ -18,6 +19,8 @@ SCORE = "thoraq.score"
 DRAW_HEAT_MAPS = "thoraq.explain"
 DRAW_FULL_PICTURE = "thoraq.detail"
 SWEEP = "thoraq.sweep"
+#: Has an intake process store a message that no process could run.
+SET_ASIDE = "thoraq.set_aside"
 RETRAIN = "thoraq.retrain"
 RETRAIN_NIGHTLY = "thoraq.retrain_nightly"
 
@@ -33,6 +36,11 @@ UNROUTABLE_QUEUE = "unroutable"
 
 #: How long to wait for an answer from Redis; without a timeout, a dead connection would hang for ever.
 SOCKET_TIMEOUT_SECONDS = 5
+
+
+#: The schemes of a broker's URL, and the transport for each, which reads every message before kombu does.
+SCHEMES = ("redis", "rediss")
+TRANSPORT_ALIASES.update(dict.fromkeys(SCHEMES, "worker.broker.transport:Transport"))
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -53,6 +61,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": transport,
         "visibility_timeout": settings.visibility_timeout_seconds,
         "broker_connection_retry_on_startup": True,
+        # An error that Redis answers, such as "read only", ends a connection and no process.
+        "broker_channel_error_retry": True,
+        # Nobody uses Celery's remote control, by which whoever can reach the broker could stop a process.
+        "worker_enable_remote_control": False,
         # A batch goes on while the broker is unreachable. Killing it would charge an attempt to films that are not at
         # fault, and the ledger makes it harmless that its message is delivered again.
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -22,6 +22,7 @@ _BATCH = Histogram("thoraq_batch_films", "Films of one batch.", buckets=FILMS)
 _SCORED = Counter("thoraq_films_scored", "Films recorded with a prediction by this process.")
 _REJECTED = Counter("thoraq_films_rejected", "Films rejected by this process.", ["reason"])
 _CRASHED = Counter("thoraq_films_crashed", "Films during which a decoder died, hung or failed.")
+_SET_ASIDE = Counter("thoraq_messages_set_aside", "Messages that no process could run.", ["place", "flaw"])
 _WAKEUPS = Counter("thoraq_wakeups", "Messages sent to wake another process.", ["task", "delivered"])
 #: The name before version 0.1.0, exported until 0.2.0.
 _BELLS = Counter("thoraq_bells", "Deprecated: use thoraq_wakeups_total.", ["task", "heard"])
@@ -41,6 +42,11 @@ def count_wakeup(task: str, *, delivered: bool) -> None:
     """Count a message that was sent to wake another process, and whether the broker took it."""
     for counter in (_WAKEUPS, _BELLS):
         counter.labels(task, str(delivered).lower()).inc()
+
+
+def count_set_aside(place: str, flaw: str) -> None:
+    """Count a message that no process could run, by where it stood and what is wrong with it."""
+    _SET_ASIDE.labels(place, flaw).inc()
 
 
 def name_loaded_model(version: str, device: str) -> None:

@@ -25,6 +25,7 @@ from worker.models import registry
 from worker.models.records import ModelVersion
 from worker.monitoring import drift_by_day
 from worker.monitoring.drift import Day, Kind
+from worker.submissions import set_aside_messages
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -92,6 +93,12 @@ class DeploymentCollector(Collector):
             "Processes by status: up, unknown or down.",
             ["kind", "status", "life"],
             {(kind, status, status): n for (kind, status), n in process_status.count_processes(session).items()},
+        )
+        yield _gauge(
+            "set_aside_messages",
+            "The newest messages that no process could run, by where they stood and what is wrong with them.",
+            ["place", "flaw"],
+            set_aside_messages.counts(session),
         )
         stalled = process_status.workers(session).stalled
         yield GaugeMetricFamily("thoraq_stalled_workers", "Workers that are up and finish no waiting film.", stalled)

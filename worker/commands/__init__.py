@@ -9,6 +9,7 @@ COMMANDS = {
     "status": Subcommand("worker.commands.submissions:status", "show the state of a submission or of the queue"),
     "results": Subcommand("worker.commands.submissions:results", "show predictions and rejections"),
     "rejections": Subcommand("worker.commands.rejections:rejections", "list rejected films, or try them again"),
+    "messages": Subcommand("worker.commands.messages:messages", "list messages that no process could run"),
     "cancel": Subcommand("worker.commands.rejections:cancel", "withdraw the waiting films of a submission"),
     "score": Subcommand("worker.commands.score:score", "score files here and now, without a queue", "worker"),
     "explain": Subcommand("worker.commands.explain:explain", "write the heat map of a scored film"),

@@ -3,35 +3,27 @@
 import importlib
 import logging
 import os
-import queue
 import socket
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 import click
 from celery import signals
-from sqlalchemy.exc import DBAPIError
 
 from worker import database, logs, metrics, wakeups
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.commands.stoppable_beat import StoppableBeat
 from worker.database import forget_parent_connections, reading
-from worker.errors import RefusedSubmission
 from worker.monitoring import heartbeats, stuck_consumer
 from worker.monitoring.heartbeat_thread import HeartbeatThread
 from worker.settings import settings
 from worker.studies import claim_order
-from worker.submissions import intake as intake_door
 
 logger = logging.getLogger(__name__)
 
 #: `Process.kind` of the processes that score.
 SCORER = "worker"
-
-#: The names of tasks that do not exist, in messages whose refusals are still to be stored.
-_unknown_tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
 
 
 @click.command()
@@ -99,7 +91,6 @@ def run_celery_worker(queues: Sequence[str], kind: str, imports: Sequence[str]) 
         importlib.import_module(module)
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     _send_heartbeats(name, kind)
-    threading.Thread(target=_store_unknown, name="refusals", daemon=True).start()
     # Celery prints a banner that a log collector cannot parse.
     quiet = ["--quiet"] if settings().log_format == "json" else []
     app.worker_main(
@@ -116,7 +107,6 @@ def _prepare() -> None:
     settings().data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs.configure(settings())
     signals.worker_process_init.connect(_begin_child)
-    signals.task_unknown.connect(_keep_unknown)
 
 
 def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
@@ -124,21 +114,6 @@ def _begin_child(**_arguments: Any) -> None:  # noqa: ANN401
     forget_parent_connections()
     if settings().metrics_port:
         metrics.serve(settings().metrics_host, settings().metrics_port)
-
-
-def _keep_unknown(name: str, **_arguments: Any) -> None:  # noqa: ANN401
-    """Have a refusal stored for a message whose task does not exist, such as one of a later version."""
-    _unknown_tasks.put(name[:64])
-
-
-def _store_unknown() -> None:
-    """Store refusals one by one; on a thread, so that Celery's loop does not wait for the database."""
-    while True:
-        name = _unknown_tasks.get()
-        try:
-            intake_door.store_refusal({}, RefusedSubmission("unknown_task", f"there is no task {name}"))
-        except DBAPIError as error:
-            logger.error("a refusal could not be stored: %s", type(error).__name__)  # noqa: TRY400
 
 
 def _films_wait() -> bool:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from worker import printable
+from worker.bounded_json import MAX_DEPTH
 from worker.errors import RefusedSubmission
 from worker.studies.records import Priority
 
@@ -112,6 +113,8 @@ def parse(message: object) -> Envelope:
     Raises:
         RefusedSubmission: `unsupported_schema` for another major version, `invalid` for anything else.
     """
+    if _is_too_deep(message):
+        raise RefusedSubmission("invalid", f"the message nests deeper than {MAX_DEPTH} levels")
     version = message.get("schema_version") if isinstance(message, dict) else None
     if isinstance(version, str) and version.partition(".")[0] not in {SCHEMA_MAJOR, ""}:
         raise RefusedSubmission("unsupported_schema", f"this system reads {SCHEMA} {SCHEMA_MAJOR}.x")
@@ -123,6 +126,17 @@ def parse(message: object) -> Envelope:
     except ValueError as error:  # NaN, or half of a surrogate pair, which no database can store.
         raise RefusedSubmission("invalid", "the message holds a value that JSON in UTF-8 cannot express") from error
     return envelope
+
+
+def _is_too_deep(message: object) -> bool:
+    """Return whether arrays and objects nest deeper than is read; does not call itself, however deep they are."""
+    level = [message]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [part for part in level if isinstance(part, dict | list)]
+        level = [child for part in containers for child in (part.values() if isinstance(part, dict) else part)]
+        if not containers:
+            return False
+    return True
 
 
 def explain(error: ValidationError) -> str:

@@ -1,8 +1,8 @@
-"""The table of callbacks: the outbox from which the intake process notifies endpoints of finished submissions."""
+"""The tables of callbacks, which the intake process makes, and of messages that were set aside."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from worker.database import Base, UtcDateTime, now
@@ -36,3 +36,27 @@ class Delivery(Base):
     trouble: Mapped[str | None] = mapped_column(String(128))
 
     submission: Mapped[Submission] = relationship()
+
+
+class SetAsideMessage(Base):
+    """A message that no process could run, with its first bytes. Only the newest are kept."""
+
+    __tablename__ = "set_aside_messages"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    #: Names the record, so that it is stored once.
+    record_id: Mapped[str] = mapped_column(String(32), unique=True)
+    #: The queue, or one of `worker.broker.set_aside.Place`.
+    place: Mapped[str] = mapped_column(String(32))
+    #: One of `worker.broker.set_aside.Flaw`.
+    flaw: Mapped[str] = mapped_column(String(32))
+    #: Of the whole message.
+    sha256: Mapped[str] = mapped_column(String(64))
+    #: The bytes of the whole message.
+    size: Mapped[int]
+    #: The first bytes of the message; the whole message if it is short.
+    head: Mapped[bytes] = mapped_column(LargeBinary)
+    #: The sender's key, as far as it could be found.
+    source: Mapped[str | None] = mapped_column(String(64))
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    set_aside_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

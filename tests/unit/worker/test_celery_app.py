@@ -2,12 +2,13 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kombu.exceptions import OperationalError
 
 from worker import wakeups
-from worker.celery_app import SCORE, app, beat_schedule, configuration
+from worker.celery_app import app, beat_schedule, configuration
 from worker.errors import NotConfigured
 from worker.settings import Settings
 
@@ -37,6 +38,17 @@ def test_without_a_broker_production_refuses():
         configuration(Settings(mode="production"))
 
 
+@pytest.mark.parametrize("url", ["redis://", "redis://:p%40w@host:6379/1", "rediss://host:1/0?ssl_cert_reqs=required"])
+def test_a_url_of_redis_is_read_by_our_transport(url):
+    """No process reads messages through kombu's own."""
+    from kombu import Connection
+
+    from worker.broker.transport import Transport
+
+    assert url == configuration(Settings(broker_url=url))["broker_url"]
+    assert Transport is Connection(url).get_transport_cls()
+
+
 def test_the_nightly_entry_can_be_switched_off():
     """An empty time means no nightly retraining."""
     assert {"sweep", "retrain nightly"} == set(beat_schedule(Settings()))
@@ -57,8 +69,7 @@ def test_an_unreachable_broker_is_returned_and_not_raised(monkeypatch, database)
     def out(*_arguments, **_options):
         raise OperationalError
 
-    monkeypatch.setattr(app, "send_task", out)
-    monkeypatch.setattr(app.tasks[SCORE], "apply_async", out)
+    monkeypatch.setattr(app, "signature", lambda *_arguments, **_options: SimpleNamespace(apply_async=out))
 
     assert not wakeups.wake_scorers(1, 32)
 

@@ -9,9 +9,11 @@ from sqlalchemy import event, select, update
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker import wakeups
+from worker.broker.set_aside import Flaw, SetAside
 from worker.database import engine, now, transaction
 from worker.monitoring.records import Process
 from worker.studies.records import Image, Rejection
+from worker.submissions import set_aside_messages
 
 TOKEN = {"Authorization": "Bearer let me see"}
 
@@ -142,3 +144,11 @@ def test_the_last_day_is_exported_beside_the_reference_by_source(monitor, monito
     assert 100.0 == samples["thoraq_drift_mean", "grey_mean", "reference", "pacs-north", version]
     assert 1.0 == samples["thoraq_drift_share", "Effusions", "day", "pacs-north", version]
     assert {"grey_mean"} == {name for name in ("grey_mean", "classes") if samples["thoraq_drift_alarms", name]}
+
+
+def test_messages_that_were_set_aside_are_counted_by_their_flaw(monitor):
+    """An alarm can look at them."""
+    for _ in range(2):
+        set_aside_messages.store(SetAside.of(b"x", "score", Flaw.NOT_JSON))
+
+    assert 2 == figures(monitor)["thoraq_set_aside_messages", "not_json", "score"]

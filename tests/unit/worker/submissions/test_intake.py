@@ -1,5 +1,7 @@
 """Submissions are accepted whole or in part, once, and with reasons for refusals."""
 
+import json
+
 import pytest
 from dicom_films import dicom_file
 from sqlalchemy import func, select
@@ -118,6 +120,7 @@ def test_an_invalid_item_does_not_affect_the_others(wakeups_sent):
         ("invalid", {key: value for key, value in envelope().items() if key != "source"}),
         ("invalid", envelope(later_field="\ud800")),
         ("invalid", envelope(later_field=float("nan"))),
+        ("invalid", envelope(later_field=json.loads("[" * 300 + "]" * 300))),
         ("invalid", "no object"),
         ("invalid", None),
         ("invalid", [1, 2]),
