@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.schedules import crontab
 from kombu.transport import TRANSPORT_ALIASES
+from kombu.utils.url import parse_url
 
 from worker.errors import NotConfigured
 from worker.settings import Settings, settings
@@ -97,13 +98,30 @@ def broker_url(settings: Settings) -> str:
     """Return the broker's URL; in mode `test` a broker in memory.
 
     Raises:
-        NotConfigured: no URL is set. Celery would otherwise use a default URL, which may be another broker.
+        NotConfigured: no URL is set, or it is no URL of a Redis server. Celery would otherwise use a default URL, which
+            may be another broker.
     """
     if settings.broker_url:
-        return settings.broker_url.get_secret_value()
+        url = settings.broker_url.get_secret_value()
+        if not _is_redis(url):
+            raise NotConfigured(
+                "THORAQ_BROKER_URL is not the URL of a Redis server, such as redis://:password@host:6379/0"
+            )
+        return url
     if settings.mode == "test":
         return "memory://"
     raise NotConfigured("no broker is configured: set THORAQ_BROKER_URL, or start `thoraq demo`")
+
+
+def _is_redis(url: str) -> bool:
+    """Return whether a URL leads to Redis. The URL is shown nowhere, since it may have a password."""
+    if not url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
+        return False
+    try:
+        database = str(parse_url(url)["virtual_host"] or "0").lstrip("/")
+    except ValueError:  # such as a port that is no number
+        return False
+    return database.isdecimal()
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -76,7 +76,7 @@ def _pending(queue: str) -> int:
         except connection.channel_errors:  # The queue does not exist until its first message.
             return 0
         except connection.connection_errors as error:
-            connection.collapse()
+            connection.collect()
             raise OperationalError(str(error)) from error
         return int(declared.message_count)
 

@@ -38,6 +38,15 @@ def test_without_a_broker_production_refuses():
         configuration(Settings(mode="production"))
 
 
+@pytest.mark.parametrize("url", ["amqp://u:hunter2@host/", "redis://:hunter2@host:port/0", "redis://host/db", "host"])
+def test_a_url_that_leads_to_no_redis_is_refused_without_its_password(url):
+    """Every process and command says so in one line when it starts."""
+    with pytest.raises(NotConfigured, match="THORAQ_BROKER_URL") as caught:
+        configuration(Settings(broker_url=url))
+
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["redis://", "redis://:p%40w@host:6379/1", "rediss://host:1/0?ssl_cert_reqs=required"])
 def test_a_url_of_redis_is_read_by_our_transport(url):
     """No process reads messages through kombu's own."""
