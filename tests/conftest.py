@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 #: Tests in these folders start processes and servers, or install packages.
-SLOW_FOLDERS = {"installation", "integration", "faults", "journeys", "gpu"}
+SLOW_FOLDERS = {"installation", "integration", "faults", "hospital", "journeys", "gpu"}
 SLOW_TIMEOUT_SECONDS = 900
 
 #: Functions that read something once in the life of a process.

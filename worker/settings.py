@@ -68,6 +68,17 @@ class CallbackEndpoint(BaseModel):
         return _key(self.secret)
 
 
+class FindingCode(BaseModel):
+    """The code of a finding in DICOM objects."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: str = Field(pattern=r"^[!-\[\]-~]{1,16}$")
+    #: The designator of the coding scheme, such as `SCT`, `DCM` or one that begins with `99`.
+    scheme: str = Field(pattern=r"^[!-\[\]-~]{1,16}$")
+    meaning: str = Field(pattern=r"^[ -\[\]-~]{1,64}$")
+
+
 def _key(secret: SecretStr) -> bytes:
     """Return the bytes of a secret; empty if it is not valid base64."""
     try:
@@ -158,6 +169,10 @@ class Settings(BaseSettings):
     other_finding_weight: float = Field(default=0.5, ge=0, le=1)
     #: No study is overtaken in the worklist by one that arrived this much later.
     longest_wait_hours: float = Field(default=24, gt=0)
+
+    #: Codes of findings in DICOM objects that replace Thoraq's own, by the finding's name on a model's card:
+    #: {"Pneumonia": {"value": "233604007", "scheme": "SCT", "meaning": "Pneumonia"}}.
+    finding_codes: dict[str, FindingCode] = Field(default_factory=dict)
 
     #: Local time of the nightly retraining, HH:MM; empty switches it off.
     nightly_at: str = Field(default="02:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")

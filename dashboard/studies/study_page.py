@@ -6,10 +6,10 @@ from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import READERS, REVIEWERS, requires
 from dashboard.row_ids import parse_row_id
-from dashboard.studies.operating_points import abstains, decisions, operating_points
 from dashboard.studies.rows import classes, rows
 from dashboard.studies.study import StudyWithFilms, find_study, other_studies
 from worker.database import reading
+from worker.models.operating_points import abstains, decisions, operating_points
 from worker.studies import reviews
 
 blueprint = Blueprint("study", __name__)

@@ -3,8 +3,8 @@
 import pytest
 
 from dashboard.accounts.accounts import Role
-from dashboard.studies.operating_points import Call, Decision, Point, abstains
 from worker.database import reading
+from worker.models.operating_points import Call, Decision, Point, abstains
 from worker.studies import reviews
 from worker.studies.records import Image, ImageState, Study
 
