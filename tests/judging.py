@@ -1,4 +1,4 @@
-"""What the fault tests share: many films made quickly, and the ledger as their judge."""
+"""Functions for the fault tests: they write many films quickly, and check the outcomes in the ledger."""
 
 from sqlalchemy import text
 
@@ -6,9 +6,9 @@ from worker.films.phantoms import write_films
 
 
 def one_outcome_each(deployment, films: int) -> None:
-    """Judge the ledger: every film has exactly one outcome, every prediction is unique.
+    """Check that every film has exactly one outcome, and that every prediction is unique.
 
-    Real films may be taken for none by the model's detector; nothing else is a reason to reject one.
+    The film check of the model may reject a few real films; no other reason is allowed.
     """
     with deployment.database() as connection:
         states = dict(connection.execute(text("SELECT state, count(*) FROM images GROUP BY state")).all())
@@ -20,7 +20,7 @@ def one_outcome_each(deployment, films: int) -> None:
 
 
 def scored(deployment) -> int:
-    """Count the scored films, straight from the table: a command would take too long to hit the middle."""
+    """Count the scored films in the table; a command would be too slow to interrupt the scoring halfway."""
     with deployment.database() as connection:
         return connection.scalar(text("SELECT count(*) FROM images WHERE state = 'scored'"))
 
@@ -40,7 +40,7 @@ def copies(directory, count: int) -> None:
 
 
 def attempts(deployment) -> dict[int, int]:
-    """Count the films by how often they were claimed."""
+    """Count the films by their number of claims."""
     with deployment.database() as connection:
         return dict(connection.execute(text("SELECT attempts, count(*) FROM images GROUP BY attempts")).all())
 
@@ -52,6 +52,6 @@ def leased(deployment) -> int:
 
 
 def score_with_phantoms(deployment) -> None:
-    """Promote the small network that was trained on phantoms; its speed leaves the time to the faults."""
+    """Promote the small network that was trained on phantoms, because it is fast."""
     version = next(row["version"] for row in deployment.json("models", "list") if row["trained_on"] == "phantoms")
     deployment.thoraq("models", "promote", version)

@@ -1,4 +1,4 @@
-"""Phantoms that a small network learns within seconds: a slope, noise, one brighter part for each finding."""
+"""Phantoms that a small network learns within seconds: a gradient, noise, and one brighter part for each finding."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ BRIGHT = {
 def write(path: Path, finding: str, seed: int) -> Path:
     """Draw one film; every seed gives other bytes."""
     pixels = np.random.default_rng(seed).integers(0, 60, (SIDE_PIXELS, SIDE_PIXELS), dtype=np.uint8)
-    # Darker towards the top: a worker rejects noise, whose neighbouring pixels know nothing of each other.
+    # Darker towards the top: a worker rejects pure noise, in which neighbouring pixels are unrelated.
     pixels += np.linspace(0, 140, SIDE_PIXELS, dtype=np.uint8)[:, None]
     pixels[BRIGHT[finding]] += 40
     path.parent.mkdir(parents=True, exist_ok=True)

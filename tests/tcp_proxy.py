@@ -1,4 +1,4 @@
-"""A proxy between a client and a TCP server, which a test lets be silent, slow, cut or forgetful."""
+"""A proxy before a TCP server. A test can make it silent or slow, cut its connections, or lose answers."""
 
 import socket
 import struct
@@ -23,11 +23,11 @@ class Proxy:
         #: While set, connections are accepted and acknowledged, and nothing is forwarded. A connection that sent or
         #: received something then stays silent for ever, as one whose other end is gone.
         self.silent = False
-        #: Seconds by which everything that the server says is late.
+        #: By how many seconds each answer of the server is late.
         self.delay = 0.0
-        #: How many answers to a COMMIT are still to be lost: the server has committed, and the client is cut off.
+        #: How many more answers to a COMMIT are lost: the server commits, and the client is disconnected.
         self.answers_to_lose = 0
-        #: Of how many COMMITs one is among those.
+        #: Only one in so many COMMITs loses its answer.
         self.lose_one_in = 1
         self.lost_answers = self._commits = 0
         threading.Thread(target=self._accept, daemon=True).start()
@@ -68,7 +68,7 @@ class Proxy:
 
 
 class Pair:
-    """One connection of a client and the one that belongs to it."""
+    """The connection of a client, and the one to the server that belongs to it."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, target: tuple[str, int]) -> None:
         self._proxy, self._client, self._target = proxy, client, target
@@ -77,7 +77,7 @@ class Pair:
 
     def run(self) -> None:
         with suppress(OSError):
-            while self._proxy.silent:  # The handshake of TCP succeeds, and nobody is there.
+            while self._proxy.silent:  # The client is connected, but gets no answer.
                 time.sleep(0.05)
                 self._client.getpeername()
             self._server = socket.create_connection(self._target, timeout=10)

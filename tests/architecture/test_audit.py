@@ -1,4 +1,4 @@
-"""`make audit`: it says that nothing is known of the dependencies only if it could ask."""
+"""`make audit` succeeds only if it could ask the database of vulnerabilities."""
 
 import os
 import re
@@ -10,7 +10,7 @@ CHECKOUT = Path(__file__).parent.parent.parent
 
 
 def test_an_audit_that_cannot_reach_its_database_fails():
-    """Silence is no clean bill of health."""
+    """Without an answer, it does not say that there are no known vulnerabilities."""
     recipe = re.search(r"^audit:.*\n((?:\t.*\n)+)", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)[1]
     program, *options = shlex.split(recipe.partition("$(foreach")[0].replace("\\\n", " "))
     assert "$(BIN)/pip-audit" == program

@@ -15,10 +15,10 @@ from worker.cli import InstalledCommands
 from worker.errors import ScoringError
 
 CHECKOUT = Path(__file__).parent.parent.parent
-#: All but the changelog, which tells of the past.
+#: All pages except the changelog, which describes the past.
 PAGES = sorted({*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")} - {CHECKOUT / "CHANGELOG.md"})
 ARCHITECTURE = (CHECKOUT / "docs" / "architecture.md").read_text(encoding="utf-8")
-#: A command in the text, between backticks, or on a line of its own in a block.
+#: A command is between backticks in the text, or on a line of its own in a block.
 SPAN = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
 LINE = re.compile(r"^ *((?:thoraq|make|pytest|python) .+)$", re.MULTILINE)
 #: Commands that a test runs to their end on an empty installation; what they need exists there.
@@ -39,7 +39,7 @@ def shown(first_word):
 
 
 def folder_of_a_reader(folder):
-    """Fill a folder with what the documents' commands name."""
+    """Fill a folder with the files that the documented commands name."""
     from worker.films.phantoms import write_films
 
     for name in ("cxr6", "external", "films", "other-hospitals", "drawn", "fullsize", "DIR"):
@@ -79,7 +79,7 @@ def test_every_documented_command_exists_and_takes_its_arguments(tmp_path, monke
     for case in shown("thoraq"):
         words = written(case.values[0])
         command, names = command_of(words)
-        # Without arguments the text only speaks of the command.
+        # Without arguments, the text only mentions the command.
         if words and words != ["--help"]:
             try:
                 command.make_context(" ".join(names), words)
@@ -119,7 +119,7 @@ def test_a_documented_target_exists(line):
     "line", [*shown("pytest"), *(p for p in shown("make") if re.search("ARGS=.*-k|T=", p.values[0]))]
 )
 def test_a_documented_selection_of_tests_finds_tests(line):
-    """An example that selects nothing teaches nothing."""
+    """An example selects at least one test."""
     words = shlex.split(line)
     arguments = words[1:]
     if words[0] == "make":
@@ -133,7 +133,7 @@ def test_a_documented_selection_of_tests_finds_tests(line):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_every_file_that_a_page_names_exists(page):
-    """A path in backticks that begins in one of our folders is a file or a folder there."""
+    """This covers every path in backticks that begins with a folder of the repository."""
     named = set(
         re.findall(
             r"`((?:worker|dashboard|model_training|migrations|tests|docs|benchmarks)/[\w./-]*)`", page.read_text()
@@ -144,7 +144,7 @@ def test_every_file_that_a_page_names_exists(page):
 
 
 def test_the_picture_of_the_tables_has_every_table():
-    """A new table is drawn, and one that went is not."""
+    """It has no other table."""
     import migrations.schema  # noqa: F401
     from worker.database import Base
 
@@ -156,7 +156,7 @@ def test_the_picture_of_the_tables_has_every_table():
 
 
 def test_the_picture_of_the_states_has_every_state():
-    """The enum is the list."""
+    """They are those of the enum."""
     from worker.studies.records import ImageState
 
     picture = re.search(r"stateDiagram-v2\n(.*?)```", ARCHITECTURE, re.DOTALL).group(1)
@@ -165,7 +165,7 @@ def test_the_picture_of_the_states_has_every_state():
 
 
 def test_the_picture_of_the_packages_has_every_folder_of_worker():
-    """A new folder is drawn."""
+    """Only the demo is left out."""
     picture = re.search(r"## Packages\n(.*?)## Tables", ARCHITECTURE, re.DOTALL).group(1)
     folders = {path.parent.name for path in (CHECKOUT / "worker").glob("*/__init__.py")} - {"demo"}
 
@@ -173,7 +173,7 @@ def test_the_picture_of_the_packages_has_every_folder_of_worker():
 
 
 def test_every_decision_has_a_status():
-    """Whoever reads an old decision sees at once whether it still holds."""
+    """A reader of an old decision sees at once whether it is still valid."""
     decisions = sorted((CHECKOUT / "docs" / "decisions").glob("0*.md"))
     status = re.compile(r"^\*\*Status\.\*\* (Accepted|Superseded by \[\d+\]\(\d{4}-[\w-]+\.md\))", re.MULTILINE)
 

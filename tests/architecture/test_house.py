@@ -54,8 +54,8 @@ def test_every_command_has_help_with_an_example():
 
     found = dict(commands(InstalledCommands(), "thoraq"))
 
-    said = {name: f"{command.help} {command.epilog}" for name, command in found.items()}
-    without = {name for name, text in said.items() if not re.search(rf"Example: .*{name}", text)}
+    helps = {name: f"{command.help} {command.epilog}" for name, command in found.items()}
+    without = {name for name, text in helps.items() if not re.search(rf"Example: .*{name}", text)}
     assert set() == without
     assert len(found) > 20
 

@@ -163,7 +163,7 @@ from worker.studies.records import Image, Image as Film, ImageState, Study
     ],
 )
 def test_every_way_to_write_a_state_is_found(line):
-    """Also under another name, inside a tuple, or as text."""
+    """This includes writes under another name, inside a tuple, or as text."""
     assert [5] == writes(IMPORTS + line)
 
 
@@ -182,5 +182,5 @@ def test_every_way_to_write_a_state_is_found(line):
     ],
 )
 def test_what_writes_no_state_of_an_image_passes(line):
-    """Reading, and writing other tables."""
+    """The lines read images, or write other tables."""
     assert [] == writes(IMPORTS + line)

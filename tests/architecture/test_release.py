@@ -1,4 +1,4 @@
-"""`make release`: one version in every place, or a sentence that says which place differs."""
+"""`make release` checks that every place has the same version, and says which place differs."""
 
 import importlib.util
 import subprocess

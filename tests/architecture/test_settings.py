@@ -48,14 +48,14 @@ def read(settings: type[BaseSettings], name: str):
 
 
 def test_the_page_has_each_setting_once_and_nothing_else():
-    """A new setting is documented, and one that went is not."""
+    """Every setting is documented, and no other."""
     assert set(FIELDS) == set(ROWS)
     assert len(ROWS) == len(ROW.findall(PAGE))
 
 
 @pytest.mark.parametrize("variable", sorted(FIELDS))
 def test_the_documented_default_is_the_default(variable, monkeypatch):
-    """Whoever sets the variable to its documented default changes nothing."""
+    """Setting the variable to its documented default changes nothing."""
     settings, name = FIELDS[variable]
     field, documented = settings.model_fields[name], ROWS[variable].default
     if documented.startswith("computed: "):
@@ -91,7 +91,7 @@ def test_a_test_sets_it(variable):
 
 
 def test_no_page_names_a_setting_that_does_not_exist():
-    """Those of other pages are true, too."""
+    """Other pages than docs/settings.md are checked, too."""
     pages = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").rglob("*.md")]
     named = {
         (path.name, name)

@@ -14,7 +14,7 @@ from worker.demo.embedded_redis import EmbeddedRedis, free_port
 
 
 class MortalRedis(EmbeddedRedis):
-    """A Redis server that can be killed and started again, with what it had appended to its file."""
+    """A Redis server that can be killed and started again; it then has the data of its file."""
 
     def kill(self) -> None:
         self._process.kill()

@@ -13,8 +13,8 @@ from sqlalchemy import text
 #: 10,000 before a release: THORAQ_TEST_KILLED_FILMS=10000.
 FILMS = int(os.environ.get("THORAQ_TEST_KILLED_FILMS", "2000"))
 SEED = int(os.environ.get("THORAQ_TEST_SEED", "0"))
-#: Between two kills, of the time that a child needs to its first film on this machine: sometimes it gets no further.
-#: With many films, as long as a fast machine's 10 to 25 s.
+#: The time between two kills, as a multiple of the time that a child needs for its first film: below 1, it scores none.
+#: With many films it is longer: 10 to 25 s on a fast machine.
 STARTS_BETWEEN_KILLS = (2, 5) if FILMS >= 10_000 else (0.9, 5)
 
 
@@ -76,7 +76,7 @@ def test_killing_decoders_costs_no_film_and_not_the_child(deployment, accepted):
 
 
 def test_killing_the_child_every_few_seconds_loses_and_doubles_nothing(deployment, tmp_path):
-    """Whatever the child does at that moment, even if it still loads the network."""
+    """A kill may come at any moment, even while the child still loads the network."""
     (tmp_path / "films").mkdir()
     copies(tmp_path / "films", FILMS)
     accepted = deployment.json("submit", str(tmp_path / "films"))["submission_id"]

@@ -63,7 +63,7 @@ def test_a_stalled_worker_is_not_alive_and_an_idle_one_is(working, tmp_path):
     """The child is frozen: its parent stays connected and sends heartbeats, but no film is finished."""
     (child,) = working.children("worker")
     os.kill(child, signal.SIGSTOP)
-    working.json("submit", str(tmp_path / "films"))  # However fast the first were scored, something waits.
+    working.json("submit", str(tmp_path / "films"))  # Films wait even if the first ones are scored by now.
     working.wait_for(lambda: not working._alive("worker"), "the probe to fail", 30)
     os.kill(child, signal.SIGCONT)
 

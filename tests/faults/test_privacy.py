@@ -14,7 +14,7 @@ CANARIES = {
     "series_instance_uid": "1.2.826.0.1.99774411.8",
     "sop_instance_uid": "1.2.826.0.1.99774411.9",
     "accession": {"number": "CANARY-A77", "issuer": "CANARY-NORTH"},
-    # A sender that breaks the rules, in a field that nobody knows.
+    # A sender breaks the rules with a field that the envelope does not have.
     "patient_name": "CANARY^QUERZ",
 }
 WORDS = (b"CANARY", b"99774411", b"QUERZ")

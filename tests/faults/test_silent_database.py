@@ -1,4 +1,4 @@
-"""The database keeps its network connections and says nothing; then it answers again, and every process goes on."""
+"""The database keeps its connections open without answering; once it answers again, every process goes on."""
 
 import time
 import urllib.error
@@ -13,7 +13,7 @@ from tcp_proxy import proxy_to
 from worker.demo.embedded_redis import free_port
 
 FILMS = 300
-#: Longer than a heartbeat, a sweep and a claim need to run into the silence.
+#: Long enough for a heartbeat, a sweep and a claim to meet the silence.
 SILENCE_SECONDS = 15
 #: docs/operations.md: once the database answers again, every process goes on within this time.
 GOES_ON_SECONDS = 45
@@ -45,7 +45,7 @@ def working(deployment, proxy, postgres_database, tmp_path):
 
 
 def ready(deployment) -> tuple[int, float]:
-    """Return the status of the dashboard's readiness and after how many seconds it came."""
+    """Return the status of the dashboard's readiness check, and how many seconds it took."""
     since = time.monotonic()
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{deployment.web_port}/health/ready", timeout=60) as answer:

@@ -7,7 +7,7 @@ import time
 import pytest
 from judging import attempts, copies, leased, one_outcome_each, score_with_phantoms, scored
 
-#: More than a worker scores before it has stopped.
+#: More films than a worker scores before it has stopped.
 FILMS = 1000
 
 

@@ -1,4 +1,4 @@
-"""Where there is no GPU, nothing here is asked; CI has none. By hand: `pytest tests/gpu`."""
+"""Without a GPU, as in CI, these tests are skipped. Run them with `pytest tests/gpu`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The worker on a GPU: the processor's answers, and batches that do not fit."""
+"""The worker on a GPU: the probabilities are those of the processor, and batches that do not fit are halved."""
 
 import json
 import os
@@ -14,7 +14,8 @@ from worker.films.phantoms import FINDINGS, draw, write_films
 from worker.models import directory as model_directory
 from worker.models.classifier import Classifier, device_name
 
-#: A worker whose children may take 400 MiB of the GPU beside CUDA's own: 64 films of `films` need more, 16 do not.
+#: A worker whose children may take 400 MiB of the GPU besides what CUDA itself takes: a batch of 64 films needs more,
+#: one of 16 does not.
 SMALL_GPU_WORKER = """
 import sys
 import torch
@@ -41,7 +42,7 @@ np.save(answers, Classifier.load(model, batch_size=64).predict(np.load(films)))
 
 @pytest.mark.parametrize("directory", model_directory.SHIPPED, ids=lambda directory: directory.name)
 def test_a_gpu_answers_as_the_processor_does(directory, tmp_path):
-    """Within 1e-5, film by film and finding by finding: 1e-3 is wanted, and what rounding to TF32 costs."""
+    """Every probability agrees to 1e-5. The requirement is 1e-3, which rounding to TF32 would miss."""
     classifier = Classifier.load(directory, batch_size=64)
     drawn = [draw(list(FINDINGS)[number % len(FINDINGS)], number) for number in range(100)]
     films = np.stack([resize(film, classifier.card.input_size) for film in drawn])
@@ -55,7 +56,7 @@ def test_a_gpu_answers_as_the_processor_does(directory, tmp_path):
 
 
 def test_a_batch_that_the_gpu_cannot_hold_is_halved_and_every_film_is_scored(deployment, tmp_path):
-    """A whole worker; the network is ours without its detector, which would refuse what is drawn."""
+    """A whole worker runs lite0 without its film check, which would reject phantoms."""
     if device_name() != "torch gpu":
         pytest.skip(f"{device_name()}: only PyTorch can be kept from memory that is there")
     model = shutil.copytree(model_directory.SHIPPED_FILMS, tmp_path / "model")

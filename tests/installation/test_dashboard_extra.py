@@ -13,7 +13,7 @@ import pytest
 from worker.demo.embedded_redis import free_port
 
 CHECKOUT = Path(__file__).parent.parent.parent
-#: What the Dockerfile copies, too.
+#: The Dockerfile copies the same files.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "worker", "dashboard", "model_training", "migrations")
 MAX_BYTES = 200 * 1000**2
 
@@ -29,7 +29,7 @@ class Installation:
             "THORAQ_DATA_DIR": str(directory / "data"),
             "THORAQ_DATABASE_URL": f"sqlite:///{directory / 'thoraq.db'}",
             "THORAQ_SECRET_KEY": "s" * 32,
-            # Nothing listens there: what is submitted waits in the database.
+            # Nothing listens there, so that submitted films wait in the database.
             "THORAQ_BROKER_URL": "redis://127.0.0.1:1/0",
         }
 
@@ -50,7 +50,7 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory) -> Installation:
-    """The lock of the dashboard, then Thoraq, as the Dockerfile installs them."""
+    """An environment with the lock of the dashboard and then Thoraq, installed as in the Dockerfile."""
     installation = Installation(tmp_path_factory.mktemp("installation"))
     source = installation.directory / "source"
     source.mkdir()
@@ -68,7 +68,7 @@ def installation(tmp_path_factory) -> Installation:
 
 
 def test_it_is_under_200_megabytes(installation):
-    """No network, no decoder, no figures."""
+    """It has no libraries for networks, decoders or figures."""
     files = (installation.directory / "venv" / "lib").rglob("*")
 
     assert sum(path.stat().st_size for path in files if path.is_file() and not path.is_symlink()) < MAX_BYTES
@@ -80,7 +80,7 @@ def test_everything_that_it_needs_is_there(installation):
 
 
 def test_the_dashboard_starts_and_answers(installation):
-    """In production's mode, with a secret and a database."""
+    """It runs in production mode, with a secret and a database."""
     port = free_port()
     server = subprocess.Popen(
         ["thoraq", "dashboard", "--port", str(port)], env=installation.environment, cwd=installation.directory
@@ -136,7 +136,7 @@ def test_its_intake_accepts_messages(installation):
 
 
 def test_a_command_of_another_extra_says_which_one(installation):
-    """One line instead of a traceback."""
+    """It is one line and no traceback."""
     done = installation.thoraq("score", str(CHECKOUT / "README.md"))
 
     assert (1, "thoraq: score needs pip install thoraq[worker]\n") == (done.returncode, done.stderr)
@@ -144,7 +144,7 @@ def test_a_command_of_another_extra_says_which_one(installation):
 
 @pytest.mark.parametrize(("command", "extra"), [("worker", "worker"), ("trainer", "trainer"), ("train", "trainer")])
 def test_a_command_that_needs_more_says_which_extra(installation, command, extra):
-    """A process that imports its libraries late says it, too."""
+    """This includes processes that import their libraries late."""
     run = installation.thoraq(command)
 
     assert 1 == run.returncode

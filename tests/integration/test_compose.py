@@ -1,4 +1,4 @@
-"""The compose file without a Docker engine: each of our services is started with its command and health-checked."""
+"""The compose file without Docker: each of our services is started with its command and passes its health check."""
 
 import os
 import re

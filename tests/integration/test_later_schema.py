@@ -28,7 +28,7 @@ def thoraq(directory, *arguments):
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    """A folder with a film, and a data directory whose database has a schema of tomorrow."""
+    """A folder with a film, and a data directory whose database has the schema of a later version."""
     directory = tmp_path_factory.mktemp("later")
     (directory / "film.png").write_bytes(b"no film")
     thoraq(directory, "db", "upgrade")
@@ -41,7 +41,7 @@ def directory(tmp_path_factory):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_database_of_a_later_version_is_refused(directory, command):
-    """Before anything is read or written."""
+    """The command reads and writes nothing else."""
     done = thoraq(directory, *command.split())
 
     lines = done.stderr.splitlines()

@@ -37,7 +37,7 @@ def base(tmp_path):
 
 @pytest.fixture
 def untrained_version(deployment, base, tmp_path):
-    """A deployment whose active version was trained on that set, with a trainer that uses the same set."""
+    """The active version, which learned from that set; the trainer of the deployment uses the same set."""
     deployment.environment |= {
         "THORAQ_TRAINING_DATA": str(base),
         "THORAQ_TRAINING_NETWORK": "phantom",

@@ -1,4 +1,4 @@
-"""The whole deployment behind PgBouncer in transaction mode, where each transaction may have another session."""
+"""A whole deployment behind PgBouncer in transaction mode: each transaction may have another session."""
 
 import os
 import shutil
@@ -87,7 +87,7 @@ def test_each_transaction_has_what_it_relies_on(postgres_database):
 
 
 def test_nothing_stays_set_for_other_clients(postgres_database):
-    """The sessions belong to everybody."""
+    """Other clients use the same sessions."""
     engine = connect(postgres_database)
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
@@ -98,7 +98,7 @@ def test_nothing_stays_set_for_other_clients(postgres_database):
 
 
 def test_options_of_the_url_that_a_pooler_ignores_are_refused(postgres_database):
-    """Tables would go to another schema."""
+    """Otherwise, tables would be created in another schema."""
     engine = connect(f"{postgres_database}?options=-csearch_path%3Dof_radiology")
 
     with pytest.raises(NotConfigured, match="`options` in THORAQ_DATABASE_URL have no effect"):

@@ -1,4 +1,4 @@
-"""What a connection to PostgreSQL sets, waits for and refuses: with the server itself, a proxy and PgBouncer."""
+"""The settings and time limits of a connection to PostgreSQL, and the databases that are refused."""
 
 import time
 from urllib.parse import quote
@@ -33,7 +33,7 @@ def through_proxy(proxy, postgres_database, monkeypatch):
 
 
 def settings_of(connection) -> dict[str, str]:
-    """Return what the transaction has of the settings that it relies on."""
+    """Return the values of the settings that a transaction relies on."""
     return dict(connection.execute(RELIED_ON, {"names": list(postgres.RELIED_ON)}).all())
 
 
@@ -42,7 +42,7 @@ def relied_on() -> dict[str, str]:
 
 
 def seconds_until_outage(action) -> float:
-    """Return after how long an action fails with what counts as an outage."""
+    """Return how long an action takes to fail; the error must count as an outage."""
     since = time.monotonic()
     with pytest.raises(DBAPIError) as caught:
         action()
@@ -51,7 +51,7 @@ def seconds_until_outage(action) -> float:
 
 
 def test_a_statement_that_is_not_answered_ends(proxy, through_proxy):
-    """The network connection stays open, so that no time-out of the server or the kernel helps."""
+    """The network connection stays open, so no time limit of the server or the kernel ends the wait."""
     with through_proxy.connect() as connection:
         connection.execute(text("SELECT 1"))
         proxy.silent = True
@@ -60,7 +60,7 @@ def test_a_statement_that_is_not_answered_ends(proxy, through_proxy):
 
 
 def test_a_commit_that_is_not_answered_ends(proxy, through_proxy):
-    """COMMIT is no statement of a cursor."""
+    """COMMIT does not go through a cursor, as statements do."""
     with through_proxy.connect() as connection:
         connection.execute(text("CREATE TABLE written (id INTEGER)"))
         proxy.silent = True
@@ -69,7 +69,7 @@ def test_a_commit_that_is_not_answered_ends(proxy, through_proxy):
 
 
 def test_a_pool_asks_a_silent_connection_and_a_new_one_and_gives_up(proxy, through_proxy):
-    """And the first transaction after the silence succeeds."""
+    """The first transaction after the silence succeeds."""
     with through_proxy.connect() as connection:
         connection.execute(text("SELECT 1"))
     proxy.silent = True
@@ -83,7 +83,7 @@ def test_a_pool_asks_a_silent_connection_and_a_new_one_and_gives_up(proxy, throu
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_connection_that_is_cut_is_an_outage(proxy, through_proxy, reset):
-    """Orderly or by a reset."""
+    """The connection is closed in order, or by a reset."""
     with through_proxy.connect() as connection:
         connection.execute(text("SELECT 1"))
         proxy.cut(reset=reset)
@@ -102,7 +102,7 @@ def test_a_migration_waits_for_as_long_as_it_takes(through_proxy):
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_transaction_that_stands_still_ends(postgres_database, monkeypatch, times):
-    """A frozen process loses its locks, and finds out as from an outage; also after many statements sent at once."""
+    """A frozen process loses its locks and gets an outage, also after many statements that were sent at once."""
     monkeypatch.setattr(postgres, "_SET_FOR_SESSION", postgres._SET_FOR_SESSION.replace("'30000'", "'500'"))
     engine = connect(postgres_database)
     with engine.connect() as connection:
@@ -115,7 +115,7 @@ def test_a_transaction_that_stands_still_ends(postgres_database, monkeypatch, ti
 
 
 def test_what_is_relied_on_is_set_whatever_the_defaults_are(postgres_database):
-    """Of the database, or of the role."""
+    """Here they are the defaults of the database."""
     name = make_url(postgres_database).database
     admin = create_engine(postgres_database, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -134,7 +134,7 @@ def test_what_is_relied_on_is_set_whatever_the_defaults_are(postgres_database):
 
 
 def test_the_options_of_the_url_hold(postgres_database):
-    """Tables go to the schema that they name."""
+    """Tables are created in the schema that the options name."""
     options = quote("-c search_path=of_radiology")
     engine = connect(f"{postgres_database}?options={options}&application_name=films")
 
@@ -145,8 +145,8 @@ def test_the_options_of_the_url_hold(postgres_database):
     engine.dispose()
 
 
-def test_a_database_that_cannot_hold_our_texts_is_refused_in_one_line(postgres_database):
-    """The driver would return bytes."""
+def test_a_database_that_does_not_store_text_as_utf_8_is_refused_in_one_line(postgres_database):
+    """The driver would return bytes instead of text."""
     admin = create_engine(postgres_database, isolation_level="AUTOCOMMIT")
     name = f"{make_url(postgres_database).database}_ascii"
     with admin.connect() as connection:

@@ -26,7 +26,7 @@ def form(**fields: object) -> Request:
 
 
 def test_fields_and_files_are_read_as_they_were_sent():
-    """Names and texts in UTF-8; a file with the boundary's first characters; an empty file."""
+    """Names and texts are UTF-8; one file has the first characters of the boundary, and one is empty."""
     films = [(io.BytesIO(b"first\r\n--b"), "ä.png"), (io.BytesIO(b""), "empty.png"), (io.BytesIO(b"x" * 200_000), "c")]
 
     sent = form(priority="urgent", note="Müller", films=films)
@@ -39,7 +39,7 @@ def test_fields_and_files_are_read_as_they_were_sent():
 
 
 def test_a_part_of_the_shared_file_is_a_file_of_its_own():
-    """It can be read in pieces, from any place, and it ends where it ends."""
+    """It can be read in pieces and from any position, and does not reach into the next part."""
     sent = form(films=[(io.BytesIO(b"first"), "a"), (io.BytesIO(b"second"), "b")])
 
     first, second = (file.stream for file in sent.files.getlist("films"))

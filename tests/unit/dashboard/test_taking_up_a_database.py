@@ -1,4 +1,4 @@
-"""A database that an earlier version wrote is taken up as it is."""
+"""A database of an earlier version can be used after `thoraq db upgrade`."""
 
 import json
 import sqlite3
@@ -35,7 +35,7 @@ def test_the_schema_is_the_one_that_this_version_wants(database):
 
 
 def test_every_row_of_every_table_is_read(database):
-    """Documents in JSON columns become objects, and each table has rows to prove it."""
+    """Documents in JSON columns become objects; each table has at least one row."""
     rows = {}
     with reading() as session:
         for mapper in Base.registry.mappers:
@@ -63,14 +63,14 @@ def test_documents_are_written_as_they_were_read(database):
 
 
 def test_the_audit_log_is_whole(database):
-    """Its chain of hashes was made by the earlier version."""
+    """Its chain of hashes was written by the earlier version."""
     with reading() as session:
         assert len(audit.newest(session)) > 0
         assert audit.first_broken(session) is None
 
 
 def test_every_page_shows_it(database, auth, client):
-    """Whoever upgrades finds studies, models, runs and figures where they were."""
+    """Studies, models, runs and figures are shown as before the upgrade."""
     auth.login()
     with reading() as session:
         from worker.models.records import ModelVersion, RetrainingRun

@@ -1,4 +1,4 @@
-"""Fixtures: a data set of two easy classes, noise that is brighter on the left or right; and an invented run."""
+"""Fixtures: a data set of two easy classes (noise that is brighter on the left or right), and an invented run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -154,7 +154,7 @@ def test_a_csv_without_predictions_is_bad_input(tmp_path, content, complaint):
 
 @pytest.mark.parametrize("missing", ["NA", "NaN", ""])
 def test_rows_with_a_missing_value_are_left_out_as_in_r(tmp_path, missing):
-    """Their number is said; blanks around a value do not make another class."""
+    """Their number is printed; blanks around a value do not make another class."""
     rows = ["A,A", f"B,{missing}", f" {missing} ,B", "A, B", "B ,B"]
     (tmp_path / "na.csv").write_text("\n".join(["truth, prediction", *rows]) + "\n")
 

@@ -31,8 +31,8 @@ def test_films_of_other_hospitals_are_evaluated_by_a_run(setting):
     assert Path("/other-hospitals") == run._recipe(RunRequest(), settings()).external
 
 
-def test_a_training_takes_of_the_machine_what_is_set(setting, monkeypatch):
-    """THORAQ_TRAINING_NICENESS is its priority, THORAQ_TRAINING_THREADS the threads that compute."""
+def test_a_training_has_the_priority_and_threads_that_are_set(setting, monkeypatch):
+    """They are THORAQ_TRAINING_NICENESS and THORAQ_TRAINING_THREADS."""
     setting("NICENESS", "17")
     setting("THREADS", "2")
     limits = Mock()

@@ -10,7 +10,7 @@ from worker import atomic_files
 
 @pytest.fixture
 def flushed(monkeypatch):
-    """The names of what was flushed to disk, in order; a rename is in the list, too."""
+    """The names of flushed files and folders in order, with `rename` for each renaming."""
     names, flush, replace, rename = [], atomic_files._flush, os.replace, os.rename
 
     def record_rename(call, source, target):
@@ -34,8 +34,8 @@ def test_a_file_is_flushed_before_it_has_its_name_and_its_folder_after(tmp_path,
     assert ["rename", "new"] == after
 
 
-def test_a_file_that_can_be_made_again_waits_for_no_disk(tmp_path, flushed):
-    """Previews are made for every film."""
+def test_a_file_that_can_be_made_again_is_not_flushed(tmp_path, flushed):
+    """Waiting for the disk would take too long for the preview of every film."""
     with atomic_files.replacing(tmp_path / "preview", durable=False) as staging:
         staging.write_bytes(b"preview")
 
@@ -67,7 +67,7 @@ def test_a_file_is_its_users_alone(tmp_path):
 
 
 def test_a_directory_is_flushed_with_its_files_before_it_has_its_name(tmp_path, flushed):
-    """Then its folder is."""
+    """The folder that contains it is flushed afterwards."""
     (tmp_path / "unfinished" / "inner").mkdir(parents=True)
     (tmp_path / "unfinished" / "inner" / "card").write_text("card")
 
@@ -79,7 +79,7 @@ def test_a_directory_is_flushed_with_its_files_before_it_has_its_name(tmp_path, 
 
 
 def test_a_directory_with_files_is_not_replaced(tmp_path):
-    """An empty one gives way."""
+    """An empty one is replaced."""
     for name in ("first", "second", "full", "empty"):
         (tmp_path / name).mkdir()
     for name in ("first", "second", "full"):

@@ -14,7 +14,7 @@ from worker.settings import Settings
 
 
 def test_messages_are_json_acknowledged_late_and_redelivered_when_a_child_dies():
-    """No message is lost because of these settings."""
+    """With these settings, no message is lost."""
     conf = configuration(Settings(mode="test"))
 
     assert (["json"], "json") == (conf["accept_content"], conf["task_serializer"])

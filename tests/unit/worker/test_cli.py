@@ -1,4 +1,4 @@
-"""`thoraq`: what a command says whose libraries are not installed, and which commands need few."""
+"""`thoraq`: messages of commands whose libraries are not installed, and commands that need few libraries."""
 
 import subprocess
 import sys
@@ -45,7 +45,7 @@ def thoraq(*arguments, blocked):
     ],
 )
 def test_a_command_whose_libraries_are_missing_says_which_extra_it_needs(command, extra, blocked, tmp_path, data_dir):
-    """One line, exit code 1, and no traceback."""
+    """The message is one line, the exit code is 1, and there is no traceback."""
     phantoms.write_dataset(tmp_path / "films", per_finding=2, seed=1)
     arguments = {
         "train": ["--data", str(tmp_path / "films"), "--network", "phantom"],
@@ -71,7 +71,7 @@ def test_a_process_whose_libraries_are_missing_does_not_start(arguments, data_di
 
 
 def test_a_module_of_our_own_that_is_missing_is_a_fault(data_dir):
-    """No extra brings it."""
+    """Installing an extra would not help."""
     done = thoraq("score", "film.png", blocked=("worker.films",))
 
     assert "ModuleNotFoundError: No module named 'worker.films'" in done.stderr
@@ -109,7 +109,7 @@ for name in {light!r}:
     ],
 )
 def test_an_invalid_setting_is_one_line_without_its_value(variable, value, says, data_dir, monkeypatch):
-    """The value may have a password, and the output of a process ends in a log."""
+    """The value may have a password, and the output of a process is written to a log."""
     monkeypatch.setenv("THORAQ_MODE", "production")
     monkeypatch.setenv(f"THORAQ_{variable}", value)
 

@@ -44,7 +44,7 @@ def test_submit_status_and_results_agree(thoraq, films):
 
 
 def test_results_as_csv_hold_no_formula(thoraq, films):
-    """The reference is what the sender wrote."""
+    """The sender chooses the reference."""
     (films / "=1+1.png").write_text("no image")
     thoraq("submit", str(films), "--wait")
 

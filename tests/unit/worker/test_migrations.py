@@ -1,4 +1,4 @@
-"""The revisions: they lead to the tables of the code, there and back, and old rows come along."""
+"""The revisions, up and down: they give the tables of the code, and keep old rows."""
 
 import pytest
 from alembic import command
@@ -28,7 +28,7 @@ INSERT INTO images (id, study_id, root, path, priority, state, attempts, receive
 
 @pytest.fixture
 def migrate(request, data_dir):
-    """A database without tables, and what moves it from revision to revision."""
+    """The configuration of Alembic for a database without tables."""
     import os
 
     if os.environ.get("THORAQ_TEST_ON_POSTGRES"):
@@ -40,7 +40,7 @@ def migrate(request, data_dir):
 
 
 def test_old_studies_get_their_results(migrate):
-    """What was scored before is in the lists; a step back loses no probability."""
+    """Studies that were scored before are in the lists, and a downgrade loses no probability."""
     command.upgrade(migrate, "0001")
     with engine().begin() as connection:
         for statement in OLD_ROWS.split(";"):
@@ -52,11 +52,11 @@ def test_old_studies_get_their_results(migrate):
         studies = connection.execute(text("SELECT state, label, probability FROM studies ORDER BY id")).all()
         moments = connection.execute(text("SELECT finished_at FROM studies ORDER BY id")).scalars().all()
     with reading() as session:
-        said = session.get_one(Study, 1).findings
+        study_findings = session.get_one(Study, 1).findings
         assert {"Effusions": 0.1, "No-Findings": 0.9} == session.get_one(Prediction, 1).probabilities
     assert {
         "Effusions": {"probability": 0.8, "image_id": 2}, "No-Findings": {"probability": 0.2, "image_id": 2},
-    } == said  # fmt: skip
+    } == study_findings  # fmt: skip
     assert [("scored", "Effusions", 0.8), ("rejected", None, None), ("waiting", None, None)] == [*map(tuple, studies)]
 
     command.downgrade(migrate, "0007")
@@ -64,15 +64,15 @@ def test_old_studies_get_their_results(migrate):
     with engine().connect() as connection:
         findings = connection.execute(text("SELECT finding, probability, image_id FROM study_findings ORDER BY 1"))
         assert [("Effusions", 0.8, 2), ("No-Findings", 0.2, 2)] == [tuple(row) for row in findings]
-        said = connection.execute(text("SELECT finding, probability FROM finding_probabilities ORDER BY 2"))
+        rows = connection.execute(text("SELECT finding, probability FROM finding_probabilities ORDER BY 2"))
         assert [("Effusions", 0.1), ("No-Findings", 0.2), ("Effusions", 0.8), ("No-Findings", 0.9)] == [
-            tuple(row) for row in said
+            tuple(row) for row in rows
         ]
     assert ["3", "4", "None"] == [str(moment)[:19][-1] if moment else "None" for moment in moments]
 
 
-def test_revisions_lead_to_the_tables_of_the_code_there_and_back(migrate):
-    """A new deployment and an upgraded one have one schema."""
+def test_revisions_give_the_tables_of_the_code_before_and_after_a_downgrade(migrate):
+    """A new deployment and an upgraded one have the same schema."""
     command.upgrade(migrate, "head")
     command.check(migrate)
 

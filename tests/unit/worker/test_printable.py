@@ -1,4 +1,4 @@
-"""Texts from outside, in tables, in CSV and at the doors."""
+"""Texts of senders in tables, in CSV, and where they enter."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ CONTROLS = ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u202e", "\u2066", "\u200f"
 
 @pytest.mark.parametrize("character", CONTROLS)
 def test_controls_and_marks_that_reorder_letters_are_excluded(character):
-    """Terminals obey the former, and the latter make one name look like another."""
+    """Terminals obey controls, and the marks make one name look like another."""
     assert "film?.png" == printable(f"film{character}.png")
     assert not re.match(PATTERN, f"film{character}.png")
 
@@ -32,7 +32,7 @@ def test_texts_of_all_languages_stay(text):
     "text",
     ["=cmd|' /C calc'!A0", '=HYPERLINK("http://x","y")', "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\uff1d1"],
 )
-def test_a_spreadsheet_takes_no_text_for_a_formula(text):
+def test_no_text_in_a_csv_is_a_formula(text):
     """A film's name comes from its sender; numbers stay numbers."""
     file = io.StringIO()
 
@@ -45,7 +45,7 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(text):
 
 @pytest.mark.parametrize("reference", ["[/foo]", "[bold]x[/bold]", "[link=http://x]y[/link]"])
 def test_a_table_prints_texts_as_they_are(capsys, reference):
-    """One sender's name must not end the list for everybody, nor look like something else."""
+    """A reference must neither end the list for everybody nor change how it looks."""
     print_table("films [/foo]", ("film",), [(reference,), ("a\x1b[31mb",)])
 
     out = capsys.readouterr().out
@@ -55,7 +55,7 @@ def test_a_table_prints_texts_as_they_are(capsys, reference):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_terminal_without_utf_8_ends_no_command(data_dir, encoding):
-    """What it cannot show is escaped."""
+    """Characters that it cannot show are escaped."""
     code = "import sys; sys.argv = ['thoraq', 'score', 'gr\u00f6\u4e2d.png']; from worker.cli import main; main()"
 
     answer = subprocess.run(

@@ -38,7 +38,7 @@ def setting(data_dir, monkeypatch):
 
 
 def submit():
-    """Hand over one phantom; returns the submission's id."""
+    """Submit one phantom, and return the id of the submission."""
     buffer = io.BytesIO()
     Picture.fromarray(draw("Opacity", 1)).save(buffer, "PNG")
     films = [("film", buffer.getvalue())]
@@ -154,8 +154,8 @@ def test_a_day_of_drift_monitoring_begins_at_local_midnight(setting):
 
 
 @pytest.mark.parametrize("name", ["what?", "100%41", "a b", "x;y", "ä#1"])
-def test_the_database_stands_in_the_data_directory_whatever_its_name(data_dir, monkeypatch, name):
-    """In a folder that nobody else may read; a URL takes some characters for its own."""
+def test_the_database_is_in_the_data_directory_whatever_its_name(data_dir, monkeypatch, name):
+    """Some characters have a meaning in URLs. Only the user may read the folder."""
     directory = data_dir.parent / name
     monkeypatch.setenv("THORAQ_DATA_DIR", str(directory))
     forget_settings()
@@ -170,7 +170,7 @@ def test_the_database_stands_in_the_data_directory_whatever_its_name(data_dir, m
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_scheme_of_postgresql_means_the_installed_driver(setting, scheme):
-    """Hosts of databases write `postgres://`."""
+    """Providers of databases give URLs that begin with `postgres://`."""
     setting("DATABASE_URL", f"{scheme}://u:secret@host/films?options=-csearch_path%3Dx")
 
     url = settings().database_url

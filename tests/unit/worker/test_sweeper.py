@@ -36,7 +36,7 @@ def test_nobody_is_woken_when_nothing_waits(wakeups_sent):
 
 
 def test_scorers_are_woken_until_a_waiting_film_is_claimed(wakeups_sent):
-    """However many wake-ups were lost."""
+    """The number of lost wake-ups does not matter."""
     submit()
     wakeups_sent.clear()
 
@@ -183,7 +183,7 @@ class Out:
 
 
 class Now:
-    """A thread that runs at once, in ours."""
+    """A thread that runs at once in the calling thread."""
 
     def __init__(self, target, args, daemon):
         self.start = lambda: target(*args)

@@ -16,7 +16,7 @@ TRAINERS = {Role.SCIENTIST, Role.ADMIN}
 ADMINS = {Role.ADMIN}
 SYSTEMS = SENDERS | {Role.UPSTREAM}
 
-#: Written out once more: whoever adds an endpoint, or opens one, says so here too.
+#: This repeats the declarations: a new endpoint, or one that more roles may call, must be entered here, too.
 EXPECTED = {
     "static": EVERYBODY,
     "bootstrap.static": EVERYBODY,
@@ -82,7 +82,7 @@ EXPECTED = {
     "submissions.submission_by_key": SYSTEMS,
     "health.live": EVERYBODY,
     "health.ready": EVERYBODY,
-    # By a token of its own, which no account has.
+    # It needs a token of its own, which no account has.
     "metrics.scrape": EVERYBODY,
 }
 PARTS = {

@@ -47,7 +47,7 @@ def run(*arguments: str, given: str = ""):
 
 
 def test_add_reads_a_password_from_standard_input(database):
-    """Scripts use this way."""
+    """A script sends it there."""
     result = run("add", "ada", "--role", "clinician", "--password-stdin", given=LONG + "\n")
 
     assert 0 == result.exit_code, result.output
@@ -55,7 +55,7 @@ def test_add_reads_a_password_from_standard_input(database):
 
 
 def test_add_asks_twice_for_a_password(database):
-    """People use this way."""
+    """A person types it."""
     result = run("add", "ada", given=f"{LONG}\n{LONG}\n")
 
     assert 0 == result.exit_code, result.output

@@ -68,7 +68,7 @@ def test_generated_requests_are_answered_as_the_document_says(app, basic, rows, 
         def answered(case) -> None:
             # Wrong credentials are tried too, and count.
             app.extensions["thoraq_login_failures"] = LoginFailures("secret")
-            # What a schema cannot say (roots, keys used before) is refused with 400 though it is valid by the schema.
+            # A request may be valid by the schema and be refused with 400: a schema knows neither roots nor used keys.
             case.call_and_validate(headers=basic, excluded_checks=[positive_data_acceptance])
 
         answered()

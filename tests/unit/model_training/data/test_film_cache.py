@@ -17,7 +17,7 @@ SIZE = (64, 64)
 
 @pytest.fixture
 def nothing_is_opened(monkeypatch):
-    """Return a function after whose call opening a film is an error."""
+    """A function; after it is called, opening a film is an error."""
 
     def forbid():
         monkeypatch.setattr(films, "_read_one", lambda path, *_: pytest.fail(f"{path} was opened"))

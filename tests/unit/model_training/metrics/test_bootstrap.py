@@ -1,4 +1,4 @@
-"""Patients are drawn, each with all films, and the same seed draws the same."""
+"""Patients are drawn with all their films, and the same seed draws the same ones."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def drawn_weights(drawn):
 
 
 def test_films_of_one_patient_are_drawn_together_and_others_by_themselves():
-    """Two films without a known patient are no common patient."""
+    """Two films of unknown patients count as two patients."""
     drawn = resampling(5, ["p", None, "p", "", "q"])
 
     weights = drawn_weights(drawn)
@@ -31,7 +31,7 @@ def test_as_many_patients_are_drawn_as_there_are():
 
 
 def test_the_same_seed_draws_the_same_whatever_was_drawn_before():
-    """A report can be made again."""
+    """A report can be repeated."""
     drawn = resampling(30)
 
     assert np.array_equal(drawn_weights(drawn), drawn_weights(drawn))
@@ -44,8 +44,8 @@ def test_films_whose_patients_are_all_unknown_are_drawn_as_films():
     assert {"resamples": RESAMPLES, "seed": 0, "unit": "film", "units": 3} == resampling(3).described().stored()
 
 
-def test_the_interval_of_a_mean_is_the_one_of_theory():
-    """Plus and minus 1.96 standard errors."""
+def test_the_interval_of_a_mean_agrees_with_theory():
+    """It is the mean plus and minus 1.96 standard errors."""
     values = np.random.default_rng(1).normal(size=400)
 
     lower, upper = percentile_interval(
@@ -63,13 +63,13 @@ def test_a_statistic_without_spread_or_mostly_undefined_has_no_interval(values):
 
 
 def test_some_undefined_resamples_are_left_out():
-    """They are drawn again, as it were."""
+    """The interval is that of the others."""
     lower, upper = percentile_interval(np.array([0.0, 1.0, np.nan]))
 
     assert (0.025, 0.975) == pytest.approx((lower, upper))
 
 
 def test_there_must_be_a_patient_for_each_film():
-    """Otherwise rows slipped."""
+    """Otherwise, films would get the patients of others."""
     with pytest.raises(ValueError, match="2 patients for 3 films"):
         resampling(3, ["p", "q"])

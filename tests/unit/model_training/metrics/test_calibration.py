@@ -1,4 +1,4 @@
-"""Calibration by hand, and the temperature against a search."""
+"""Calibration compared with figures computed by hand, and the temperature with a grid search."""
 
 import json
 
@@ -16,7 +16,7 @@ from model_training.metrics.calibration import (
 
 
 def honest(n, sharpness=1.0, seed=0):
-    """Return probabilities whose truths are drawn from them, made `sharpness` times as certain, and the truths."""
+    """Return calibrated probabilities, made `sharpness` times as certain, and classes that were drawn from them."""
     draws = np.random.default_rng(seed)
     logits = 2 * draws.normal(size=(n, 4))
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -50,7 +50,7 @@ def test_a_film_whose_class_was_ruled_out_costs_a_finite_loss():
     json.dumps(found.stored(), allow_nan=False)
 
 
-def test_every_bin_is_told_and_an_empty_one_is_undefined():
+def test_every_bin_has_its_figures_and_an_empty_one_is_undefined():
     """A probability of 1 falls into the last bin, one on an edge into the lower."""
     rows = calibration(np.array([[1.0, 0.0], [0.6, 0.4], [0.6, 0.4]], np.float32), np.array([0, 0, 1])).reliability
 
@@ -68,7 +68,7 @@ def test_the_temperature_of_films_that_are_twice_as_certain_as_they_should_be_is
 
 
 def test_no_other_temperature_has_a_smaller_loss():
-    """Searched over a grid."""
+    """The grid has 111 temperatures."""
     probabilities, truth = honest(300, sharpness=1.5)
 
     found = fit_temperature(probabilities, truth)
@@ -79,7 +79,7 @@ def test_no_other_temperature_has_a_smaller_loss():
 
 
 def test_tempering_keeps_the_order_and_can_be_undone():
-    """The class that is named stays."""
+    """The predicted class stays the same."""
     probabilities, _ = honest(50)
 
     cooler = tempered(probabilities, 2.5)
@@ -91,7 +91,7 @@ def test_tempering_keeps_the_order_and_can_be_undone():
 
 
 def test_probabilities_of_nought_and_one_stay_numbers():
-    """Their logarithm is cut off."""
+    """Their logarithms are limited."""
     extreme = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
 
     assert np.all(np.isfinite(tempered(extreme, 0.05)))
@@ -107,7 +107,7 @@ def test_a_temperature_needs_a_film():
 
 
 def test_before_and_after_undo_the_temperature_and_leave_what_was_published():
-    """The published answers are the calibrated ones."""
+    """The published probabilities are the calibrated ones."""
     raw, truth = honest(1500, sharpness=2.0)
     published = tempered(raw, 2.0)
 
@@ -119,8 +119,8 @@ def test_before_and_after_undo_the_temperature_and_leave_what_was_published():
     assert found.after["validation"].ece < found.before["validation"].ece
 
 
-def test_how_sure_a_network_is_of_itself_does_not_count_once_it_is_calibrated():
-    """Sharpened answers are as good as those that they were made of; muddled ones are not."""
+def test_the_calibrated_loss_does_not_depend_on_the_temperature():
+    """Sharpened probabilities have the same loss; those of other films have a larger one."""
     probabilities, truth = honest(4000)
     alike = np.ones(len(truth))
 

@@ -17,7 +17,7 @@ def answers(truth, lean, seed):
 
 
 def test_the_figures_are_those_of_the_evaluations_and_differences_are_b_minus_a():
-    """The same definitions in both places."""
+    """Both functions use the same definitions."""
     truth = np.arange(150) % 3
     a, b = answers(truth, 0.5, 1), answers(truth, 2.5, 2)
 
@@ -39,7 +39,7 @@ def test_the_figures_are_those_of_the_evaluations_and_differences_are_b_minus_a(
 
 
 def test_pairs_are_kept_together():
-    """Two versions that differ in fifteen films only have a narrower difference than either's own interval."""
+    """If two versions differ in few films, the interval of the difference is narrower than that of a version."""
     truth = np.arange(150) % 3
     a = answers(truth, 1.0, 1)
     b = a.copy()
@@ -63,7 +63,7 @@ def test_mcnemars_test_is_the_binomial_one_of_the_films_on_which_they_differ():
 
 
 def test_a_version_does_not_differ_from_itself():
-    """No difference, no spread to speak of, and nothing against their being alike."""
+    """The difference is 0 without an interval, and McNemar's p is 1."""
     truth = np.arange(30) % 3
     same = answers(truth, 1.0, 1)
 
@@ -77,7 +77,7 @@ def test_a_version_does_not_differ_from_itself():
 
 @pytest.mark.parametrize("truth", [[0], [0, 0, 0], [0, 0, 1]])
 def test_few_films_leave_what_is_undefined_undefined(truth):
-    """A class without films has no sensitivity, one class alone no curve."""
+    """A class without films has no sensitivity, and films of a single class have no area under the curve."""
     found = compare(answers(truth, 0.0, 1), answers(truth, 0.0, 2), np.array(truth), CLASSES)
 
     json.dumps(found.stored(), allow_nan=False)

@@ -8,7 +8,7 @@ from model_training.metrics import confusion_matrix
 from model_training.metrics.intervals import exact_interval, share
 
 THREE = [[5, 1, 0], [1, 4, 1], [1, 1, 6]]
-#: The paper's test: true positives, predicted and true totals as printed, the errors spread as they fit.
+#: The paper's test: true positives and totals are those in print; the errors are placed so that they fit.
 PAPER = [
     [61, 0, 0, 0, 3, 0],
     [6, 126, 25, 0, 0, 0],
@@ -78,7 +78,7 @@ def test_a_sparse_table_has_no_mcnemar():
 
 
 def test_the_papers_accuracy_and_totals_give_its_figures():
-    """663 of 819, and what true positives and totals determine by themselves."""
+    """663 of 819 films are right; the other figures follow from the true positives and the totals."""
     matrix = confusion_matrix.from_table(PAPER, SIX)
 
     right, n = 663, 819
@@ -97,7 +97,7 @@ def test_the_papers_accuracy_and_totals_give_its_figures():
 
 
 def test_a_class_that_is_never_predicted_has_no_precision():
-    """Undefined is None; 0 would be a statement."""
+    """An undefined figure is None and not 0."""
     figures = confusion_matrix.from_table([[4, 2], [0, 0]], ("common", "rare")).by_class["rare"]
 
     assert (0.0, 1.0, None, None, None) == tuple(
@@ -124,12 +124,12 @@ def test_rows_are_predictions_and_columns_the_reference():
 
 
 def test_an_interval_of_nothing_is_undefined():
-    """No film, no share."""
+    """Without a film there is no share and no interval."""
     assert (None, None, None) == (share(0, 0), *exact_interval(0, 0))
 
 
 @pytest.mark.parametrize("table", [np.zeros((2, 2)), [[1, 2, 3], [4, 5, 6]], [[1]]])
 def test_a_table_that_cannot_be_counted_is_refused(table):
-    """Empty, not square, or of one class."""
+    """The tables are empty, not square, or of one class."""
     with pytest.raises(ValueError, match=r"count|fit"):
         confusion_matrix.from_table(table, [str(index) for index in range(len(table))])

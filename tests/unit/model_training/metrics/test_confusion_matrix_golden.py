@@ -1,4 +1,4 @@
-"""Every figure and every line against caret itself: tests/golden/caret.R made the tables and wrote down what R says."""
+"""Every figure and every line compared with caret: tests/golden/caret.R wrote the tables and the output of R."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ def matrix_of(case):
 
 
 def differences(ours, theirs):
-    """Return the figures that are further than 1e-9 from caret's, in itself and relative to it, or not its nulls."""
+    """Return the figures that differ from caret's by more than 1e-9 of it, or that are null in one of the two only."""
     return {
         name: (ours.get(name), value)
         for name, value in theirs.items()
@@ -58,7 +58,7 @@ def test_there_are_tables_of_every_kind():
 
 @golden
 def test_every_figure_is_carets(case):
-    """Undefined where R says NA or NaN, and nowhere else."""
+    """A figure is undefined exactly if R says NA or NaN."""
     ours = matrix_of(case).stored()
 
     assert case["table"] == ours["table"]
@@ -70,7 +70,7 @@ def test_every_figure_is_carets(case):
 
 @golden
 def test_the_printout_is_carets_byte_for_byte(case):
-    """With the blanks at the ends of lines; in caret's default mode and in the one that shows everything."""
+    """This includes blanks at the ends of lines, in caret's default mode and in the mode `everything`."""
     matrix = matrix_of(case)
 
     assert case["text"] == text(matrix)
@@ -80,7 +80,7 @@ def test_the_printout_is_carets_byte_for_byte(case):
 
 @pytest.mark.parametrize(("part", "rounded"), HALVES.items())
 def test_halves_are_rounded_as_r_rounds_them(part, rounded):
-    """Python would say 0.5687 of 91 / 160, whose double lies below the half."""
+    """Python would round 91 / 160 to 0.5687, because its double lies below the half."""
     assert rounded == _rounded(part / 160)
 
 

@@ -1,4 +1,4 @@
-"""The figures beside caret's."""
+"""The figures of an evaluation that caret does not give."""
 
 import json
 import time
@@ -13,7 +13,7 @@ CLASSES = ("A", "B", "C")
 
 
 def certain(*labels):
-    """Return probabilities that name these classes beyond doubt."""
+    """Return probabilities of 1 for these classes."""
     return np.eye(len(CLASSES), dtype=np.float32)[list(labels)]
 
 
@@ -45,8 +45,8 @@ def test_rejected_files_are_counted_beside_the_films():
     assert {"count": 3, "reasons": {"corrupt": 2, "empty": 1}} == result.rejected.stored()
 
 
-def test_an_evaluation_says_what_it_says_of_every_film_and_class():
-    """The agreed parts, each with its n and interval."""
+def test_an_evaluation_has_every_agreed_part():
+    """Each part has its n and interval."""
     truth = np.arange(60) % 3
     probabilities = leaning(truth)
 
@@ -63,7 +63,7 @@ def test_an_evaluation_says_what_it_says_of_every_film_and_class():
     assert lower < result.balanced_accuracy < upper
 
 
-def test_the_same_answers_are_evaluated_alike():
+def test_equal_predictions_give_equal_evaluations():
     """The bootstrap is seeded."""
     truth = np.arange(60) % 3
 
@@ -71,7 +71,7 @@ def test_the_same_answers_are_evaluated_alike():
 
 
 def test_films_of_the_same_patient_are_one_piece_of_evidence():
-    """Each film three times as one patient: every interval as wide as of a third of the films."""
+    """Three copies of each film belong to one patient, so that the intervals are those of a third of the films."""
     truth = np.tile(np.arange(60) % 3, 3)
     probabilities = np.tile(leaning(np.arange(60) % 3), (3, 1))
 
@@ -84,8 +84,8 @@ def test_films_of_the_same_patient_are_one_piece_of_evidence():
 
 
 @pytest.mark.parametrize("truth", [[0], [2, 2, 2, 2], [0, 1]])
-def test_the_smallest_sets_of_films_are_evaluated_without_a_number_that_is_none(truth):
-    """One film, films of one class, one film of each of two."""
+def test_the_smallest_sets_of_films_give_no_nan(truth):
+    """The sets have one film, four films of one class, and one film of each of two classes."""
     for probabilities in (certain(*truth), np.full((len(truth), 3), 1 / 3, np.float32), certain(*[1] * len(truth))):
         stored = evaluate(probabilities, np.array(truth), CLASSES).stored()
         result = Evaluation.model_validate_json(json.dumps(stored, allow_nan=False))
@@ -95,7 +95,7 @@ def test_the_smallest_sets_of_films_are_evaluated_without_a_number_that_is_none(
 
 
 def test_one_patient_alone_gives_no_interval():
-    """However many films."""
+    """The number of films does not matter."""
     truth = np.arange(60) % 3
 
     result = evaluate(leaning(truth), truth, CLASSES, patients=["one"] * 60)
@@ -114,7 +114,7 @@ def test_without_a_class_the_others_share_its_probability():
     assert -(np.log(0.6) + np.log(0.75)) / 2 == pytest.approx(result.calibration.log_loss, abs=1e-6)
 
 
-def test_who_was_certain_of_the_class_left_out_says_nothing_of_the_others():
+def test_a_prediction_certain_of_the_class_left_out_prefers_no_other():
     """The remaining classes then have equal probabilities."""
     result = evaluate_without("A", certain(0, 0), np.array([1, 2]), CLASSES)
 
@@ -125,7 +125,7 @@ def test_who_was_certain_of_the_class_left_out_says_nothing_of_the_others():
     ("left_out", "truth", "classes"), [("D", [0, 1], CLASSES), ("A", [0, 0], CLASSES), ("A", [0, 1], ("A", "B"))]
 )
 def test_without_a_class_there_may_be_nothing_to_evaluate(left_out, truth, classes):
-    """No such class, no other film, or no choice left."""
+    """There is no such class, no other film, or only one class left."""
     probabilities = np.full((2, len(classes)), 1 / len(classes), np.float32)
 
     assert evaluate_without(left_out, probabilities, np.array(truth), classes) is None
@@ -139,7 +139,7 @@ def test_without_a_class_the_patients_of_the_other_films_stay():
 
 
 def test_two_thousand_resamples_of_a_test_split_take_seconds_at_most():
-    """A bootstrap that is a loop over films would take minutes."""
+    """A bootstrap that loops over films would take minutes."""
     truth = np.arange(810) % 6
     scores = np.exp(np.random.default_rng(0).normal(size=(810, 6)) + np.eye(6)[truth])
     probabilities = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -151,7 +151,7 @@ def test_two_thousand_resamples_of_a_test_split_take_seconds_at_most():
 
 
 def test_groups_carry_their_n_and_interval():
-    """The largest first."""
+    """The largest group comes first."""
     rows = by_group(certain(0, 0, 1), np.array([0, 1, 1]), ["one", "two", "two"])
 
     assert [("two", 2, 0.5), ("one", 1, 1.0)] == [(row.group, row.n, row.accuracy) for row in rows]
@@ -159,7 +159,7 @@ def test_groups_carry_their_n_and_interval():
 
 
 def test_the_headline_gives_every_accuracy_its_n_and_interval():
-    """What a card carries."""
+    """A card has these figures."""
     figures = headline(evaluate(certain(0, 1, 2, 0), np.array([0, 1, 2, 1]), CLASSES))
 
     assert (4, 0.75) == (figures.n, figures.accuracy)

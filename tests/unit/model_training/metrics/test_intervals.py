@@ -1,4 +1,4 @@
-"""Exact intervals, against R."""
+"""Exact intervals, compared with R."""
 
 import pytest
 from scipy.stats import binomtest
@@ -20,5 +20,5 @@ def test_the_interval_is_scipys_too(part, whole):
 
 
 def test_a_share_of_nothing_is_undefined():
-    """And so is its interval."""
+    """So is its interval."""
     assert (None, (None, None)) == (share(0, 0), exact_interval(0, 0))

@@ -1,4 +1,4 @@
-"""Validation chooses, test shows."""
+"""Operating points: thresholds come from validation films, and figures from test films."""
 
 import json
 
@@ -19,7 +19,7 @@ def rows_of(validation, test):
 
 
 def test_nineteen_of_twenty_positives_alert():
-    """The highest threshold that lets no more than one of twenty pass; equal scores alert together."""
+    """The threshold is the highest that misses at most one of twenty; films with equal scores alert together."""
     scores = np.arange(40) / 40
     positive = np.arange(40) >= 20
 
@@ -28,7 +28,7 @@ def test_nineteen_of_twenty_positives_alert():
 
 
 def test_youdens_threshold_has_the_greatest_gain():
-    """Two of three positives above all negatives; of thresholds as good, the highest."""
+    """It has two of three positives above it and no negative; among equally good thresholds it is the highest."""
     scores, positive = np.array([0.9, 0.8, 0.7, 0.6, 0.5]), np.array([True, True, False, True, False])
 
     assert 0.8 == youden_threshold(scores, positive)
@@ -36,7 +36,7 @@ def test_youdens_threshold_has_the_greatest_gain():
 
 
 def test_the_test_films_do_not_move_a_threshold():
-    """Other test films, the same threshold."""
+    """Other test films give the same thresholds."""
     validation = two_classes([0.9, 0.7, 0.6, 0.2]), np.array([0, 0, 1, 1])
 
     one = rows_of(validation, (two_classes([0.1, 0.95]), np.array([0, 1])))
@@ -65,7 +65,7 @@ def test_alerts_are_counted_with_exact_intervals():
 
 
 def test_a_class_without_validation_films_has_no_threshold_and_no_figures():
-    """Nothing was chosen, nothing is shown."""
+    """Without a threshold, nothing that depends on alerts is defined."""
     rows = rows_of((two_classes([0.9, 0.7]), np.array([0, 0])), (two_classes([0.9, 0.2]), np.array([0, 1])))
 
     for row in rows.values():
@@ -83,8 +83,8 @@ def test_where_nothing_alerts_the_predictive_value_is_undefined():
     assert (0, 0.0, None, (None, None)) == (shown.alerts, shown.sensitivity, shown.ppv, shown.ppv_interval)
 
 
-def test_both_rules_are_told_for_every_class():
-    """In the order of the classes."""
+def test_every_class_has_both_rules():
+    """The rows are in the order of the classes."""
     rows = rows_of((two_classes([0.9, 0.2]), np.array([0, 1])), (two_classes([0.5, 0.4]), np.array([0, 1])))
 
     assert [(name, rule) for name in "AB" for rule in ("sensitivity at least 0.95", "Youden")] == list(rows)

@@ -1,4 +1,4 @@
-"""Areas and intervals against scikit-learn, R's pROC, and counting by hand."""
+"""Areas and intervals, compared with scikit-learn, R's pROC, and counts by hand."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from model_training.metrics.roc import (
 )
 
 CLASSES = ("A", "B", "C")
-#: Scores with ties, and R's pROC 1.18 of them: ci.auc(roc(labels, scores, direction = "<"), method = "delong").
+#: Scores with ties; R's pROC 1.18 gives ci.auc(roc(labels, scores, direction = "<"), method = "delong").
 SCORES = np.array([0.9, 0.8, 0.8, 0.7, 0.6, 0.55, 0.5, 0.4, 0.4, 0.3, 0.2, 0.1, 0.35, 0.65, 0.15])
 LABELS = np.array([1, 1, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 1], bool)
 PROC_AREA, PROC_INTERVAL = 0.696428571428571, [0.40829689048469, 0.984560252372452]
@@ -36,7 +36,7 @@ def repeated(weights, values):
 
 
 def test_areas_are_scikit_learns_in_every_resample():
-    """With ties, and films that count several times or not at all."""
+    """Scores have ties, and films count several times or not at all."""
     probabilities, truth = films(60)
     weights = np.random.default_rng(2).integers(0, 4, (5, 60)).astype(float)
 
@@ -49,7 +49,7 @@ def test_areas_are_scikit_learns_in_every_resample():
 
 
 def test_areas_of_one_side_alone_are_undefined():
-    """In that resample, and in no other."""
+    """They are undefined in the resamples that lack a side, and in no other."""
     found = areas(np.array([0.2, 0.8]), np.array([False, True]), np.array([[1.0, 1], [2, 0], [0, 2]]))
 
     assert np.array([[1, np.nan, np.nan]] * 2) == pytest.approx(np.array(found), nan_ok=True)
@@ -77,13 +77,13 @@ def test_films_of_one_class_only_have_no_area():
 
 
 def test_delongs_interval_is_procs():
-    """R's pROC, with ties."""
+    """The scores have ties."""
     assert PROC_AREA == pytest.approx(areas(SCORES, LABELS, np.ones((1, 15)))[0][0], abs=1e-12)
     assert pytest.approx(PROC_INTERVAL, abs=1e-12) == delong_interval(SCORES, LABELS, np.arange(15))
 
 
 def test_clusters_widen_the_interval_as_obuchowskis_sums_do():
-    """Summed pair by pair, as the paper writes it; every film twice is no more knowledge."""
+    """The sum is over pairs, as in the paper. Listing every film twice changes nothing."""
     patient = np.arange(15) // 2
 
     lower, _ = delong_interval(SCORES, LABELS, patient)
@@ -112,7 +112,7 @@ def test_one_film_a_perfect_order_and_equal_scores_have_no_delong_interval(score
 
 
 def test_intervals_of_many_films_hold_the_area_and_agree_with_each_other():
-    """DeLong's and the bootstrap's macro interval are built apart; both shrink with the films."""
+    """DeLong's and the bootstrap's intervals are computed independently; that of the mean is the narrowest."""
     probabilities, truth = films(300)
 
     found = roc_areas(probabilities, truth, CLASSES, resampling(300))
@@ -130,7 +130,7 @@ def test_intervals_of_many_films_hold_the_area_and_agree_with_each_other():
 
 
 def test_patients_with_many_films_widen_every_interval():
-    """Each film four times is the same knowledge, and one patient's."""
+    """Four copies of each film belong to one patient and add no information."""
     probabilities, truth = films(60)
     four_times = np.tile(probabilities, (4, 1)), np.tile(truth, 4)
 
@@ -157,7 +157,7 @@ def test_resamples_that_lose_a_class_are_left_out_and_counted():
 
 
 def test_a_class_of_one_patient_gives_the_macro_no_interval():
-    """How that class varies between patients is not known; its area and the mean stay."""
+    """The spread between patients is unknown for that class; its area and the mean stay defined."""
     probabilities, _ = films(40)
     truth = np.array([0] * 20 + [1] * 18 + [2] * 2)
 

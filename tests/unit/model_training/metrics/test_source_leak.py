@@ -10,7 +10,7 @@ CLASSES = ("A", "No-Findings")
 
 
 def films(n=200, leak=0.0):
-    """Return features of which the first leans on the source, two sources and the truth."""
+    """Return features, the first of which depends on the source, then two sources and the truth."""
     draws = np.random.default_rng(0)
     sources = draws.integers(0, 2, n)
     features = draws.normal(size=(n, 8))
@@ -18,15 +18,15 @@ def films(n=200, leak=0.0):
     return features.astype(np.float16), [f"source {source}" for source in sources], draws.integers(0, 2, n)
 
 
-def told(features, sources, truth, **known):
+def leak_of(features, sources, truth, **known):
     found = source_leak(features, sources, truth, CLASSES, **known)
     json.dumps(found.stored(), allow_nan=False)
     return found
 
 
-def test_features_that_carry_the_source_tell_it():
-    """Among all films, and among those of one class."""
-    found = told(*films(leak=6.0))
+def test_features_that_contain_the_source_reveal_it():
+    """They reveal it among all films, and among those of one class."""
+    found = leak_of(*films(leak=6.0))
 
     assert found.accuracy > 0.95
     assert found.macro_auroc > 0.95
@@ -36,21 +36,21 @@ def test_features_that_carry_the_source_tell_it():
     assert 200 == found.n == sum(found.sources.values())
 
 
-def test_features_without_the_source_tell_no_more_than_chance():
+def test_features_without_the_source_reveal_no_more_than_chance():
     """The interval of the area holds one half."""
-    found = told(*films())
+    found = leak_of(*films())
 
     lower, upper = found.macro_auroc_interval
     assert lower < 0.5 < upper
     assert found.accuracy_interval[0] < found.chance + 0.05
 
 
-def test_what_the_class_alone_tells_is_said():
-    """Where source and class are one, naming the class names the source."""
+def test_the_accuracy_from_the_class_alone_is_given():
+    """If each source has one class, the class alone reveals the source."""
     features, sources, _ = films()
     truth = np.array([int(source == "source 1") for source in sources])
 
-    found = told(features, sources, truth)
+    found = leak_of(features, sources, truth)
 
     assert 1.0 == found.chance_given_class
     assert max(found.sources.values()) / 200 == found.chance
@@ -58,14 +58,14 @@ def test_what_the_class_alone_tells_is_said():
 
 
 def test_films_of_one_patient_are_never_in_both_folds():
-    """A feature that names the patient, and so the source, is of no use for other patients."""
+    """A feature that identifies the patient, and so the source, does not help with other patients."""
     patient = np.repeat(np.arange(40), 5)
     draws = np.random.default_rng(0)
     fingerprint = draws.normal(size=(40, 200))[patient]
     sources = [f"source {source}" for source in draws.integers(0, 2, 40)[patient]]
 
-    known = told(fingerprint, sources, np.ones(200, np.int64), patients=[f"p{unit}" for unit in patient])
-    unknown = told(fingerprint, sources, np.ones(200, np.int64))
+    known = leak_of(fingerprint, sources, np.ones(200, np.int64), patients=[f"p{unit}" for unit in patient])
+    unknown = leak_of(fingerprint, sources, np.ones(200, np.int64))
 
     assert unknown.accuracy > 0.95
     assert known.accuracy < 0.8
@@ -80,7 +80,7 @@ def test_small_sources_are_left_out_and_counted():
     patients = [f"p{film}" for film in range(240)]
     patients[19:40] = ["one"] * 21
 
-    found = told(features, sources, truth, patients=patients)
+    found = leak_of(features, sources, truth, patients=patients)
 
     assert (200, 40, {"source 0", "source 1"}) == (found.n, found.left_out, set(found.sources))
 

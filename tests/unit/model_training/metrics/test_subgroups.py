@@ -17,8 +17,8 @@ def films(n):
     return (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32), truth
 
 
-def test_groups_come_from_the_manifest_and_what_it_does_not_state_is_said():
-    """A film without a row has no group but that."""
+def test_groups_come_from_the_manifest_or_are_not_stated():
+    """This includes a film without a row."""
     rows = [{"source_repo": "one", "view": "AP", "sex": "F", "age_years": "9"}, {"source_repo": "two", "view": ""}, {}]
 
     assert {
@@ -36,15 +36,15 @@ def test_groups_come_from_the_manifest_and_what_it_does_not_state_is_said():
      ("nan", "not stated")],
 )  # fmt: skip
 def test_ages_fall_into_bands(years, band):
-    """Children apart from adults."""
+    """Children and adults are in different bands."""
     assert band == age_band(years)
 
 
 def test_a_group_has_its_figures_and_the_gap_to_all():
-    """Films of two groups: all of the one right, a quarter of the other."""
+    """All films of one group are right, and a quarter of the other's."""
     truth = np.tile([0, 1], 20)
-    said = np.where(np.arange(40) < 20, truth, np.where(np.arange(40) < 25, truth, 1 - truth))
-    probabilities = np.eye(3, dtype=np.float32)[said] * 0.8 + 0.1
+    predicted = np.where(np.arange(40) < 20, truth, np.where(np.arange(40) < 25, truth, 1 - truth))
+    probabilities = np.eye(3, dtype=np.float32)[predicted] * 0.8 + 0.1
 
     right, wrong = subgroups(probabilities, truth, CLASSES, {"view": ["AP"] * 20 + ["PA"] * 20})
 
@@ -58,7 +58,7 @@ def test_a_group_has_its_figures_and_the_gap_to_all():
 
 
 def test_small_groups_are_counted_and_not_judged():
-    """Nineteen films show their number only; so does one."""
+    """Groups of nineteen films and of one have only their number."""
     rows = subgroups(*films(40), CLASSES, {"sex": ["F"] * 20 + ["M"] * 19 + ["other"]})
 
     assert [("F", 20, False), ("M", 19, True), ("other", 1, True)] == [
@@ -71,7 +71,7 @@ def test_small_groups_are_counted_and_not_judged():
 
 
 def test_groups_are_in_order_and_what_is_not_stated_comes_last():
-    """Sources by size, ages by age; a grouping that no film states is left out."""
+    """Sources are ordered by size and ages by age; a grouping that no film states is left out."""
     rows = subgroups(
         *films(6),
         CLASSES,
@@ -88,7 +88,7 @@ def test_groups_are_in_order_and_what_is_not_stated_comes_last():
 
 
 def test_a_patients_films_are_one_unit_in_a_group_too():
-    """Every film twice: the interval of the macro AUROC is that of half as many films."""
+    """Two copies of each film belong to one patient: the interval is that of half as many films."""
     probabilities, truth = films(40)
     twice = np.tile(probabilities, (2, 1)), np.tile(truth, 2), CLASSES, {"view": ["AP"] * 80}
 

@@ -11,7 +11,7 @@ from model_training.networks import convert_imagenet, imagenet
 
 
 def test_the_packaged_weights_are_the_wheels_to_the_bit():
-    """Names, shapes and values; only the counters of batches and the last layer are left out."""
+    """Names, shapes and values are equal; only the counters of batches and the last layer are left out."""
     wheel = convert_imagenet.read_state_dict(convert_imagenet.downloaded())
 
     packaged = imagenet.efficientnet_lite0()

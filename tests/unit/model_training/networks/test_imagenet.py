@@ -1,4 +1,4 @@
-"""ImageNet's weights: read from the package, and put where they belong in the network."""
+"""ImageNet's weights are read from the package and put into the right layers."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from PIL import Image
 from model_training.networks import convert_imagenet, efficientnet, imagenet
 from worker.models import backend
 
-#: ImageNet's class of the officer whose portrait Matplotlib carries.
+#: ImageNet's class of the portrait of an officer in Matplotlib's sample data.
 MILITARY_UNIFORM = 652
 
 

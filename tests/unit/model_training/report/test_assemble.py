@@ -14,12 +14,12 @@ SIZES = {"train": 60, "validation": 48, "test": 90}
 
 
 def test_the_report_is_plain_json(full_report):
-    """No array, no NaN."""
+    """It has no array and no NaN."""
     assert full_report == Report.model_validate_json(json.dumps(full_report.stored(), allow_nan=False))
 
 
 def test_every_agreed_part_is_there(full_report):
-    """What the page, the text and the dashboard read."""
+    """The page, the text and the dashboard read them."""
     assert {
         "trained_on", "limits", "data", "training", "seconds", "history", "kept_epoch", "provenance", "train",
         "validation", "test", "external", "test_by_source", "subgroups", "without", "operating_points", "calibration",
@@ -33,7 +33,7 @@ def test_every_agreed_part_is_there(full_report):
 
 
 def test_provenance_says_what_is_needed_to_repeat_the_run(full_report):
-    """Software, device, preprocessing, seed and temperature."""
+    """It has the software, the device, the preprocessing, the seed and the temperature."""
     found = full_report.provenance
 
     assert {"thoraq", "python", "keras", "backend"} == found.software.keys()
@@ -55,8 +55,8 @@ def test_the_sample_of_a_class_is_the_training_film_with_the_lowest_hash(full_re
     assert {"class": "Covid-19", "film": lowest} == full_report.data.samples[0].stored()
 
 
-def test_subgroups_leak_gallery_and_the_class_from_elsewhere_are_told_of_test_films(full_report):
-    """90 films, 30 of them Covid-19."""
+def test_subgroups_source_leak_and_worst_errors_are_those_of_test_films(full_report):
+    """There are 90 films, 30 of them Covid-19."""
     assert {"source", "view", "sex", "age"} == {row.by for row in full_report.subgroups}
     assert 90 == sum(row.n for row in full_report.subgroups if row.by == "source")
     assert (60, ("Effusions", "No-Findings")) == (
@@ -69,13 +69,13 @@ def test_subgroups_leak_gallery_and_the_class_from_elsewhere_are_told_of_test_fi
 
 
 def test_intervals_count_patients_where_the_manifest_names_them(full_report):
-    """Two films a patient; the films of the other hospital have no manifest."""
+    """A patient has two films; the films of the other hospital have no manifest."""
     assert "patient" == full_report.test.bootstrap.unit
     assert "film" == full_report.external.bootstrap.unit
 
 
-def test_calibration_after_scaling_is_that_of_the_published_answers(full_report):
-    """Before it, the temperature is taken out again."""
+def test_calibration_after_scaling_is_that_of_the_published_probabilities(full_report):
+    """Calibration before scaling is computed without the temperature."""
     scaling = full_report.calibration
 
     assert scaling.after["test"].ece == pytest.approx(full_report.test.ece)

@@ -1,4 +1,4 @@
-"""The printed report, line for line against printouts of R."""
+"""The printed report, compared line by line with printouts of R."""
 
 import pytest
 
@@ -81,7 +81,7 @@ Prediction  M  R
 
 
 def test_a_class_without_a_prediction_is_nan_and_without_a_film_na():
-    """R tells 0/0 from what it was computed with; so does the printout."""
+    """R prints NaN for 0/0, and NA for a figure that needs an undefined one."""
     lines = printed([[9, 0, 1], [1, 0, 1], [0, 0, 0]], ("never true", "B", "C")).splitlines()
 
     assert "Pos Pred Value                  0.9000      NaN" not in lines
@@ -114,7 +114,7 @@ def test_long_names_widen_the_table_and_break_it_at_eighty_columns():
     ],
 )
 def test_p_values_are_formatted_as_in_printouts_of_caret(values, expected):
-    """Values of at least 1e-4 share their decimals; each row was read in somebody's printout."""
+    """Values of at least 1e-4 share their decimals; each row is from a printout of caret."""
     assert expected == _p_values(values)
 
 
@@ -130,5 +130,5 @@ def test_p_values_are_formatted_as_in_printouts_of_caret(values, expected):
     ],
 )
 def test_numbers_share_their_decimals_as_in_r(values, expected):
-    """The fewest that show four digits of each."""
+    """They have as few as show four digits of each number."""
     assert expected == _common(values, 4)

@@ -22,7 +22,7 @@ EVALUATION = {"n": 12, "classes": ["A", "B"], "table": [[7, 1], [0, 4]]}
 
 @pytest.fixture(scope="module")
 def drawn_figures(full_report, drawn_run, tmp_path_factory):
-    """Every figure of the drawn run, twice, once from the answers that it kept."""
+    """Every figure of the invented run, drawn twice: from given predictions and from saved ones."""
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
     report = full_report.model_copy(update={"version": "v3-0"})
     save(folders[1], drawn_run.predictions)
@@ -65,7 +65,7 @@ def test_the_figures_state_axes_and_n(drawn_figures, name, words):
 
 
 def test_curves_name_their_area_with_n_and_interval(drawn_figures, full_report):
-    """In the legend, as the table has them."""
+    """The legend has the figures of the table."""
     text = (drawn_figures[0][0] / "roc.svg").read_text()
 
     found = full_report.test.roc["Effusions"]
@@ -74,7 +74,7 @@ def test_curves_name_their_area_with_n_and_interval(drawn_figures, full_report):
 
 
 def test_a_figure_has_no_script_and_nothing_from_elsewhere(drawn_figures):
-    """It is shown under a policy that would stop both."""
+    """The content policy of its page forbids both."""
     for name in drawn_figures[1]:
         text = (drawn_figures[0][0] / name).read_text()
         assert "<script" not in text

@@ -1,4 +1,4 @@
-"""The sentences that stand beside every figure."""
+"""The limits that are shown beside every figure."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ ROWS = [
 
 
 def test_phantoms_say_nothing_about_patients():
-    """The first sentence, and no other claim about data."""
+    """The first sentence says so, and no sentence is about the data."""
     limits = limits_of(data_set(ROWS, kind="phantoms"))
 
     assert "Trained on drawn phantoms: says nothing about patients." == limits[0]
@@ -59,12 +59,12 @@ def test_phantoms_say_nothing_about_patients():
         "the collection alone names 2 of 3 test films rightly (67%), the commonest class 33%",
     ],
 )
-def test_what_the_manifest_shows_is_told_with_its_count(sentence):
-    """Derived from the data, never a fixed figure."""
+def test_limits_from_the_manifest_have_their_counts(sentence):
+    """The counts come from the data."""
     assert any(sentence in limit for limit in limits_of(data_set(ROWS)))
 
 
-def test_without_a_manifest_nothing_is_known_of_patients_and_sources():
+def test_without_a_manifest_patients_and_sources_are_unknown():
     """The limits state what is unknown, too."""
     limits = limits_of(data_set(ROWS, manifest=False))
 

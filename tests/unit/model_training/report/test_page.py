@@ -22,7 +22,7 @@ VOID = {"meta", "link", "img", "br"}
 
 
 class Reader(HTMLParser):
-    """Keeps every element, and holds that they are closed in order."""
+    """Collects every element, and checks that elements are closed in order."""
 
     def __init__(self):
         super().__init__()
@@ -47,13 +47,13 @@ def elements_of(path):
 
 @pytest.fixture(scope="module")
 def report(full_report):
-    """The drawn run's, under a name."""
+    """The report of the invented run, with a version."""
     return full_report.model_copy(update={"version": "v3-0", "network": "v3"})
 
 
 @pytest.fixture(scope="module")
 def page(report, drawn_run, tmp_path_factory):
-    """Its page, with the pictures of two films."""
+    """The page of that report, with the pictures of two films."""
     folder = tmp_path_factory.mktemp("page")
     pictures = folder / "run" / "thumbnails"
     pictures.mkdir(parents=True)
@@ -64,7 +64,7 @@ def page(report, drawn_run, tmp_path_factory):
 
 
 def test_the_page_needs_nothing_but_the_folder_beside_it(page):
-    """Every address is relative and leads to a file that is there, or to a section of the page."""
+    """Every address is relative and leads to an existing file, or to a section of the page."""
     found = elements_of(page)
 
     addresses = [value for _, attrs in found for name, value in attrs.items() if name in {"href", "src"}]
@@ -82,12 +82,12 @@ def test_the_page_has_no_script_and_no_inline_style(page):
 
 
 def test_the_page_says_what_it_is_not(page):
-    """On top, and again at the bottom."""
+    """The notice is at the top and at the bottom."""
     assert page.read_text().count("Research use only; not a medical device.") >= 2
 
 
 def test_every_table_has_a_caption_and_scoped_heads_and_every_picture_its_words(page, report):
-    """A screen reader tells the same."""
+    """A screen reader gives the same information."""
     text, found = page.read_text(), elements_of(page)
 
     tags = [tag for tag, _ in found]
@@ -112,13 +112,13 @@ def test_every_table_has_a_caption_and_scoped_heads_and_every_picture_its_words(
     ],
 )  # fmt: skip
 def test_the_page_has_every_part(page, words):
-    """In words that a reader looks for."""
+    """Each part has its heading or label."""
     assert words in page.read_text()
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Pages without figures, whose drawing takes two seconds."""
+    """Pages without figures, because drawing them takes two seconds."""
     monkeypatch.setattr(report_page.figures, "draw_all", lambda *_: ())
 
 
@@ -145,7 +145,7 @@ def test_names_from_the_data_are_text_and_not_markup(report, undrawn, tmp_path):
 
 
 def test_a_published_page_shows_no_film(report, drawn_run, tmp_path):
-    """It names them; the thumbnails stay where they are."""
+    """The page names films; their thumbnails are not on it."""
     save(tmp_path, drawn_run.predictions)
     (tmp_path / "thumbnails").mkdir()
     Image.new("L", (64, 64)).save(tmp_path / "thumbnails" / thumbnails.error_file(0))
@@ -160,7 +160,7 @@ def test_a_published_page_shows_no_film(report, drawn_run, tmp_path):
 
 
 def test_reports_of_older_releases_have_a_page(undrawn, tmp_path):
-    """The parts that they have."""
+    """The page has the parts that the report has."""
     rest = {"auroc": {"macro": None}, "balanced_accuracy": 0.5, "ece": 0.1, "rejected": {"count": 0, "reasons": {}}}
     report = Report.model_validate({"version": "v3-0", "test": {**caret_report(), **rest}})
 
@@ -176,14 +176,14 @@ def caret_report():
 
 
 def test_the_shipped_reports_have_pages(undrawn, tmp_path):
-    """Whatever release made them."""
+    """This holds for reports of every release."""
     for directory in (model_directory.SHIPPED_FILMS, model_directory.SHIPPED_PHANTOMS):
         report_page.write(model_directory.read_report(directory), tmp_path / "page.html", predictions={})
         assert model_directory.read_card(directory).version in (tmp_path / "page.html").read_text()
 
 
 def test_the_text_has_carets_own_print_in_it(report):
-    """To the byte, mode everything."""
+    """It is equal to the byte, in the mode `everything`."""
     matrix = confusion_matrix.from_table(report.test.table, report.test.classes)
 
     text = report_text.text(report)

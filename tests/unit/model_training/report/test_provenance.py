@@ -1,4 +1,4 @@
-"""Where a run came from."""
+"""The commit that a run was trained with."""
 
 import subprocess
 
@@ -9,7 +9,7 @@ from model_training.report import provenance
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A folder that the package believes to be its checkout."""
+    """A folder that the package takes for its checkout."""
     monkeypatch.setattr(provenance, "CHECKOUT", tmp_path)
     return tmp_path
 
@@ -26,7 +26,7 @@ def test_outside_a_checkout_there_is_no_commit(checkout):
 
 
 def test_a_changed_file_makes_the_commit_dirty(checkout):
-    """The commit alone would not bring the run back."""
+    """The commit alone would not be enough to repeat the run."""
     git(checkout, "init")
     (checkout / "file").write_text("a")
     git(checkout, "add", "file")
@@ -39,7 +39,7 @@ def test_a_changed_file_makes_the_commit_dirty(checkout):
 
 
 def test_a_checkout_without_a_commit_has_none(checkout):
-    """Git fails; the run does not."""
+    """An error of git does not end the run."""
     (checkout / ".git").mkdir()
 
     assert provenance.commit() is None

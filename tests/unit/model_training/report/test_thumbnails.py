@@ -40,8 +40,8 @@ def test_pictures_are_small_and_a_film_that_is_gone_has_none(films, tmp_path):
     } == sizes
 
 
-def test_films_lie_beside_a_manifest_too(films, tmp_path):
-    """The data may be a file."""
+def test_films_are_found_beside_a_manifest(films, tmp_path):
+    """The data may be given as the manifest file."""
     (films / "manifest.csv").write_text("file,class\n")
 
     thumbnails.save(REPORT, films / "manifest.csv", (64, 64), tmp_path / "run")

@@ -27,7 +27,7 @@ def answering(strength, seed=0, *, n=N, spoil=None, version="v-1"):
 
 
 def test_a_better_candidate_passes_with_no_reason_against_it():
-    """And the figures stand in the verdict."""
+    """The verdict has the figures."""
     verdict = judge(films(), answering(4, version="new"), answering(2, 1, version="old"))
 
     assert (True, ()) == (verdict.passed, verdict.reasons)
@@ -36,13 +36,13 @@ def test_a_better_candidate_passes_with_no_reason_against_it():
     assert PRINTS == verdict.fingerprints
 
 
-def test_the_same_answers_pass():
-    """Not worse is enough."""
+def test_the_same_predictions_pass():
+    """A candidate need not be better."""
     assert judge(films(), answering(3), answering(3)).passed
 
 
 def test_a_candidate_that_learned_nothing_is_refused_as_worse():
-    """Shuffled labels give answers that have nothing to do with the truth."""
+    """Such predictions come from shuffled labels."""
     verdict = judge(films(), answering(0), answering(3, 1))
 
     assert not verdict.passed
@@ -50,36 +50,36 @@ def test_a_candidate_that_learned_nothing_is_refused_as_worse():
 
 
 def test_one_class_that_is_worse_is_enough_to_refuse_and_is_named():
-    """A mean hides what a patient with that finding meets."""
+    """The mean of the classes would hide it."""
     verdict = judge(films(), answering(3, spoil=2), answering(3, 1))
 
     assert any(reason.startswith("sensitivity for Pneumothorax") for reason in verdict.reasons)
     assert not any(reason.startswith("sensitivity for Effusions") for reason in verdict.reasons)
 
 
-def test_what_too_few_films_cannot_tell_is_refused_for_that():
-    """Ten patients of a class at least, whatever the figures."""
+def test_too_few_films_of_a_class_are_a_reason_to_refuse():
+    """A class needs at least ten patients, whatever its figures are."""
     verdict = judge(films(27), answering(4, n=27), answering(4, 1, n=27))
 
     assert 3 == sum("too few to judge" in reason for reason in verdict.reasons)
 
 
 def test_films_of_one_patient_count_as_one():
-    """Three hundred films of six people are six."""
+    """Three hundred films of six patients are too few."""
     verdict = judge(films(patients=[str(index % 6) for index in range(N)]), answering(4), answering(4, 1))
 
     assert any("too few" in reason for reason in verdict.reasons)
 
 
 def test_a_difference_that_the_films_cannot_rule_out_is_refused():
-    """The interval reaches beyond the margin though the figures are alike."""
+    """The figures are alike, but the interval reaches beyond the margin."""
     verdict = judge(films(45), answering(1.5, n=45), answering(1.5, 1, n=45))
 
     assert any("too few films to say" in reason for reason in verdict.reasons)
 
 
-def test_answers_that_cannot_be_taken_at_their_word_are_refused():
-    """Certain, and wrong."""
+def test_a_badly_calibrated_candidate_is_refused():
+    """It gives every prediction a probability of 1."""
     candidate = answering(1.5)
     certain = (candidate.probabilities == candidate.probabilities.max(axis=1, keepdims=True)).astype(np.float32)
 
@@ -120,8 +120,8 @@ def test_a_class_that_the_candidate_never_predicts_refuses_it():
 
 
 @pytest.mark.parametrize("split", ["test", "gate"])
-def test_a_locked_split_that_changed_is_told_and_refuses(split):
-    """A change of the locked films is a reason against the candidate."""
+def test_a_locked_split_that_changed_is_a_reason_to_refuse(split):
+    """The reason has both fingerprints."""
     before = {**PRINTS, split: "9" * 64}
 
     verdict = judge(films(), answering(4), answering(2, 1), known_fingerprints=before)
@@ -139,5 +139,5 @@ def test_drawn_phantoms_do_not_replace_films():
 
 
 def test_without_an_active_version_there_is_nothing_to_be_no_worse_than():
-    """The first version is a person's choice."""
+    """A person chooses the first version."""
     assert ("there is no active version to compare with",) == judge(films(), answering(4), None).reasons

@@ -59,8 +59,8 @@ def test_the_thread_reports_while_nothing_else_does(reports):
 
 
 @pytest.mark.parametrize(("standing", "error"), [(Standing.CANCEL, RunStopped), (Standing.LOST, RunLost)])
-def test_what_the_row_answers_stops_the_training_at_its_next_batch(reports, standing, error):
-    """Between two batches, never within one."""
+def test_a_cancelled_or_lost_run_stops_at_its_next_batch(reports, standing, error):
+    """A batch that has begun is finished."""
     beat = RunHeartbeat(7, "t", 3, 60)
     reports.standing = standing
     beat.send()
@@ -70,7 +70,7 @@ def test_what_the_row_answers_stops_the_training_at_its_next_batch(reports, stan
 
 
 def test_a_training_that_hangs_has_no_heartbeat(reports, monkeypatch, caplog):
-    """So that the sweep finds it."""
+    """The sweep then finds the run."""
     monkeypatch.setattr(heartbeat, "HANGS_AFTER_SECONDS", 0)
     beat = RunHeartbeat(7, "t", 3, 0.01)
     with beat:

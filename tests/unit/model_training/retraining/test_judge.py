@@ -26,7 +26,7 @@ def gated(shared_data, tmp_path_factory, draw):
 
 @pytest.fixture(scope="module")
 def trained(gated, tmp_path_factory, progress):
-    """A version that knows left from right."""
+    """A version that can tell left from right."""
     directory = tmp_path_factory.mktemp("trained") / "candidate"
     build(Recipe(gated, "phantom", epochs=12, seed=3), directory, progress)
     return directory
@@ -34,7 +34,7 @@ def trained(gated, tmp_path_factory, progress):
 
 @pytest.fixture
 def active(database, trained, gated, monkeypatch, forgotten_settings):
-    """It is active, and the settings ask for its like; returns its version."""
+    """The name of that version, which is active; the settings train another like it."""
     monkeypatch.setenv("THORAQ_TRAINING_DATA", str(gated))
     monkeypatch.setenv("THORAQ_TRAINING_NETWORK", "phantom")
     monkeypatch.setenv("THORAQ_TRAINING_EPOCHS", "12")
@@ -64,7 +64,7 @@ def active_now():
 
 
 def shuffled(gated, folder):
-    """Return the set with every label of train and validation wrong half of the time."""
+    """Return a copy of the set in which half of the labels of train and validation are wrong."""
     shutil.copytree(gated, folder)
     for split in ("train", "validation"):
         for number, path in enumerate(sorted((folder / split).rglob("*.png"))):
@@ -91,7 +91,7 @@ def test_a_candidate_as_good_as_the_active_version_passes_and_waits_for_a_person
 
 
 def test_a_setting_lets_a_candidate_that_passed_take_its_place(active, monkeypatch, forgotten_settings):
-    """The activation says that no person did it."""
+    """The activation records that no person did it."""
     monkeypatch.setenv("THORAQ_TRAINING_AUTOMATIC_PROMOTION", "true")
     forgotten_settings()
 
@@ -105,7 +105,7 @@ def test_a_setting_lets_a_candidate_that_passed_take_its_place(active, monkeypat
 def test_a_candidate_of_shuffled_labels_is_refused_with_the_reason(
     active, gated, tmp_path, monkeypatch, forgotten_settings
 ):
-    """Even where the setting would promote it."""
+    """The setting for automatic promotion does not change that."""
     monkeypatch.setenv("THORAQ_TRAINING_DATA", str(shuffled(gated, tmp_path / "shuffled")))
     monkeypatch.setenv("THORAQ_TRAINING_AUTOMATIC_PROMOTION", "true")
     forgotten_settings()
@@ -141,7 +141,7 @@ def test_a_candidate_with_a_flipped_byte_is_never_loaded(active, monkeypatch):
 
 
 def test_a_run_that_was_killed_after_its_training_does_not_train_again(active, monkeypatch, trained):
-    """The whole candidate lies under the run's name."""
+    """The complete candidate is in the folder of the run."""
     shutil.copytree(trained, settings().data_dir / "candidates" / "run-1")
     monkeypatch.setattr(retraining.candidate, "build", lambda *_: pytest.fail("it was trained twice"))
 

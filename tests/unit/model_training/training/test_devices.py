@@ -55,19 +55,19 @@ print(json.dumps([replicas, apart, float(np.abs(np.subtract(*validation)).max())
 """
 
 
-def said(code):
+def output_of(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_niceness_is_set_and_not_added_from_run_to_run():
     """One child process carries out several runs."""
-    assert "0" == said(NICE)
+    assert "0" == output_of(NICE)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted as Linux shows them")
 def test_a_training_keeps_to_its_threads():
     """It uses five threads on any machine."""
-    assert "5" == said(THREADS)
+    assert "5" == output_of(THREADS)
 
 
 def test_two_devices_train_the_same_network_as_one(shared_data, tmp_path):

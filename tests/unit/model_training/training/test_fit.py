@@ -84,7 +84,7 @@ def test_a_training_that_diverges_raises(data, progress):
 
 
 def test_a_training_that_diverges_late_keeps_the_best_epoch_before(data, progress, monkeypatch):
-    """A report could not hold a loss that is not a number, and the candidate would be lost."""
+    """A report cannot have a loss that is not a number, so that the candidate would be lost."""
     validate = BestEpoch._validate
     monkeypatch.setattr(
         BestEpoch, "_validate", lambda self: validate(self) | ({"val_loss": np.nan} if self.history else {})

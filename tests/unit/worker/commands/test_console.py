@@ -1,4 +1,4 @@
-"""What commands share: a query that may find no database."""
+"""Functions that commands share: a query that may find no database."""
 
 from sqlalchemy import select
 
@@ -12,7 +12,7 @@ def versions(session):
 
 
 def test_a_database_answers(phantom_model):
-    """With whatever the query returns."""
+    """The answer is that of the query."""
     assert [phantom_model] == query_if_possible(versions, "doing without")
 
 
@@ -27,7 +27,7 @@ def test_without_a_database_there_is_no_answer_and_no_file_appears(data_dir, cap
 
 
 def test_a_database_without_a_schema_is_reported_in_one_line(data_dir, capsys):
-    """On stderr: stdout may be JSON."""
+    """It goes to stderr, since stdout may be JSON."""
     data_dir.mkdir(exist_ok=True)
     (data_dir / "thoraq.db").touch()
     assert database.exists()

@@ -1,4 +1,4 @@
-"""The broad `except` stands around parsers and decoders of others: what they raise is the film's fault, and no more."""
+"""The broad `except` is around third-party parsers and decoders only: their errors reject the film, others do not."""
 
 import io
 import struct
@@ -28,7 +28,7 @@ from worker.errors import Reason, RejectedImage
     ],
 )
 def test_what_a_third_party_decoder_raises_is_damage(error):
-    """With a detail that quotes nothing of the film."""
+    """The detail quotes nothing of the film."""
     with pytest.raises(RejectedImage) as rejected, damage_is_rejected("the film is damaged"):
         raise error("PATIENT NAME")
 
@@ -45,13 +45,13 @@ def test_a_panic_of_a_rust_decoder_is_damage():
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_what_is_not_the_films_fault_goes_through(error):
-    """An interrupted process, a host without memory."""
+    """The process is interrupted, or the host has no memory left."""
     with pytest.raises(error), damage_is_rejected("the film is damaged"):
         raise error
 
 
 def test_a_rejection_inside_keeps_its_reason():
-    """The net changes nothing that was decided already."""
+    """The film was rejected by a check of ours."""
     with pytest.raises(RejectedImage, match="several frames"), damage_is_rejected("the film is damaged"):
         raise RejectedImage(Reason.SEVERAL_FRAMES, "several frames")
 
@@ -62,7 +62,7 @@ def encoded(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-#: What is broken, and a film on whose way it lies.
+#: A function of ours that a test breaks, and a film whose decoding calls it.
 OURS = {
     "dicom.displayed": dicom_file(),
     "dicom_display._significant": dicom_file(),
@@ -88,7 +88,7 @@ OURS = {
 @pytest.mark.parametrize("error", [AttributeError, TypeError, KeyError, ValueError, IndexError])
 @pytest.mark.parametrize("name", OURS)
 def test_a_fault_of_our_own_arithmetic_rejects_no_film(monkeypatch, name, error):
-    """It comes out as it is, whatever its type."""
+    """The error is raised unchanged, whatever its type is."""
     decode(OURS[name])
 
     def broken(*_args, **_options):
@@ -110,7 +110,7 @@ def test_a_fault_of_our_own_arithmetic_rejects_no_film(monkeypatch, name, error)
     ],
 )
 def test_a_third_party_decoder_that_fails_rejects_the_film(monkeypatch, name, data):
-    """The same error, from the other side of the line."""
+    """The same errors from a library reject it."""
 
     def broken(*_args, **_options):
         raise AttributeError("a damaged file")

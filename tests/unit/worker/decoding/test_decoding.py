@@ -1,4 +1,4 @@
-"""Files of every sort through the decoder."""
+"""Pictures of every format are decoded or rejected."""
 
 import io
 
@@ -27,7 +27,7 @@ def test_a_lossless_film_comes_back_pixel_for_pixel(kind):
 
 @pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 95}), ("WEBP", {"quality": 95})])
 def test_a_lossy_film_comes_back_nearly_the_same(kind, options):
-    """Lossy formats differ by their own loss and no more."""
+    """The only difference is the loss of the format."""
     assert np.abs(FILM.astype(int) - decode(encoded(Image.fromarray(FILM), kind, **options))).mean() < 2
 
 
@@ -111,8 +111,8 @@ def test_limits_are_checked_before_pixels_are_decoded():
     assert Reason.TOO_MANY_PIXELS == pixels_over.value.reason
 
 
-def test_a_jpeg_that_walks_over_its_pixels_again_and_again_is_refused_before_it_is_decoded():
-    """Only a progressive one can: a decoder refuses whatever comes after the one scan of a plain one."""
+def test_a_jpeg_with_too_many_scans_is_rejected_before_it_is_decoded():
+    """Only a progressive JPEG can have them: decoders reject data after the single scan of a plain one."""
     progressive = encoded(Image.fromarray(FILM), "JPEG", progressive=True)
     last = progressive.rindex(b"\xff\xda")
     with pytest.raises(RejectedImage, match=r"10\d scans"):
@@ -124,8 +124,8 @@ def test_a_jpeg_that_walks_over_its_pixels_again_and_again_is_refused_before_it_
         decode(plain[:-2] + 100 * scan + plain[-2:])
 
 
-def test_no_header_hides_how_often_a_jpeg_walks_over_its_pixels():
-    """An arithmetic frame is progressive, too; and a bare marker would send the walk past the true frame."""
+def test_no_header_hides_the_number_of_scans_of_a_jpeg():
+    """An arithmetic frame is progressive, too, and a bare marker could make the search pass over the true frame."""
     progressive = encoded(Image.fromarray(FILM), "JPEG", progressive=True)
     last = progressive.rindex(b"\xff\xda")
     bomb = progressive[:last] + 100 * progressive[last:-2] + progressive[-2:]
@@ -151,7 +151,7 @@ def in_separate_scans(components: int) -> bytes:
 
 
 def test_the_coefficients_of_a_jpeg_in_several_scans_count_as_memory():
-    """A decoder has all of them in memory until the last scan, progressive or not."""
+    """A decoder keeps all of them in memory until the last scan, progressive or not."""
     baseline = in_separate_scans(4)
     progressive = encoded(Image.fromarray(FILM).convert("CMYK"), "JPEG", progressive=True)
     one_scan = encoded(Image.fromarray(FILM).convert("CMYK"), "JPEG")
@@ -167,7 +167,7 @@ def test_the_coefficients_of_a_jpeg_in_several_scans_count_as_memory():
 
 
 def segment(comment: bytes) -> bytes:
-    """Return a JPEG's comment."""
+    """Return the segment of a comment in a JPEG."""
     return b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
 
 

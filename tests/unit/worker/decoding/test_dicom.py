@@ -1,4 +1,4 @@
-"""DICOM files through the decoder: grey scale, polarity, transfer syntaxes, and files that lie."""
+"""DICOM files are decoded: grey scale, polarity, transfer syntaxes, and headers that contradict the pixels."""
 
 import io
 import tracemalloc
@@ -35,7 +35,7 @@ def reason_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Reason:
 )
 @pytest.mark.parametrize("pixels", [FILM, DEEP])
 def test_an_uncompressed_film_keeps_its_greys_in_every_byte_order(syntax, pixels):
-    """8 bits as they are, 12 bits through the window over all of them."""
+    """8-bit values stay as they are, and 12-bit values pass a window over their whole range."""
     options = {} if pixels is FILM else {"bits": 12, "WindowCenter": 2048, "WindowWidth": 4096}
 
     film = decode(dicom_file(pixels, syntax=syntax, **options))
@@ -61,7 +61,7 @@ def test_rle_and_jpeg_give_the_same_film():
     "changes", [{}, {"WindowCenter": 1000, "WindowWidth": 900}, {"PresentationLUTShape": "INVERSE"}]
 )
 def test_the_negative_of_a_film_stored_as_monochrome1_is_the_same_array(changes):
-    """Polarity comes last, before rounding."""
+    """Polarity is applied last, before rounding."""
     mirrored = {"WindowCenter": 4096 - 1000} if "WindowCenter" in changes else {}
     film = decode(dicom_file(DEEP, bits=12, **changes))
 
@@ -71,7 +71,7 @@ def test_the_negative_of_a_film_stored_as_monochrome1_is_the_same_array(changes)
 
 
 def test_modality_comes_before_the_window():
-    """The window counts in rescaled units; of several windows the first is meant."""
+    """The window is in rescaled units, and the first of several windows is used."""
     plain = decode(dicom_file(DEEP, bits=12, WindowCenter=2048, WindowWidth=4096))
 
     rescaled = decode(
@@ -93,7 +93,7 @@ def test_a_voi_table_rules_over_a_window_and_goes_on_evenly_at_its_ends():
 
 
 def test_a_signed_film_is_the_same_film():
-    """Two's complement, with a sign in the highest stored bit and rubbish above it."""
+    """The values are in two's complement, with the sign in the highest stored bit and rubbish above it."""
     signed = ((DEEP.astype(np.int32) - 2048) & 0x0FFF | 0x3000).astype(np.uint16)
 
     film = decode(dicom_file(signed, bits=12, signed=1, WindowCenter=0, WindowWidth=4096))
@@ -171,7 +171,7 @@ def test_odd_and_missing_attributes_that_do_no_harm_are_no_reason(changes):
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.102", "1.2.3"])
 def test_a_transfer_syntax_that_is_not_read_says_so(syntax):
-    """Video and private ones alike."""
+    """This holds for video and for private syntaxes."""
     film = dataset(syntax=JPEGBaseline8Bit, PixelData=encapsulate([b"nothing "]))
     film.file_meta.TransferSyntaxUID = syntax
     buffer = io.BytesIO()
@@ -181,7 +181,7 @@ def test_a_transfer_syntax_that_is_not_read_says_so(syntax):
 
 
 def test_a_compressed_picture_of_another_size_than_stated_is_not_decoded():
-    """The header of the stream is read first: a bomb inside costs its header."""
+    """The header of the stream is read first, so a bomb inside is not decoded."""
     jpeg = io.BytesIO()
     Image.new("L", (5000, 5000)).save(jpeg, "JPEG")
 
@@ -193,7 +193,7 @@ def bomb(head: bytes, body: bytes) -> bytes:
 
 
 def test_bombs_cost_their_rejection_and_little_memory():
-    """A deflated gigabyte, a million empty items and a million numbers."""
+    """The bombs are 100 MiB of zeros, deflated, a million empty items, and a million numbers."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     zeros = deflater.compress(b"\0" * 2**20 * 100) + deflater.flush()
     head = dicom_file(syntax=DeflatedExplicitVRLittleEndian)

@@ -17,7 +17,7 @@ from worker.models import directory
 from worker.models.classifier import Classifier
 
 FOLDERS = ("dicom", "awkward")
-#: Where the manifest leaves it to us and we decide otherwise; docs/decisions/0020-films-and-formats.md says why.
+#: Files for which the manifest leaves the decision to Thoraq: docs/decisions/0020-films-and-formats.md has the reasons.
 DECIDED = {"dicom/broken_png_named_dcm.dcm": "scorable"}
 MEMORY_GROWTH_BYTES = 300 * 2**20
 SAMPLING_SECONDS = 0.005
@@ -25,7 +25,7 @@ SAMPLING_SECONDS = 0.005
 
 @pytest.fixture
 def shared():
-    """Return the folder above; absent on most machines, never in CI."""
+    """The folder that has these folders; most machines do not have it, but CI must."""
     folder = CXR6.parent
     if not all((folder / name / "manifest.csv").is_file() for name in FOLDERS):
         if os.environ.get("CI"):
@@ -53,17 +53,17 @@ def test_every_shared_file_has_the_outcome_that_is_expected(shared, data_dir):
         "--json",
     ]
 
-    told = json.loads(CliRunner().invoke(cli.InstalledCommands(), arguments).stdout)
+    rows = json.loads(CliRunner().invoke(cli.InstalledCommands(), arguments).stdout)
 
     outcomes = {"scored": "scorable", "rejected": "reject"}
-    found = {str(row["file"]).removeprefix(f"{shared}/"): (outcomes[row["outcome"]], row["reason"]) for row in told}
+    found = {str(row["file"]).removeprefix(f"{shared}/"): (outcomes[row["outcome"]], row["reason"]) for row in rows}
     wrong = {name: found[name] for name, expected in files.items() if found[name][0] != expected}
     assert {} == wrong
     assert len(files) > 100
 
 
 def test_reading_them_all_takes_little_memory(shared):
-    """At most 300 MB above what the process had with its network loaded."""
+    """The process grows by at most 300 MB after the network was loaded."""
     classifier, process = Classifier.load(directory.SHIPPED_PAPER), psutil.Process()
     done, peak = threading.Event(), [0]
 

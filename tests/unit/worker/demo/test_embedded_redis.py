@@ -7,8 +7,8 @@ from worker.demo.embedded_redis import EmbeddedRedis
 
 
 @pytest.mark.parametrize("name", ["with blanks in it", "50% off? #1", 'it\'s "quoted"', "Größe"])
-def test_the_data_may_lie_in_any_folder(tmp_path, name):
-    """A checkout has the name that its owner gives it; the file of the server lies there, and only there."""
+def test_the_data_may_be_in_any_folder(tmp_path, name):
+    """The path of a checkout may have any characters; the server finds its file there again."""
     directory = tmp_path / name / "redis"
 
     with EmbeddedRedis(directory) as server, redis.Redis.from_url(server.url) as client:

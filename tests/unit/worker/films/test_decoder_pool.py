@@ -90,7 +90,7 @@ def test_a_film_comes_back_as_it_would_be_prepared_here(preparation, classifier,
 
 
 def test_a_decoder_stays_in_step_from_one_request_to_the_next(one, preparation, tmp_path):
-    """Each outcome is of the film that was asked for, also after films of other outcomes."""
+    """Each outcome belongs to the requested film, also after other kinds of outcome."""
     (tmp_path / "text.png").write_text("no film")
     for seed in (3, 1, 2, 1, 0):
         prepared(one, preparation, "text.png")
@@ -152,7 +152,7 @@ def test_a_decoder_that_dies_idle_costs_no_film_anything(one, preparation, befor
 
 
 def test_a_decoder_that_hangs_is_replaced(one, preparation, before, monkeypatch):
-    """No film takes so long; those asked for with it wait, since the task has an end."""
+    """No film takes so long; the films requested with it are postponed, since the task has a time limit."""
     monkeypatch.setattr("worker.films.decoder_pool.SILENCE_SECONDS", 1)
     prepared(one, preparation, "0.png")
     (decoder,) = processes() - before
@@ -173,8 +173,8 @@ REJECTED = {
 GREY = bytes(64 * 64)
 
 
-def played(monkeypatch, greeting: bytes, told: bytes) -> DecoderPool:
-    """A false decoder that sends `told` after any request."""
+def played(monkeypatch, greeting: bytes, reply: bytes) -> DecoderPool:
+    """Return a pool with a fake decoder that sends `reply` after any request."""
     ours, its_end = Pipe()
     theirs = Connection(os.dup(its_end.fileno()))
 
@@ -182,7 +182,7 @@ def played(monkeypatch, greeting: bytes, told: bytes) -> DecoderPool:
         theirs.send_bytes(greeting)
         with contextlib.suppress(EOFError, OSError):
             theirs.recv_bytes()
-            theirs.send_bytes(told)
+            theirs.send_bytes(reply)
         theirs.close()
 
     process = Mock(poll=Mock(return_value=None), wait=Mock(return_value=0))
@@ -193,7 +193,7 @@ def played(monkeypatch, greeting: bytes, told: bytes) -> DecoderPool:
 
 
 @pytest.mark.parametrize(
-    ("told", "kind"),
+    ("reply", "kind"),
     [
         (json.dumps(PREPARED).encode() + b"\n" + GREY, Prepared),
         (json.dumps(PREPARED).encode() + b"\n" + GREY[1:], Crashed),
@@ -221,14 +221,14 @@ def played(monkeypatch, greeting: bytes, told: bytes) -> DecoderPool:
         "too long",
     ],
 )
-def test_what_no_decoder_says_costs_its_film_an_attempt(monkeypatch, preparation, told, kind):
+def test_a_message_that_no_decoder_sends_costs_its_film_an_attempt(monkeypatch, preparation, reply, kind):
     """A hostile film may control its decoder, so every field of a message is checked."""
-    with contextlib.closing(played(monkeypatch, encode_ready(PREPROCESSING), told)) as decoders:
+    with contextlib.closing(played(monkeypatch, encode_ready(PREPROCESSING), reply)) as decoders:
         assert [kind] == kinds(prepared(decoders, preparation, "0.png"))
 
 
 def test_an_invalid_message_is_logged_as_such(monkeypatch, preparation, caplog):
-    """A kind that this release does not know is told apart from a decoder that died."""
+    """The log distinguishes an unknown kind of message from a decoder that died."""
     unknown = json.dumps(REJECTED | {"kind": "refused"}).encode()
     with contextlib.closing(played(monkeypatch, encode_ready(PREPROCESSING), unknown)) as decoders:
         (answer,) = prepared(decoders, preparation, "0.png")
@@ -251,7 +251,7 @@ def test_a_decoder_of_another_release_is_not_asked(monkeypatch, preparation, gre
 
 
 def test_an_error_that_no_film_should_cause_costs_its_own_film_an_attempt(one, preparation):
-    """Here a detector that does not fit. Its type and place are reported; its text may quote the film."""
+    """A film check does not fit. The error's type and place are reported; its text may quote the film."""
     broken = FilmCheck(np.zeros(3), np.zeros((1, 3)), np.ones(1), residual=1, threshold=1)
 
     answers = prepared(one, dataclasses.replace(preparation, film_check=broken))
@@ -305,12 +305,12 @@ def test_decoders_end_with_their_parent_however_it_ends(tmp_path):
 def test_a_decoder_imports_neither_a_database_nor_a_network():
     """So it starts quickly, and a hostile film finds no secret in it."""
     heavy = "{'sqlalchemy', 'keras', 'tensorflow', 'celery', 'pydantic', 'flask'}"
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", f"import sys, worker.films.decoder_process; print({heavy} & set(sys.modules))"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    assert "set()" == told.stdout.strip()
+    assert "set()" == done.stdout.strip()
 
 
 def test_the_next_file_is_begun_before_its_turn_and_no_more():
@@ -331,7 +331,7 @@ def test_the_next_file_is_begun_before_its_turn_and_no_more():
 
 
 def test_refusals_keep_the_content_of_what_was_read(one, preparation, tmp_path):
-    """A rejection can be traced to the bytes that were there."""
+    """A rejection can be traced to the bytes that were read."""
     (tmp_path / "empty.png").write_bytes(b"")
 
     (answer,) = prepared(one, preparation, "empty.png")

@@ -1,4 +1,4 @@
-"""The messages between decoder and pool: each kind goes over and comes back, and the pool believes nothing else."""
+"""The messages between decoder and pool: each kind is encoded and decoded, and anything else is an error."""
 
 import json
 
@@ -44,14 +44,14 @@ def rejected(**changes) -> bytes:
     return message(**(fields | changes))
 
 
-def test_the_values_that_go_over_the_pipe_are_fixed():
-    """They do not follow the names of classes: renaming a class changes no message."""
+def test_the_names_in_messages_are_fixed():
+    """They are not the names of classes, so that renaming a class changes no message."""
     assert {"ready", "prepare", "prepared", "rejected", "postponed", "crashed"} == {kind.value for kind in Kind}
     assert 2 == protocol.VERSION
 
 
 def test_a_request_comes_back_as_it_was(tmp_path):
-    """With its network's input, and without it where the request before had it."""
+    """It may have a preparation, or none if that of the request before is used."""
     places = (Place("films", "a.png", SHA256), Place("films", "b.png", None))
     preparation = Preparation({"films": tmp_path}, Limits(), tmp_path, SIZE, None)
 
@@ -75,12 +75,12 @@ def test_a_decoder_announces_its_preprocessing():
     ],
 )
 def test_every_outcome_without_a_film_comes_back_as_it_was(outcome):
-    """With the time that it took."""
+    """The time that it took comes with it."""
     assert (outcome, 0.25) == protocol.decode_outcome(protocol.encode_outcome(outcome, 7, 0.25), 7, SIZE)
 
 
 def test_a_prepared_film_comes_back_grey_value_by_grey_value():
-    """Line breaks among the grey values, too."""
+    """Grey values may be equal to the line break that ends a head."""
     film = np.full(SIZE, ord("\n"), np.uint8)
 
     outcome, seconds = protocol.decode_outcome(
@@ -93,8 +93,8 @@ def test_a_prepared_film_comes_back_grey_value_by_grey_value():
 
 
 @pytest.mark.parametrize("detail", ["x" * 10_000, "a\0b", "\ud800", "two\nlines", "\x1b[31m"])
-def test_a_detail_that_no_database_takes_is_made_printable(detail):
-    """A root's name may hold anything; the sentence still arrives."""
+def test_a_detail_that_no_database_can_store_is_made_printable(detail):
+    """The name of a root may have any characters."""
     outcome, _ = protocol.decode_outcome(protocol.encode_outcome(Postponed(detail), 0, 0), 0, SIZE)
 
     assert outcome.detail.isprintable()
@@ -130,8 +130,8 @@ def test_both_sides_refuse_another_version(version, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["ready", "prepare"])
-def test_a_kind_has_its_place(kind):
-    """A decoder that is asked for films does not announce itself again."""
+def test_an_outcome_cannot_be_a_message_of_another_kind(kind):
+    """A decoder that was sent a request does not announce itself again."""
     with pytest.raises(ProtocolError, match="no place"):
         protocol.decode_outcome(message(kind=kind), 0, SIZE)
 
@@ -194,7 +194,7 @@ def test_a_film_with_a_wrong_field_is_not_taken(changes):
     ],
 )
 def test_a_rejection_with_a_wrong_field_is_not_taken(changes):
-    """What the database cannot store does not reach it."""
+    """Text that the database cannot store does not reach it."""
     rest = changes.pop("rest", b"")
     with pytest.raises(ProtocolError):
         protocol.decode_outcome(rejected(**changes) + rest, 0, SIZE)
@@ -213,7 +213,7 @@ def test_a_rejection_with_a_wrong_field_is_not_taken(changes):
     ],
 )  # fmt: skip
 def test_a_hostile_head_is_an_error_of_the_protocol(data):
-    """Whatever it is made of: no other error comes out."""
+    """It raises no other error."""
     with pytest.raises(ProtocolError):
         protocol.decode_outcome(data, 0, SIZE)
     with pytest.raises(ProtocolError):

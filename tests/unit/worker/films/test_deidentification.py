@@ -1,4 +1,4 @@
-"""A stored DICOM file has no word of its patient, and its film is read as before."""
+"""A stored DICOM file contains nothing about its patient, and its film is read as before."""
 
 import io
 import os
@@ -20,7 +20,7 @@ from worker.films.deidentification import KEPT, deidentified, split
 from worker.films.dicom_elements import MAX_ELEMENTS, DamagedElements
 
 CANARY = "Canarius^Vogel"
-#: What a hostile writer of names could use: standard, nested, private, behind the pixels.
+#: Standard attributes in which a name may stand; `named_film` adds nested, private and trailing ones.
 PLACES = (
     "PatientName", "PatientID", "ReferringPhysicianName", "StudyDescription", "PatientComments", "OtherPatientIDs",
     "InstitutionName", "OperatorsName", "ProtocolName", "ImageComments", "AccessionNumber",

@@ -49,7 +49,7 @@ def test_films_of_the_kind_it_learned_from_pass_and_others_do_not(check, splits)
         assert Reason.NOT_A_CHEST_FILM == rejected.value.reason, name
 
 
-def test_a_film_inverted_upside_down_or_in_a_black_border_is_a_film_still(check):
+def test_a_film_inverted_upside_down_or_in_a_black_border_passes(check):
     """Such a film is odd, and it is still a chest film."""
     film = resize(draw("No-Findings", 5), (64, 64))
     bordered = np.zeros((64, 64), np.uint8)
@@ -59,12 +59,12 @@ def test_a_film_inverted_upside_down_or_in_a_black_border_is_a_film_still(check)
         check.check(np.ascontiguousarray(odd))
 
 
-def test_too_few_films_make_no_detector(splits):
+def test_too_few_films_make_no_film_check(splits):
     """Ten films do not show how films differ."""
     assert film_check.fit({**splits, "train": films_of(10, 0)}) is None
 
 
-def test_a_stored_detector_is_the_same_one_and_a_changed_file_is_refused(check, tmp_path):
+def test_a_stored_film_check_is_equal_and_a_changed_file_is_refused(check, tmp_path):
     """Its SHA-256 is checked, as that of the network is."""
     path = tmp_path / FILM_CHECK_FILE
     sha256 = check.save(path)
@@ -79,7 +79,7 @@ def test_a_stored_detector_is_the_same_one_and_a_changed_file_is_refused(check, 
         load_film_check(tmp_path / "none", sha256)
 
 
-def test_the_classifier_applies_the_detector_that_its_card_names(check, tmp_path):
+def test_the_classifier_applies_the_film_check_that_its_card_names(check, tmp_path):
     """A model whose card has none accepts every film that decodes."""
     directory = tmp_path / "model"
     shutil.copytree(model_directory.SHIPPED_PHANTOMS, directory)

@@ -35,7 +35,7 @@ def test_a_phantom_says_that_it_is_one(finding):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_fluid_absorbs_more_and_air_less_than_the_healthy_lung(seed):
-    """The findings change the attenuation in the direction that physics asks for."""
+    """The findings change the attenuation as in a real body."""
     body = _body(np.random.default_rng(seed), 64)
     healthy = _healthy(body)
 
@@ -57,7 +57,7 @@ def test_a_data_set_has_three_splits_of_distinct_films(tmp_path):
 
 
 def test_a_data_set_that_was_interrupted_is_not_there(tmp_path, monkeypatch):
-    """Half a set would be trained on, or would stand in the way of a whole one for ever."""
+    """A training could use half a set, or half a set could prevent a whole one from being written."""
     saved = []
 
     def save_three(film, path):

@@ -1,4 +1,4 @@
-"""A fault of this program, as against a fault of the film: it is logged, and the film waits for the mended program."""
+"""A fault of the program is logged, and the film waits until it is fixed; a fault of the film rejects it."""
 
 import io
 from concurrent.futures import Future
@@ -19,7 +19,7 @@ from worker.studies.records import Image, Priority, Rejection
 from worker.submissions import intake
 from worker.tasks.scoring import scorer
 
-#: Our own arithmetic, and a film on whose way it lies.
+#: Two functions of ours, which the films below need.
 DISPLAY, NARROWING = "worker.decoding.dicom_display._shown", "worker.decoding.pictures._narrow"
 
 
@@ -50,8 +50,8 @@ def test_a_fault_of_our_own_arithmetic_is_a_crash_and_no_rejection(tmp_path, mon
     assert outcome.detail.startswith("AttributeError in a decoder, test_preparation.py line ")
 
 
-def test_a_damaged_film_is_a_rejection_still(tmp_path):
-    """The other side of the same line."""
+def test_a_damaged_film_is_a_rejection(tmp_path):
+    """It is a fault of the film."""
     (tmp_path / "film").write_bytes(dicom_file()[:-1000])
     preparation = Preparation({"films": tmp_path}, Limits(), tmp_path, (64, 64), None)
 
@@ -63,7 +63,7 @@ def test_a_damaged_film_is_a_rejection_still(tmp_path):
 
 @pytest.fixture
 def in_this_process(monkeypatch):
-    """Films are prepared here, where their arithmetic can be broken."""
+    """Films are prepared in this process, in which a test can break functions."""
 
     def prepare_here(_self, places, preparation, *, preview):
         outcomes = Future()
@@ -74,10 +74,10 @@ def in_this_process(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "data"), FILMS, ids=["DICOM", "picture"])
-def test_a_film_waits_for_the_mended_program_and_is_scored_then(
+def test_a_film_waits_until_the_program_is_fixed_and_is_then_scored(
     eager, phantom_model, in_this_process, monkeypatch, caplog, name, data
 ):
-    """However often it is tried, no attempt is charged and nothing is rejected; the log names the error's type."""
+    """No attempt is charged, and the film is not rejected; the log has the error's type and not its text."""
     with monkeypatch.context() as fault:
         fault.setattr(name, broken)
         intake.submit_files([("film", data)], source="test", request_id=None, priority=Priority.ROUTINE)

@@ -1,4 +1,4 @@
-"""Pictures for the pages."""
+"""Previews and full-size pictures for the pages."""
 
 import io
 
@@ -31,8 +31,8 @@ def film(eager, phantom_model):
     return image, np.asarray(drawn)
 
 
-def test_a_picture_in_full_keeps_what_a_network_does_not_look_at(film):
-    """Decoded at a larger scale than for scoring; the preview that a backlog left behind comes with it."""
+def test_a_full_size_picture_has_more_detail_than_the_network_needs(film):
+    """It is decoded at a larger scale than for scoring, and a missing preview is made with it."""
     image, drawn = film
     draw_full_picture(image.id)
 
@@ -45,7 +45,7 @@ def test_a_picture_in_full_keeps_what_a_network_does_not_look_at(film):
 
 
 def test_a_film_whose_file_changed_or_is_gone_has_no_other_picture(film, caplog):
-    """What is shown is what was scored."""
+    """Only the film that was scored is shown."""
     image, _ = film
     path = settings().archive_dir / image.path
     path.write_bytes(b"another file")
@@ -58,5 +58,5 @@ def test_a_film_whose_file_changed_or_is_gone_has_no_other_picture(film, caplog)
 
 
 def test_a_film_that_does_not_exist_is_no_error(database):
-    """A message may name what was never committed."""
+    """A message may name a film that was never committed."""
     draw_full_picture(4711)

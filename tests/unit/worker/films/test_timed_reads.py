@@ -40,7 +40,7 @@ def test_a_read_that_hangs_is_given_up_and_its_folder_left_alone(stuck):
 
 
 def test_a_folder_that_answers_again_is_read_again():
-    """Once the read that hung has come back."""
+    """This is the case once the read that hung has ended."""
     release, reads = threading.Event(), TimedReader(0.05)
     with pytest.raises(TryAgainLater):
         reads.run("images", release.wait)

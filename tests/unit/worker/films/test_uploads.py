@@ -1,4 +1,4 @@
-"""Uploaded films in the archive: what is stored of them, and the memory that this takes."""
+"""Uploaded films: the bytes that are stored in the archive, and the memory that this takes."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from worker.films.uploads import Upload, Zeros
 
 LIMIT = 64 * 2**20
 SYNTAX = b"1.2.840.10008.1.2.1\0"
-#: What a DICOM file in explicit little endian begins with.
+#: The beginning of a DICOM file in explicit little endian.
 META = bytes(128) + b"DICM\x02\x00\x10\x00UI" + len(SYNTAX).to_bytes(2, "little") + SYNTAX
 
 
@@ -24,7 +24,7 @@ def stored(tmp_path, film, limit=LIMIT):
 
 @pytest.mark.parametrize("film", [b"", b"x", b"\x89PNG" + bytes(3 * 2**20)])
 def test_a_picture_is_stored_as_it_is(tmp_path, film):
-    """Given as bytes or as an open file."""
+    """It may be given as bytes or as an open file."""
     assert film == stored(tmp_path / "a", film)
     assert film == stored(tmp_path / "b", io.BytesIO(film))
 

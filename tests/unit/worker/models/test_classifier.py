@@ -1,4 +1,4 @@
-"""A network that meets a device with too little memory."""
+"""Networks on a device with too little memory, and cards that do not fit their network."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from worker.models.classifier import Classifier
 
 
 class SmallDevice:
-    """A network on a device whose memory holds so many films at once, and what it was asked for."""
+    """A network on a device whose memory holds a number of films; it records the sizes of batches."""
 
     def __init__(self, network, films: int) -> None:
         self.network, self.films, self.asked = network, films, []
@@ -49,7 +49,7 @@ def films(classifier):
     ],
 )
 def test_a_senseless_card_makes_its_model_unavailable(tmp_path, changes, complaint):
-    """It takes no memory, and ends no process."""
+    """Such a card must not use up memory or end a process."""
     shutil.copytree(directory.SHIPPED_PHANTOMS, tmp_path / "model")
     path = tmp_path / "model" / directory.CARD_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -59,7 +59,7 @@ def test_a_senseless_card_makes_its_model_unavailable(tmp_path, changes, complai
 
 
 def test_a_batch_that_is_too_big_is_halved_until_it_fits_and_every_film_is_scored(classifier, films):
-    """In order, with the same probabilities, and the size that worked is remembered."""
+    """The order and the probabilities stay the same, and the size that worked is remembered."""
     expected = classifier.predict(films)
     classifier._network = device = SmallDevice(classifier._network, 10)
 
@@ -73,15 +73,15 @@ def test_a_batch_that_is_too_big_is_halved_until_it_fits_and_every_film_is_score
 
 
 def test_a_device_too_small_for_one_film_ends_the_process_and_not_the_queue(classifier, films):
-    """MemoryError is what the task answers by ending its child."""
+    """The task ends its child process when it gets a MemoryError."""
     classifier._network = SmallDevice(classifier._network, 0)
 
     with pytest.raises(MemoryError, match="one film"):
         classifier.predict(films)
 
 
-def test_other_errors_of_the_network_are_not_taken_for_lack_of_memory(classifier, films):
-    """They are faults, and halving would hide them."""
+def test_other_errors_of_the_network_are_raised(classifier, films):
+    """Halving the batch would hide a fault."""
     with pytest.raises(ValueError, match="shape"):
         classifier.predict(films[:, :10])
 

@@ -1,4 +1,4 @@
-"""Model directories: what is in them, and how they are published."""
+"""Model directories: their content, and how they are published."""
 
 import os
 import time
@@ -9,8 +9,8 @@ from worker.errors import ModelUnavailable
 from worker.models import directory as model_directory
 
 
-def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
-    """An hour later, since another may be writing at this moment."""
+def test_half_written_directories_of_a_killed_process_are_removed(tmp_path):
+    """Recent ones stay, since another process may be writing them."""
     models = tmp_path / "models"
     for name, age_seconds in (("old", 2 * 3600), ("new", 60)):
         (models / f".staging-{name}" / "half").mkdir(parents=True)
@@ -21,7 +21,7 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
     assert {".staging-new", published.name} == {path.name for path in models.iterdir()}
 
 
-def test_a_card_that_is_none_is_told_so(tmp_path):
+def test_a_missing_card_is_an_error(tmp_path):
     """An empty directory is not a model."""
     with pytest.raises(ModelUnavailable, match="no readable card"):
         model_directory.read_card(tmp_path)
@@ -31,7 +31,7 @@ SHIPPED_KINDS = {".npz", ".keras", ".json", ".svg", ".html", ".css"}
 
 
 @pytest.mark.parametrize("directory", model_directory.SHIPPED)
-def test_the_shipped_models_are_whole_small_and_honest(directory):
+def test_the_shipped_models_are_complete_and_small(directory):
     """Each has a card and a report with a test split, and is small; none contains a picture or a film's prediction."""
     path, card = model_directory.verified(directory)
     report = model_directory.read_report(directory)

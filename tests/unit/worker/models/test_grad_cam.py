@@ -1,4 +1,4 @@
-"""Heat maps lie where the finding is."""
+"""Heat maps show where a finding is."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def classifier():
 
 
 def where_drawn(finding: str, seed: int) -> np.ndarray:
-    """Return where the drawing of a finding changed the beam: the body drawn again, up to the finding."""
+    """Return the pixels in which a finding changed the beam; the body is drawn again from the same seed."""
     random = np.random.default_rng((seed, sorted(FINDINGS).index(finding)))
     thorax = _body(random, SIDE_PIXELS)
     _healthy(thorax)
@@ -27,7 +27,7 @@ def where_drawn(finding: str, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("finding", ["Effusions", "Opacity", "Pneumothorax"])
 def test_the_heat_lies_on_the_drawn_finding_more_than_elsewhere(classifier, finding):
-    """Over 20 films, heat is denser there; Grad-CAM's mean over the cells fails this for two of three."""
+    """This is the median of 20 films. Grad-CAM, which averages gradients over the cells, fails for two of three."""
     densities = []
     for seed in range(90_000, 90_020):
         heat = classifier.heat_map(classifier.prepare(draw(finding, seed)), finding)
@@ -40,8 +40,8 @@ def test_the_heat_lies_on_the_drawn_finding_more_than_elsewhere(classifier, find
 
 
 def test_a_heat_map_of_pooled_features_is_the_class_activation_map():
-    """For global pooling and one dense layer, Grad-CAM is CAM up to scale: the closed form checks the gradients."""
-    keras().utils.set_random_seed(1)  # Of some networks nothing speaks for the finding.
+    """With global pooling and one dense layer, the map is CAM up to scale, which has a closed form."""
+    keras().utils.set_random_seed(1)  # With other random weights, the map may be empty.
     layers = keras().layers
     films = keras().Input((24, 24, 1), dtype="uint8")
     maps = layers.Conv2D(5, 3, activation="relu")(layers.Rescaling(1 / 255)(films))
@@ -56,8 +56,8 @@ def test_a_heat_map_of_pooled_features_is_the_class_activation_map():
     assert np.allclose(closed / closed.max(), heat, atol=1e-5)
 
 
-def test_where_nothing_speaks_for_a_finding_the_map_is_empty():
-    """Nothing is stretched into evidence."""
+def test_a_film_without_evidence_for_a_finding_has_an_empty_map():
+    """Such a map is not scaled up."""
     layers = keras().layers
     films = keras().Input((24, 24, 1), dtype="uint8")
     maps = layers.Conv2D(2, 3, activation="relu", kernel_initializer="ones")(layers.Rescaling(1 / 255)(films))
@@ -68,8 +68,8 @@ def test_where_nothing_speaks_for_a_finding_the_map_is_empty():
     assert 0 == heat_map(network, np.full((1, 24, 24, 1), 9, np.uint8), 0).max()
 
 
-def test_a_network_without_a_feature_map_is_told():
-    """Dense layers alone have looked nowhere."""
+def test_a_network_without_a_feature_map_is_an_error():
+    """A network of dense layers alone has none."""
     layers = keras().layers
     vector = keras().Input((4,))
     network = keras().Model(vector, layers.Dense(2)(vector))

@@ -1,4 +1,4 @@
-"""Who may take the active version's place: what passed the gate, what a person brought, and what a person forces."""
+"""Versions that may be promoted: those that passed the gate, were imported by a person, or are forced by one."""
 
 import pytest
 from cards import card
@@ -14,7 +14,7 @@ from worker.models.records import ModelVersion, RetrainingRun
 
 @pytest.fixture
 def versions(database):
-    """`old` is active; `new` is the candidate of a retraining; `brought` was imported."""
+    """`old` is active; `new` is the candidate of a retraining; a person imported `brought`."""
     with transaction() as session:
         for name in ("old", "new", "brought"):
             session.add(ModelVersion(version=name, sha256="0" * 64, card=card(), report=Report()))
@@ -52,7 +52,7 @@ def test_a_candidate_that_nobody_judged_is_not(versions):
     assert ("old", False) == active()
 
 
-def test_a_candidate_that_was_refused_is_not_and_the_reasons_are_told(versions):
+def test_a_candidate_that_was_refused_is_not_and_the_reasons_are_given(versions):
     judged("worse", "too few films")
 
     with pytest.raises(NotPassed, match="worse; too few films"):
@@ -67,7 +67,7 @@ def test_the_last_verdict_counts(versions):
         promote("new")
 
 
-def test_a_verdict_beside_a_version_that_is_not_active_any_more_is_none(versions):
+def test_a_verdict_against_a_former_active_version_does_not_count(versions):
     judged()
     promote("brought")
 
@@ -82,11 +82,11 @@ def test_a_person_may_force_it_and_that_is_recorded(versions):
     assert ("new", True) == active()
 
 
-def test_what_a_person_brought_is_that_persons_choice(versions):
+def test_a_version_that_a_person_imported_needs_no_verdict(versions):
     assert ["it was never judged"] == promote("brought")
     assert ("brought", False) == active()
 
 
-def test_what_is_not_registered_cannot_be_promoted(versions):
+def test_an_unregistered_version_cannot_be_promoted(versions):
     with pytest.raises(ModelUnavailable):
         promote("nothing")

@@ -104,7 +104,7 @@ def change_card(directory, **changes):
     ids=["classes in another order", "no film check", "another size", "other data"],
 )
 def test_a_card_that_was_changed_after_registration_is_not_believed(database, change):
-    """The registry has what decides an answer, so that nobody mislabels predictions by writing to the disk."""
+    """The registry has the fields that decide a result, so that writing to the disk mislabels no prediction."""
     with transaction() as session:
         row = registry.import_model(session, model_directory.SHIPPED_FILMS, settings().models_dir)
         card = row.card

@@ -1,4 +1,4 @@
-"""Retraining runs as rows: one at a time, one a night, never forgotten."""
+"""Retraining runs as rows: one at a time, one a night, and none is lost."""
 
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier, Thread
@@ -43,8 +43,8 @@ def fall_silent():
         session.execute(update(RetrainingRun).values(heartbeat_at=since))
 
 
-def test_ten_asks_make_one_run(wakeups_sent):
-    """Whoever asks while a run is unfinished gets that run."""
+def test_ten_requests_make_one_run(wakeups_sent):
+    """A request while a run is unfinished returns that run."""
     asked = {retraining_runs.ask(by=f"person {number}") for number in range(10)}
 
     assert 1 == len(asked) == len(runs())
@@ -70,8 +70,8 @@ def test_two_beat_processes_and_ten_people_at_the_same_moment_make_one_run(wakeu
     assert 1 == len(set(asked)) == len(runs())
 
 
-def test_a_run_keeps_what_was_wished_for(wakeups_sent):
-    """What the settings decide is left to them."""
+def test_a_run_stores_its_request(wakeups_sent):
+    """Fields that the request does not name are left to the settings."""
     retraining_runs.ask(by="a", request=RunRequest(network="v3", epochs=5))
 
     assert {"network": "v3", "epochs": 5} == runs()[0].request.stored()
@@ -119,8 +119,8 @@ def test_the_nightly_task_asks_for_the_date_of_the_configured_zone(wakeups_sent,
     assert 1 == len(runs())
 
 
-def test_progress_is_stored_with_its_losses_and_its_end_in_sight(wakeups_sent):
-    """What the page shows comes from the row."""
+def test_progress_is_stored_with_its_losses_and_its_expected_end(wakeups_sent):
+    """The page shows the values of the row."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
 
@@ -131,7 +131,7 @@ def test_progress_is_stored_with_its_losses_and_its_end_in_sight(wakeups_sent):
     assert timedelta(seconds=100) < row.expected_at - now() <= timedelta(seconds=120)
 
 
-def test_a_run_whose_trainer_died_is_asked_for_again(wakeups_sent):
+def test_a_run_whose_trainer_died_waits_for_a_trainer_again(wakeups_sent):
     """It goes on from its checkpoint, and its log says what happened."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -154,7 +154,7 @@ def let_trainers_die(epochs):
         retraining_runs.sweep()
 
 
-def test_a_run_that_kills_its_trainer_again_and_again_fails_and_says_so(wakeups_sent):
+def test_a_run_that_kills_its_trainer_again_and_again_fails_with_a_message(wakeups_sent):
     """Three deaths within one epoch have the same cause."""
     let_trainers_die((1, 1, 1, 1))
 
@@ -170,7 +170,7 @@ def test_a_run_that_makes_progress_between_two_deaths_goes_on(wakeups_sent):
 
 
 def test_a_trainer_that_comes_back_before_another_took_its_run_keeps_it(wakeups_sent):
-    """A database that was out for long is no reason to begin anew."""
+    """After a long outage of the database, a trainer need not begin anew."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
     fall_silent()
@@ -180,8 +180,8 @@ def test_a_trainer_that_comes_back_before_another_took_its_run_keeps_it(wakeups_
     assert retraining_runs.start(run, "t2") is None
 
 
-def test_a_trainer_that_lost_its_run_is_told_and_changes_nothing(wakeups_sent):
-    """Two never write to one row."""
+def test_a_trainer_that_lost_its_run_changes_nothing(wakeups_sent):
+    """Two trainers never write to the same row."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
     fall_silent()
@@ -194,7 +194,7 @@ def test_a_trainer_that_lost_its_run_is_told_and_changes_nothing(wakeups_sent):
 
 
 def test_a_run_that_nobody_began_is_cancelled_at_once(wakeups_sent):
-    """The next may be asked for."""
+    """Another run may then be requested."""
     run = retraining_runs.ask(by="a")
 
     assert retraining_runs.cancel(run, "b")
@@ -204,7 +204,7 @@ def test_a_run_that_nobody_began_is_cancelled_at_once(wakeups_sent):
     assert run != retraining_runs.ask(by="c")
 
 
-def test_a_trainer_hears_of_the_cancelling_when_it_reports(wakeups_sent):
+def test_a_trainer_learns_of_a_cancellation_when_it_reports(wakeups_sent):
     """It stops between two batches; an ended run cannot be cancelled."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
@@ -217,8 +217,8 @@ def test_a_trainer_hears_of_the_cancelling_when_it_reports(wakeups_sent):
     assert not retraining_runs.cancel(run, "b")
 
 
-def test_a_cancelled_run_whose_trainer_is_gone_ends_all_the_same(wakeups_sent):
-    """Nobody would hear the wish."""
+def test_a_cancelled_run_ends_even_if_its_trainer_is_gone(wakeups_sent):
+    """The sweep ends it."""
     run = retraining_runs.ask(by="a")
     retraining_runs.start(run, "t1")
     retraining_runs.cancel(run, "b")
@@ -230,7 +230,7 @@ def test_a_cancelled_run_whose_trainer_is_gone_ends_all_the_same(wakeups_sent):
 
 
 def test_a_lost_wakeup_is_sent_again(wakeups_sent):
-    """An asked run waits for its trainer, not for luck."""
+    """The sweep wakes the trainer for a requested run."""
     run = retraining_runs.ask(by="a")
     retraining_runs.sweep()
 
@@ -244,7 +244,7 @@ def night_of(run_id, night):
         session.execute(update(RetrainingRun).values(night=night))
 
 
-def test_a_night_whose_hour_passed_unheard_is_caught_up_with_once(wakeups_sent):
+def test_a_missed_nightly_run_is_requested_once(wakeups_sent):
     """Beat was down at two o'clock."""
     night_of(retraining_runs.ask(by="nightly", night=NIGHT), NIGHT)
     next_day = datetime(2026, 11, 24, 2, 5, tzinfo=UTC)
@@ -258,7 +258,7 @@ def test_a_night_whose_hour_passed_unheard_is_caught_up_with_once(wakeups_sent):
 
 
 def test_an_installation_without_nights_has_none_to_catch_up_with(wakeups_sent):
-    """A new one begins at its first night, not at its first sweep."""
+    """A new installation begins with its first night, not with its first sweep."""
     retraining_runs.catch_up(datetime(2026, 11, 24, 12, tzinfo=UTC))
 
     assert [] == runs()

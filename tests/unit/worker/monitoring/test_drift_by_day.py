@@ -127,14 +127,14 @@ def test_without_an_active_version_there_is_nothing_to_check(database):
     assert [] == alarms()
 
 
-def test_a_film_is_looked_at_when_it_is_scored(eager, phantom_model):
-    """Its size is the file's own, its grey levels those that the network saw."""
+def test_a_scored_film_has_its_size_and_grey_levels(eager, phantom_model):
+    """The size is that of the file, and the grey levels are those of the network's input."""
     buffer = io.BytesIO()
     Picture.fromarray(draw("Opacity", 1)).save(buffer, "PNG")
     intake.submit_files([("a", buffer.getvalue())], source="t", request_id=None, priority=Priority.ROUTINE)
 
     with reading() as session:
-        look = session.scalars(select(Image)).one()
-    assert draw("Opacity", 1).shape == (look.height_pixels, look.width_pixels)
-    assert 20 < look.grey_mean < 235
-    assert 10 < look.grey_spread < 128
+        film = session.scalars(select(Image)).one()
+    assert draw("Opacity", 1).shape == (film.height_pixels, film.width_pixels)
+    assert 20 < film.grey_mean < 235
+    assert 10 < film.grey_spread < 128

@@ -1,4 +1,4 @@
-"""The thread that stores heartbeats: nothing on Celery's loop waits for the database."""
+"""The thread that stores heartbeats, so that Celery's loop does not wait for the database."""
 
 import threading
 import time
@@ -65,7 +65,7 @@ def test_a_loop_that_turns_has_heartbeats_and_one_that_stands_still_has_none(thr
 
 
 def test_a_database_that_does_not_answer_stops_no_loop(thread, monkeypatch):
-    """Neither at the start nor at a turn nor, for long, at the end."""
+    """The loop starts and turns without waiting, and ends after a short wait."""
     monkeypatch.setattr("worker.monitoring.heartbeat_thread.STOP_SECONDS", 0.1)
     asked, answers = threading.Event(), threading.Event()
 

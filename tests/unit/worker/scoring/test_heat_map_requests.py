@@ -32,7 +32,7 @@ def film(eager, phantom_model, tmp_path):
 
 @pytest.fixture
 def unanswered(monkeypatch):
-    """Wake-ups go nowhere."""
+    """No worker receives the wake-ups."""
     monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: True)
 
 
@@ -148,7 +148,7 @@ def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, una
 
 
 def test_the_sweeper_sends_a_lost_wake_up_again(film, monkeypatch):
-    """Until the heat map is drawn."""
+    """It stops once the heat map is drawn."""
     from worker import sweeper
 
     sent = []

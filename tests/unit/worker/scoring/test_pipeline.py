@@ -1,4 +1,4 @@
-"""The pipeline with fake steps: what overlaps, in which order, and what an error leaves behind."""
+"""The pipeline with fake steps: which steps overlap, their order, and the state after an error."""
 
 import threading
 import time
@@ -104,7 +104,7 @@ def in_background(run):
 
 
 def test_every_claimed_film_is_predicted_and_recorded_in_the_order_of_the_claims(pipeline):
-    """Until a claim finds nothing."""
+    """The run ends when a claim finds nothing."""
     steps = FakeSteps(films(1, 2), films(3, 4), films(5), films(6))
 
     assert 6 == pipeline(steps).run()
@@ -122,7 +122,7 @@ def test_nothing_to_claim_ends_the_run_at_once(pipeline):
 
 
 def test_two_batches_decode_at_once_and_no_third(pipeline):
-    """More would hold up an urgent film that comes meanwhile."""
+    """A third would delay an urgent film that arrives meanwhile."""
     steps = FakeSteps(films(1), films(2), films(3))
     steps.decoding = {1: Future(), 2: Future()}
 
@@ -137,7 +137,7 @@ def test_two_batches_decode_at_once_and_no_third(pipeline):
 
 
 def test_the_successor_of_a_decoded_batch_is_claimed_before_the_network_runs(pipeline):
-    """The claim takes its time beside the network."""
+    """The claim is made while the network runs."""
     steps = FakeSteps(films(1), films(2), films(3))
     steps.decoding = {1: Future(), 2: Future()}
     steps.holds = {("predict", 1): threading.Event()}
@@ -179,7 +179,7 @@ def test_a_younger_batch_that_is_decoded_first_waits_its_turn(pipeline):
 
 
 def test_records_are_made_beside_the_network_but_few_wait(pipeline):
-    """What waits to be recorded would be lost with the process."""
+    """Outcomes that wait to be recorded would be lost with the process."""
     steps = FakeSteps(*(films(n) for n in range(1, 7)))
     steps.holds = {("record", 1): threading.Event()}
 
@@ -195,7 +195,7 @@ def test_records_are_made_beside_the_network_but_few_wait(pipeline):
 
 
 def test_nothing_is_claimed_after_the_deadline_and_what_is_claimed_is_finished(pipeline):
-    """The budget of a task."""
+    """The deadline is the time budget of a task."""
     steps = FakeSteps(films(1), films(2), films(3))
     steps.decoding = {1: Future()}
 
@@ -227,7 +227,7 @@ def test_a_film_that_was_tried_before_is_alone(pipeline):
 
 
 def test_later_claims_say_that_others_are_in_flight(pipeline):
-    """So that the ledger leaves a film that must be alone for the next run."""
+    """The ledger then leaves a film that must be alone for the next run."""
     steps = FakeSteps(films(1), films(2))
 
     pipeline(steps).run()
@@ -250,7 +250,7 @@ def test_the_batch_sizer_is_told_of_every_batch(pipeline):
 
 @pytest.mark.parametrize("step", ["claim", "decode", "predict", "record"])
 def test_an_error_in_any_step_ends_the_run(pipeline, step):
-    """Nothing is caught to be ignored."""
+    """No error is ignored."""
     steps = FakeSteps(films(1), films(2))
     steps.errors = {(step, 2): ModelUnavailable("gone")}
 
@@ -259,7 +259,7 @@ def test_an_error_in_any_step_ends_the_run(pipeline, step):
 
 
 def test_an_error_waits_for_the_claim_and_the_records_under_way(pipeline):
-    """Whoever returns the owner's films must find all of them, and no record on its way."""
+    """The caller then returns the owner's films: it must find all of them, and no record may follow."""
     steps = FakeSteps(films(1), films(2), films(3))
     steps.errors = {("predict", 2): ModelUnavailable("gone")}
     steps.holds = {("record", 1): threading.Event(), ("claim", 3): threading.Event()}

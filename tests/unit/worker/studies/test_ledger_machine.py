@@ -35,7 +35,7 @@ FORWARD = {
 
 
 class Ledger(RuleBasedStateMachine):
-    """Two workers, one of which may at any time believe in a lease that it has lost."""
+    """Two workers, either of which may believe that it still has a lease that has expired."""
 
     @initialize()
     def begin(self):

@@ -141,7 +141,7 @@ def test_a_message_that_cannot_be_accepted_is_stored_with_its_reason(wakeups_sen
     ("source", "request_id"), [("Köln", 'r"1\\'), ("nul\x00", "half\ud800"), ("s" * 65, "r" * 129)]
 )
 def test_a_refusal_is_found_by_the_key_that_its_message_has(wakeups_sent, source, request_id):
-    """Whatever the key holds: it may be the reason."""
+    """The key may have any characters; it may be the reason for the refusal."""
     intake.receive({"source": source, "request_id": request_id})
 
     with reading() as session:

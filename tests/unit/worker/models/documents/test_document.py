@@ -1,4 +1,4 @@
-"""Documents as 7ff12bd stored them: each is read, has its figures, and is written with the same keys."""
+"""Documents that 7ff12bd stored are read, have their figures, and are written with the same keys."""
 
 import json
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ def test_the_shipped_cards_are_written_with_a_film_check_or_null(directory):
 
 
 @pytest.mark.parametrize("request_", stored("request"))
-def test_a_request_holds_what_differs_from_the_settings(request_):
+def test_a_request_has_only_what_differs_from_the_settings(request_):
     assert request_ == RunRequest.model_validate(request_).stored()
 
 
