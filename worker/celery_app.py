@@ -130,8 +130,8 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
         "sweep": {
             "task": SWEEP,
             "schedule": settings.sweep_seconds,
-            # A sweep that waits for longer than a period expires, since the next one replaces it.
-            "options": {"queue": INTAKE_QUEUE, "expires": settings.sweep_seconds},
+            # It has no time at which it expires: the clocks of beat's host and of intake's may differ.
+            "options": {"queue": INTAKE_QUEUE},
         }
     }
     if settings.nightly_at:

@@ -4,17 +4,33 @@ import importlib.resources
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, inspect, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Float,
+    MetaData,
+    create_engine,
+    event,
+    inspect,
+    literal,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
 
@@ -80,8 +96,42 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def now() -> datetime:
-    """Return the current moment in UTC."""
-    return datetime.now(UTC)
+    """Return the current moment in UTC by the clock of the database.
+
+    For SQLite, that is the clock of this host. `clock` is the same inside a statement.
+    """
+    moment = postgres.server_clock.now()
+    if moment is None and settings().database_url.get_backend_name() == "postgresql":
+        with suppress(DBAPIError), engine().connect():  # A new connection reads the server's clock.
+            moment = postgres.server_clock.now()
+    return moment or datetime.now(UTC)
+
+
+class clock(FunctionElement[datetime]):  # noqa: N801 - used like the functions of `sqlalchemy.func`
+    """The moment at which the database begins a statement, or a moment that lies a `timedelta` after it.
+
+    Leases, pauses and heartbeats are written and compared with it: whoever writes one and whoever compares it may run
+    on hosts whose clocks differ.
+    """
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, after: timedelta = timedelta()) -> None:
+        """Keep the difference as a parameter of the statement."""
+        super().__init__(literal(after.total_seconds(), Float))
+
+
+@compiles(clock, "postgresql")
+def _on_postgresql(element: clock, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    seconds = compiler.process(element.clauses, **options)
+    return f"(statement_timestamp() + make_interval(secs => {seconds}))"
+
+
+@compiles(clock, "sqlite")
+def _on_sqlite(element: clock, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    seconds = compiler.process(element.clauses, **options)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', {seconds}))"
 
 
 def connect(url: str | URL) -> Engine:
@@ -95,6 +145,8 @@ def connect(url: str | URL) -> Engine:
         hide_parameters=True,
         pool_pre_ping=True,
         pool_size=5,
+        # New connections read the server's clock.
+        pool_recycle=3600,
         connect_args=postgres.arguments(url),
     )
     postgres.prepare(engine)

@@ -7,6 +7,7 @@ server, or a proxy before it, that keeps the network connection open and sends n
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -33,7 +34,8 @@ RELIED_ON = {
 _VALUES = ", ".join(f"('{name}', '{value}')" for name, value in RELIED_ON.items())
 #: Sets them for the session, unless a pooler passed the statement to another server process than it connected us to.
 _SET_FOR_SESSION = (
-    f"SELECT CASE WHEN pg_backend_pid() = %s THEN set_config(name, value, false) END FROM (VALUES {_VALUES}) "  # noqa: S608
+    "SELECT CASE WHEN pg_backend_pid() = %s THEN set_config(name, value, false) END, clock_timestamp() "  # noqa: S608
+    f"FROM (VALUES {_VALUES}) "
     "AS relied_on (name, value)"
 )
 _SET_FOR_TRANSACTION = f"SELECT set_config(name, value, true) FROM (VALUES {_VALUES}) AS relied_on (name, value)"  # noqa: S608
@@ -53,6 +55,38 @@ CONNECT_ARGUMENTS: Mapping[str, str | int] = {
     "keepalives_count": 3,
     "client_encoding": "utf8",
 }
+
+
+class ServerClock:
+    """The server's clock as this process read it last, and counted on by a clock that nobody sets.
+
+    The clock of a host may be minutes off. It is read with each new connection, and the pool makes new ones at least
+    every hour.
+    """
+
+    def __init__(self) -> None:
+        """Not read yet."""
+        self._read: tuple[datetime, float] | None = None
+
+    def set(self, moment: datetime) -> None:
+        """Note what the server's clock says."""
+        self._read = moment.astimezone(UTC), _steady_seconds()
+
+    def now(self) -> datetime | None:
+        """Return what the server's clock says now, in UTC; None if it was never read."""
+        if self._read is None:
+            return None
+        moment, at = self._read
+        return moment + timedelta(seconds=_steady_seconds() - at)
+
+
+#: The clock of this process's server.
+server_clock = ServerClock()
+
+
+def _steady_seconds() -> float:
+    """Return seconds that also pass while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Cursor(psycopg.Cursor[Any]):
@@ -137,7 +171,9 @@ def _set_up(connection: Connection, options: Mapping[str, Any]) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(_SET_FOR_SESSION, (connection.info.backend_pid,))
-        connection.pooled = cursor.fetchall()[0][0] is None
+        applied, moment = cursor.fetchall()[0]
+    connection.pooled = applied is None
+    server_clock.set(moment)
     connection.autocommit = False
     if connection.pooled:
         if options.get("options"):

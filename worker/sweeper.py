@@ -1,14 +1,14 @@
 """Recovers abandoned work: returns images whose lease expired and re-sends lost wake-ups."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 from tenacity import RetryError, retry, retry_if_exception, stop_after_delay, wait_exponential
 
 from worker import wakeups
-from worker.database import is_outage, now, through_outages, transaction
+from worker.database import is_outage, now, reading, through_outages, transaction
 from worker.models import retraining_runs
 from worker.monitoring import drift_by_day, heartbeats
 from worker.scoring import heat_map_requests
@@ -38,7 +38,15 @@ def sweep() -> None:
     if heat_maps_wait:
         wakeups.wake_for_heat_maps()
     retraining_runs.sweep()
-    drift_by_day.check_past_days(datetime.now(ZoneInfo(settings().timezone)).date())
+    drift_by_day.check_past_days(now().astimezone(ZoneInfo(settings().timezone)).date())
+
+
+@through_outages
+def just_swept() -> bool:
+    """Return whether the last sweep ended less than half a period ago; many sweeps may have waited for an intake."""
+    with reading() as session:
+        last = heartbeats.last_sweep(session)
+    return last is not None and now() - last < timedelta(seconds=settings().sweep_seconds / 2)
 
 
 def _refund_outages(session: Session) -> None:

@@ -1,7 +1,6 @@
 """The account behind a request: by session cookie with its time limits, by name and password, or by token."""
 
 import logging
-import time
 
 from flask import Flask, current_app, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
@@ -12,7 +11,7 @@ from dashboard.accounts.accounts import User
 from dashboard.accounts.login_failures import LoginFailures
 from dashboard.settings import DashboardSettings
 from worker import audit
-from worker.database import transaction
+from worker.database import now, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ def check_token(token: str) -> tuple[User, frozenset[str]] | None:
 def begin(user: User) -> None:
     """Begin a session for an account; everything that the cookie held before is dropped."""
     session.clear()
-    session[BEGAN] = session[SEEN] = time.time()
+    session[BEGAN] = session[SEEN] = now().timestamp()
     login_user(user)
 
 
@@ -100,7 +99,7 @@ def resume(*, keep_alive: bool) -> User | None:
     """
     if BEGAN not in session:
         return None
-    limits, moment = settings(), time.time()
+    limits, moment = settings(), now().timestamp()
     too_old = moment - session[BEGAN] > limits.session_absolute_seconds
     too_idle = moment - session[SEEN] > limits.session_idle_seconds
     if too_old or too_idle or not current_user.is_authenticated:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.accounts.access import READERS, requires
 from dashboard.studies import filters
-from worker.database import reading
+from worker.database import now, reading
 from worker.models.records import ModelVersion
 from worker.monitoring import drift_by_day
 from worker.monitoring.drift import MOMENTS, Day, Kind
@@ -60,7 +60,7 @@ class Line:
 def index() -> ResponseReturnValue:
     """Show the last days of one source, or of all sources together."""
     source = request.args.get("source", drift_by_day.EVERY_SOURCE)
-    today = datetime.now(ZoneInfo(settings().timezone)).date()
+    today = now().astimezone(ZoneInfo(settings().timezone)).date()
     with reading() as session:
         lines = _lines(session, source, today) if source.isprintable() else {}
         return render_template(

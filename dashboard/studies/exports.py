@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 from pydantic import BaseModel
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from dashboard.studies.filters import Filters, parse_cursor, select_page
 from dashboard.studies.rows import Row, classes, rows
@@ -46,43 +45,42 @@ def as_csv(filters: Filters) -> Iterator[str]:
     """Yield the list as CSV, with a column for each finding."""
     with reading() as session:
         findings = classes(session)
-        buffer = io.StringIO()
-        writer = SpreadsheetWriter(buffer)
-        columns = [name for name in StudyAnswer.model_fields if name != "probabilities"]
-        writer.write_row(columns + findings)
-        for study in _studies(session, filters):
-            values, probabilities = study.model_dump(mode="json"), study.probabilities or {}
-            writer.write_row(
-                [values[name] for name in columns] + [probabilities.get(finding, "") for finding in findings]
-            )
-            yield _take_text(buffer)
+    buffer = io.StringIO()
+    writer = SpreadsheetWriter(buffer)
+    columns = [name for name in StudyAnswer.model_fields if name != "probabilities"]
+    writer.write_row(columns + findings)
+    for study in _studies(filters):
+        values, probabilities = study.model_dump(mode="json"), study.probabilities or {}
+        writer.write_row([values[name] for name in columns] + [probabilities.get(finding, "") for finding in findings])
         yield _take_text(buffer)
+    yield _take_text(buffer)
 
 
 def as_json(filters: Filters) -> Iterator[str]:
     """Yield the list as one JSON document."""
-    with reading() as session:
-        yield f'{{"notice": {json.dumps(NOTICE)}, "studies": [\n'
-        for index, study in enumerate(_studies(session, filters)):
-            yield (",\n" if index else "") + json.dumps(study.model_dump(mode="json"))
-        yield "\n]}\n"
+    yield f'{{"notice": {json.dumps(NOTICE)}, "studies": [\n'
+    for index, study in enumerate(_studies(filters)):
+        yield (",\n" if index else "") + json.dumps(study.model_dump(mode="json"))
+    yield "\n]}\n"
 
 
 FORMATS: dict[str, Callable[[Filters], Iterator[str]]] = {"csv": as_csv, "json": as_json}
 
 
-def _studies(session: Session, filters: Filters) -> Iterator[StudyAnswer]:
+def _studies(filters: Filters) -> Iterator[StudyAnswer]:
+    """Yield the studies; no transaction stays open while a slow client takes them."""
     place, count = None, 0
     while count < MAX_STUDIES:
-        page = select_page(session, filters, parse_cursor(place), PAGE_SIZE)
-        identifiers = {
-            study_id: (number, uid)
-            for study_id, number, uid in session.execute(
-                select(Study.id, Study.accession_number, Study.study_instance_uid).where(Study.id.in_(page.ids))
-            )
-        }
-        for row in rows(session, page.ids):
-            yield study_record(row, *identifiers[row.study_id])
+        with reading() as session:
+            page = select_page(session, filters, parse_cursor(place), PAGE_SIZE)
+            identifiers = {
+                study_id: (number, uid)
+                for study_id, number, uid in session.execute(
+                    select(Study.id, Study.accession_number, Study.study_instance_uid).where(Study.id.in_(page.ids))
+                )
+            }
+            studies = [study_record(row, *identifiers[row.study_id]) for row in rows(session, page.ids)]
+        yield from studies
         count, place = count + len(page.ids), page.following
         if place is None:
             return

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from worker import wakeups
-from worker.database import now, reading, through_outages, transaction
+from worker.database import clock, now, reading, through_outages, transaction
 from worker.models.documents.retraining import LearnedFrom, RunRequest
 from worker.models.records import RetrainingEvent, RetrainingRun, RunState
 from worker.settings import settings
@@ -98,7 +98,7 @@ def start(run_id: int, owner: str) -> RetrainingRun | None:
                 owner=owner,
                 attempts=RetrainingRun.attempts + 1,
                 started_at=now(),
-                heartbeat_at=now(),
+                heartbeat_at=clock(),
             )
             .returning(RetrainingRun.id)
         )
@@ -119,7 +119,7 @@ def report(run_id: int, owner: str, progress: Progress) -> Standing:
         ours = run.owner == owner and run.state == RunState.RUNNING
         if not ours and not (run.owner is None and run.state == RunState.ASKED):
             return Standing.LOST
-        run.state, run.owner, run.heartbeat_at = RunState.RUNNING, owner, now()
+        run.state, run.owner, run.heartbeat_at = RunState.RUNNING, owner, clock()
         if progress.epochs_done > run.epochs_done:
             run.attempts = 0
         run.epochs_done, run.epochs_planned = progress.epochs_done, progress.epochs_planned
@@ -195,7 +195,7 @@ def _log(session: Session, run_id: int, text: str) -> None:
 
 def sweep() -> None:
     """Wake the trainer for requested runs, release the runs of dead trainers, and request a missed nightly run."""
-    since = now() - timedelta(seconds=settings().trainer_silence_seconds)
+    since = clock(-timedelta(seconds=settings().trainer_silence_seconds))
     with transaction() as session:
         for run in session.scalars(
             select(RetrainingRun)
@@ -207,7 +207,7 @@ def sweep() -> None:
         asked = session.scalars(select(RetrainingRun.id).where(RetrainingRun.state == RunState.ASKED)).all()
     for run_id in asked:
         wakeups.wake_trainer(run_id)
-    catch_up(datetime.now(ZoneInfo(settings().timezone)))
+    catch_up(now().astimezone(ZoneInfo(settings().timezone)))
 
 
 def _release(session: Session, run: RetrainingRun) -> None:

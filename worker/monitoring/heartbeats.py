@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from worker.database import now, transaction
+from worker.database import clock, now, transaction
 from worker.monitoring.records import Process
 from worker.settings import settings
 
@@ -20,8 +20,8 @@ def record_heartbeat(name: str, kind: str, started_at: datetime, *, work_waits: 
         if row is None:
             row = Process(name=name, kind=kind)
             session.add(row)
-        row.seen_at, row.started_at = now(), started_at
-        row.work_waits_since = (row.work_waits_since or now()) if work_waits else None
+        row.seen_at, row.started_at = clock(), started_at
+        row.work_waits_since = (row.work_waits_since or clock()) if work_waits else None
 
 
 def record_finished_task(name: str, model_version: str | None = None, device: str | None = None) -> None:
@@ -30,7 +30,7 @@ def record_finished_task(name: str, model_version: str | None = None, device: st
         session.execute(
             update(Process)
             .where(Process.name == name)
-            .values(finished_at=now(), work_waits_since=None, model_version=model_version, device=device)
+            .values(finished_at=clock(), work_waits_since=None, model_version=model_version, device=device)
         )
 
 
@@ -42,7 +42,7 @@ def delete_process(name: str) -> None:
 
 def alive(session: Session, kind: str, host: str) -> bool:
     """Return whether a process of this kind on this host had a heartbeat within three periods and is not stalled."""
-    since = now() - timedelta(seconds=3 * settings().heartbeat_seconds)
+    since = clock(-timedelta(seconds=3 * settings().heartbeat_seconds))
     processes = session.scalars(select(Process).where(Process.kind == kind, Process.seen_at >= since))
     return any(process.name.partition("@")[2] == host and not stalled(process) for process in processes)
 
@@ -68,7 +68,7 @@ def last_sweep(session: Session) -> datetime | None:
 def note_sweep(session: Session) -> None:
     """Let the last sweep of every listed intake process have been finished now."""
     session.execute(
-        update(Process).where(Process.kind == "intake", Process.finished_at.is_not(None)).values(finished_at=now())
+        update(Process).where(Process.kind == "intake", Process.finished_at.is_not(None)).values(finished_at=clock())
     )
 
 
@@ -80,4 +80,4 @@ def sweeping(session: Session) -> bool:
 
 def delete_silent(session: Session) -> None:
     """Delete the rows of processes whose last heartbeat is older than `DELETE_AFTER`."""
-    session.execute(delete(Process).where(Process.seen_at < now() - DELETE_AFTER))
+    session.execute(delete(Process).where(Process.seen_at < clock(-DELETE_AFTER)))

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from worker import wakeups
-from worker.database import now, reading, through_outages, transaction
+from worker.database import clock, now, reading, through_outages, transaction
 from worker.models.documents.card import ModelCard
 from worker.scoring.records import HeatMap, HeatMapState
 from worker.studies.records import Image, Prediction
@@ -93,14 +93,14 @@ def claim() -> HeatMapRequest | None:
         ):
             if row.attempts < MAX_ATTEMPTS:
                 row.attempts += 1
-                row.lease_until = now() + timedelta(seconds=LEASE_SECONDS)
+                row.lease_until = clock(timedelta(seconds=LEASE_SECONDS))
                 return _request(session, row)
             _end(session, row.id, HeatMapState.FAILED, f"the process died {row.attempts} times while it drew this")
         return None
 
 
 def _claimable() -> ColumnElement[bool]:
-    free = HeatMap.lease_until.is_(None) | (HeatMap.lease_until < now())
+    free = HeatMap.lease_until.is_(None) | (HeatMap.lease_until < clock())
     return (HeatMap.state == HeatMapState.ASKED) & free
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, Row, Select, or_, select
 from sqlalchemy.orm import Session
 
-from worker.database import now
+from worker.database import clock, now
 from worker.studies.records import Image, ImageState, Priority
 
 #: Share of a batch for overdue images, so that they are scored while urgent ones keep coming; urgent ones get the rest.
@@ -61,4 +61,4 @@ def _waiting() -> Select[int, str, str, str | None, int, datetime]:
 
 
 def _claimable() -> ColumnElement[bool]:
-    return (Image.state == ImageState.WAITING) & or_(Image.not_before.is_(None), Image.not_before <= now())
+    return (Image.state == ImageState.WAITING) & or_(Image.not_before.is_(None), Image.not_before <= clock())

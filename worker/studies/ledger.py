@@ -19,7 +19,7 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from worker.database import now
+from worker.database import clock, now
 from worker.errors import Reason
 from worker.studies import predictions, results
 from worker.studies.claim_order import Candidate, candidates
@@ -84,7 +84,7 @@ def _lease(session: Session, owner: str, images: Sequence[Candidate], lease_seco
             state=ImageState.SCORING,
             owner=owner,
             attempts=Image.attempts + 1,
-            lease_until=now() + timedelta(seconds=lease_seconds),
+            lease_until=clock(timedelta(seconds=lease_seconds)),
             not_before=None,
         )
         .execution_options(synchronize_session=False)
@@ -179,7 +179,7 @@ def _postpone(session: Session, owner: str, image_ids: Sequence[int], pause_seco
             owner=None,
             lease_until=None,
             attempts=Image.attempts if charged else Image.attempts - 1,
-            not_before=now() + timedelta(seconds=pause_seconds),
+            not_before=clock(timedelta(seconds=pause_seconds)),
         )
     )
 
@@ -203,7 +203,7 @@ def refund_attempts(session: Session) -> int:
 
 def expire_leases(session: Session) -> int:
     """Let the images whose lease has ended wait again, and return how many. The attempts stay charged."""
-    expired = _unlocked(Image.state == ImageState.SCORING, Image.lease_until < now())
+    expired = _unlocked(Image.state == ImageState.SCORING, Image.lease_until < clock())
     return _return_to_waiting(session, Image.id.in_(expired))
 
 

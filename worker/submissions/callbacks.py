@@ -20,7 +20,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from worker import NOTICE
-from worker.database import now, transaction
+from worker.database import clock, now, transaction
 from worker.settings import CallbackEndpoint, settings
 from worker.studies.outcomes import outcomes, submission_status
 from worker.studies.records import Study, StudyState, Submission
@@ -154,7 +154,7 @@ def _due() -> list[int]:
     earlier = exists().where(
         before.submission_id == Delivery.submission_id, before.sequence < Delivery.sequence, pending
     )
-    query = select(Delivery.id).where(Delivery.next_at <= now(), ~earlier).order_by(Delivery.next_at).limit(ROUND)
+    query = select(Delivery.id).where(Delivery.next_at <= clock(), ~earlier).order_by(Delivery.next_at).limit(ROUND)
     with transaction() as session:
         return list(session.scalars(query))
 
@@ -162,12 +162,12 @@ def _due() -> list[int]:
 def _claim(delivery_id: int, failed: set[str]) -> tuple[str, str, bytes] | None:
     """Claim a delivery; return (endpoint, event id, body), or None if it is claimed or its endpoint just failed."""
     with transaction() as session:
-        due = Delivery.id == delivery_id, Delivery.next_at <= now()
+        due = Delivery.id == delivery_id, Delivery.next_at <= clock()
         delivery = session.scalar(select(Delivery).where(*due).with_for_update(skip_locked=True))
         if delivery is None or delivery.endpoint in failed:
             return None
         delivery.attempts += 1
-        delivery.next_at = now() + timedelta(seconds=LEASE_SECONDS)
+        delivery.next_at = clock(timedelta(seconds=LEASE_SECONDS))
         session.flush()
         endpoint, event_id = delivery.endpoint, delivery.event_id
         return endpoint, event_id, json.dumps(payload(session, delivery)).encode()
@@ -187,7 +187,7 @@ def _record(delivery_id: int, error: str | None) -> None:
             )
         else:
             pause = min(LONGEST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (delivery.attempts - 1))
-            delivery.next_at = now() + timedelta(seconds=pause)
+            delivery.next_at = clock(timedelta(seconds=pause))
             logger.warning("the endpoint %s could not be notified: %s", delivery.endpoint, error)
 
 

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +18,7 @@ from worker import celery_app, sweeper
 from worker.broker import sender_keys
 from worker.broker.set_aside import Flaw, Place, SetAside
 from worker.celery_app import app
-from worker.database import through_outages
+from worker.database import now, through_outages
 from worker.models import retraining_runs
 from worker.monitoring import heartbeats
 from worker.settings import settings
@@ -91,7 +90,9 @@ def courier() -> Courier:
 
 @app.task(name=celery_app.SWEEP, bind=True)
 def sweep(self: Task[..., None]) -> None:
-    """Recover abandoned work, and deliver the callbacks that are due."""
+    """Recover abandoned work, and deliver the callbacks that are due. Of many sweeps that waited, one does so."""
+    if sweeper.just_swept():
+        return
     sweeper.sweep()
     courier().go()
     heartbeats.record_finished_task(str(self.request.hostname))
@@ -100,4 +101,4 @@ def sweep(self: Task[..., None]) -> None:
 @app.task(name=celery_app.RETRAIN_NIGHTLY)
 def retrain_nightly() -> None:
     """Ask for the run of this night; the first of several beat processes creates it."""
-    through_outages(retraining_runs.ask)(by="nightly", night=datetime.now(ZoneInfo(settings().timezone)).date())
+    through_outages(retraining_runs.ask)(by="nightly", night=now().astimezone(ZoneInfo(settings().timezone)).date())

@@ -1,7 +1,7 @@
 """The dashboard's settings: defaults, validation, and their effects."""
 
 import io
-import time
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +12,7 @@ from dashboard.accounts.accounts import Role
 from dashboard.app import create_app
 from dashboard.commands.server import dashboard, options
 from dashboard.settings import DashboardSettings, UnsafeSettings, dashboard_settings
+from worker.database import now
 from worker.settings import settings
 
 
@@ -129,11 +130,11 @@ def test_cookies_are_secure_or_not_as_set(application, value, name):
 def test_a_session_ends_after_the_configured_time(visitor, monkeypatch, variable):
     """After THORAQ_SESSION_IDLE_SECONDS without a request, and after THORAQ_SESSION_ABSOLUTE_SECONDS in any case."""
     client = visitor(**{variable: "100"}).client
-    moment = time.time()
-    monkeypatch.setattr("dashboard.accounts.sessions.time.time", lambda: moment + 90)
+    moment = now()
+    monkeypatch.setattr("dashboard.accounts.sessions.now", lambda: moment + timedelta(seconds=90))
     assert 200 == client.get("/studies").status_code
 
-    monkeypatch.setattr("dashboard.accounts.sessions.time.time", lambda: moment + 200)
+    monkeypatch.setattr("dashboard.accounts.sessions.now", lambda: moment + timedelta(seconds=200))
 
     assert "/login" in client.get("/studies").location
 

@@ -1,6 +1,6 @@
 """Logging in and out: wrong passwords, limits on guessing, redirects, and the end of sessions."""
 
-import time
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +9,7 @@ from dashboard.accounts.accounts import Role
 from dashboard.accounts.login_pages import REFUSAL
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
-from worker.database import Base, reading
+from worker.database import Base, now, reading
 
 
 def logged_in(client) -> bool:
@@ -159,8 +159,8 @@ def _rows() -> list[tuple[str, int]]:
 @pytest.fixture
 def later(monkeypatch):
     """A function that advances the clock of sessions."""
-    real, passed = time.time, [0.0]
-    monkeypatch.setattr("dashboard.accounts.sessions.time.time", lambda: real() + passed[0])
+    passed = [0.0]
+    monkeypatch.setattr("dashboard.accounts.sessions.now", lambda: now() + timedelta(seconds=passed[0]))
 
     def pass_seconds(seconds: float) -> None:
         passed[0] += seconds
