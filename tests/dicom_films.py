@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from pydicom import Dataset, dcmwrite
+from pydicom import Dataset, Sequence, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
@@ -41,9 +41,23 @@ def dicom_file(pixels=FILM, **options) -> bytes:
     return buffer.getvalue()
 
 
-def table(data, first=0, bits=8) -> Dataset:
-    """Return an item with a table of grey values."""
+def table(data, first=0, bits=8, *, kind="US", entries=None) -> Dataset:
+    """Return an item with a table of grey values; bytes are written as they are."""
     item = Dataset()
-    item.add_new("LUTDescriptor", "US", [len(data), first, bits])
-    item.add_new("LUTData", "US", list(data))
+    item.add_new("LUTDescriptor", kind, [len(data) if entries is None else entries, first, bits])
+    item.add_new("LUTData", "OW" if isinstance(data, bytes) else "US", data if isinstance(data, bytes) else list(data))
     return item
+
+
+def code(value="", meaning="", scheme="SCT") -> Sequence:
+    """Return a sequence of one code."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return Sequence([item])
+
+
+def rewritten(data: bytes, before: bytes, after: bytes) -> bytes:
+    """Return a file in which pydicom would not write what a sender did; both have the same length."""
+    assert len(before) == len(after)
+    assert data.count(before) == 1
+    return data.replace(before, after)

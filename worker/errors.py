@@ -22,6 +22,7 @@ class Reason(StrEnum):
     WRONG_MODALITY = "wrong_modality"  #: DICOM whose modality is neither CR nor DX, or is missing.
     WRONG_BODY_PART = "wrong_body_part"  #: DICOM that names another part of the body than the chest.
     NOT_FRONTAL = "not_frontal"  #: DICOM whose view is lateral or oblique.
+    FOR_PROCESSING = "for_processing"  #: DICOM with a detector's raw values, which no reader is meant to see.
     COLOUR = "colour"  #: A picture in colours.
     BLANK = "blank"  #: Nearly every pixel has the same value.
     TOO_FEW_GREYS = "too_few_greys"  #: Black and white, or little more.

@@ -13,6 +13,7 @@ from worker import NOTICE
 from worker.celery_app import broker_url
 from worker.commands.console import database_errors, json_option, print_json, print_table, progress
 from worker.database import reading
+from worker.dicomdir import HEAD_BYTES, is_dicomdir
 from worker.printable import SpreadsheetWriter, printable
 from worker.settings import settings
 from worker.studies import outcomes
@@ -27,21 +28,34 @@ POLL_SECONDS = 0.5
 def films_under(paths: tuple[Path, ...]) -> list[tuple[str, Path]]:
     """Return (name, path) of each file in `paths` and below its folders, sorted; the name has the folders below.
 
-    Within folders, hidden files and lists or notes (CSV, text) are left out, since they would only be rejected.
+    Within folders, hidden files and lists or notes (CSV, text) are left out, since they would only be rejected. So is
+    the index of a patient CD, which is named on stderr.
     """
     films = []
     for path in paths:
-        if path.is_dir():
-            films += [
-                (_name(found.relative_to(path)), found)
-                for found in sorted(path.rglob("*"))
-                if found.is_file() and not found.name.startswith(".") and found.suffix.lower() not in {".csv", ".txt"}
-            ]
-        else:
+        if not path.is_dir():
             films.append((_name(Path(path.name)), path))
+            continue
+        for found in sorted(path.rglob("*")):
+            if not found.is_file() or found.name.startswith(".") or found.suffix.lower() in {".csv", ".txt"}:
+                continue
+            name = _name(found.relative_to(path))
+            if is_dicomdir(_head(found)):
+                click.echo(printable(f"passed over: {name}: a DICOMDIR, the index of a CD"), err=True)
+            else:
+                films.append((name, found))
     if not films:
         raise click.UsageError("there is no file to submit")
     return films
+
+
+def _head(path: Path) -> bytes:
+    """Return the first bytes of a file, none if it cannot be read, which is said when it is submitted."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def _name(path: Path) -> str:

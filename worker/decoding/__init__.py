@@ -14,10 +14,11 @@ from worker.errors import Reason, RejectedImage
 __all__ = ["ACCEPTED_PREPROCESSING", "PREPROCESSING", "Grey", "Limits", "decode", "resize"]
 
 #: Names everything that determines a pixel. A model's card states it. A change that alters any pixel needs a new name.
-PREPROCESSING = "grey8-bilinear-2"
-#: A network that was trained with one of these can score films. `grey8-bilinear-1` decoded every JPEG at full size; its
-#: arrays differ only for a JPEG whose sides are both 1024 pixels or more.
-ACCEPTED_PREPROCESSING = frozenset({PREPROCESSING, "grey8-bilinear-1"})
+PREPROCESSING = "grey8-bilinear-3"
+#: A network that was trained with one of these can score films. `grey8-bilinear-2` gave other arrays only for films
+#: that it showed wrongly (decision 20). `grey8-bilinear-1` also decoded every JPEG at full size, which changes a JPEG
+#: whose sides are both 1024 pixels or more.
+ACCEPTED_PREPROCESSING = frozenset({PREPROCESSING, "grey8-bilinear-2", "grey8-bilinear-1"})
 
 
 def decode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Grey:

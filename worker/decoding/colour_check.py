@@ -16,9 +16,13 @@ COLOUR_SAMPLE = (64, 64)
 Chroma = npt.NDArray[np.uint8]
 
 
-def chroma_sample(picture: Image.Image) -> Chroma:
-    """Return Cb and Cr of a few pixels, evenly spread: uint8, shape (n, 2). Calls Pillow, which may raise anything."""
-    sample = picture if picture.size <= COLOUR_SAMPLE else picture.resize(COLOUR_SAMPLE, Image.Resampling.NEAREST)
+def sample_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return to which (width, height) a picture of this size is reduced for the check, by taking the nearest pixels."""
+    return min(size, COLOUR_SAMPLE)
+
+
+def chroma(sample: Image.Image) -> Chroma:
+    """Return Cb and Cr of a reduced picture: uint8, shape (n, 2). Calls Pillow, which may raise anything."""
     return np.asarray(sample.convert("RGB").convert("YCbCr"))[..., 1:].reshape(-1, 2)
 
 

@@ -41,3 +41,10 @@ def damage_is_rejected(detail: str) -> Iterator[None]:
         if type(error).__module__ != PANICS:
             raise
         raise RejectedImage(Reason.CORRUPT, detail) from error
+
+
+@contextlib.contextmanager
+def damage_is_left_out() -> Iterator[None]:
+    """Go on after errors of a parser, for what a film may lack."""
+    with contextlib.suppress(RejectedImage), damage_is_rejected("an optional attribute cannot be read"):
+        yield

@@ -25,16 +25,18 @@ from worker.decoding.dicom_display import displayed
 from worker.decoding.dicom_header import read_header
 from worker.decoding.dicom_pixels import stored_values
 from worker.decoding.limits import Grey, Limits
+from worker.dicomdir import MAGIC, MAGIC_POSITION, is_dicomdir
 from worker.errors import Reason, RejectedImage
 
-MAGIC, MAGIC_POSITION = b"DICM", 128
 #: The largest attribute that a film needs is a table of 65,536 entries.
 MAX_ATTRIBUTE_BYTES = 256 * 2**10
 PIXEL_DATA = 0x7FE00010
 KEYWORDS = (
-    "SOPClassUID", "Modality", "BodyPartExamined", "ViewPosition", "ViewCodeSequence",
+    "SOPClassUID", "Modality", "PresentationIntentType", "BodyPartExamined", "AnatomicRegionSequence", "ViewPosition",
+    "ViewCodeSequence", "PatientOrientation",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
     "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept",
     "VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PixelData",
 )  # fmt: skip
@@ -56,6 +58,10 @@ def read_dicom(data: bytes, limits: Limits) -> Grey:
     Raises:
         RejectedImage: with the reason. Any other error is a fault of this program.
     """
+    if is_dicomdir(data):
+        raise RejectedImage(
+            Reason.UNSUPPORTED_FORMAT, "a DICOMDIR, the index of a CD; its films are files of their own"
+        )
     with damage_is_rejected("the DICOM file is damaged"):
         film = _parse(data, limits)
     header = read_header(film, limits)
@@ -76,7 +82,7 @@ def _parse(data: bytes, limits: Limits) -> Dataset:
         file = CountedReads(_inflated(data[file.tell() :], limits))
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
     film = read_dataset(
-        file, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_beyond(PIXEL_DATA), specific_tags=TAGS
+        file, syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_after_pixels(), specific_tags=TAGS
     )
     if not film:
         raise RejectedImage(Reason.CORRUPT, "nothing that describes a film can be read")
@@ -95,6 +101,20 @@ def _check_lengths(film: Dataset) -> None:
 
 def _beyond(last: int) -> Callable[[BaseTag, str | None, int], bool]:
     return lambda tag, _vr, _length: tag > last
+
+
+def _after_pixels() -> Callable[[BaseTag, str | None, int], bool]:
+    """Return a function that stops the parser after the pixel data: what follows may be padding of any form."""
+    are_read = False
+
+    def stop(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        nonlocal are_read
+        if are_read or tag > PIXEL_DATA:
+            return True
+        are_read = tag == PIXEL_DATA
+        return False
+
+    return stop
 
 
 def _inflated(deflated: bytes, limits: Limits) -> bytes:

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_windowing
 
-from worker.decoding.dicom_grey_scale import EIGHT_BITS, GreyScale, LookupTable, Rescale, Window
+from worker.decoding.dicom_grey_scale import EIGHT_BITS, GreyScale, LookupTable, Padding, Rescale, Window
 from worker.decoding.dicom_header import FilmHeader
-from worker.decoding.dicom_pixels import Stored
+from worker.decoding.dicom_pixels import StoredValues
+from worker.decoding.grey_range import looked_up, shown_range
 from worker.decoding.limits import Grey
 
 Integers = npt.NDArray[np.int_]
@@ -22,36 +23,48 @@ BLACK, WHITE = 0, 255
 HALVES_DECIMALS = 6
 
 
-def displayed(stored: Stored, header: FilmHeader) -> Grey:
-    """Return the film as it is meant to be seen, uint8, 0 black to 255 white, in the shape of `stored`.
-
-    Args:
-        stored: uint8 or uint16, shape (rows, columns), at least one pixel.
-        header: of the same film.
-    """
-    codes = np.arange(1 << EIGHT_BITS * stored.dtype.itemsize)
-    values = _significant(codes, header)
-    present = np.zeros(len(codes), np.bool_)
-    present[stored.ravel()] = True
-    grey_scale = header.grey_scale
-    if grey_scale.padding is not None and (film := present & (values != grey_scale.padding)).any():
-        present = film
-    shown = _shown(values, present, header)
+def displayed(stored: StoredValues, header: FilmHeader) -> Grey:
+    """Return the film as it is meant to be seen, uint8, 0 black to 255 white, shape (rows, columns)."""
+    codes = np.arange(len(stored.counts))
+    values = stored.meant(codes)
+    counts, grey_scale = stored.counts, header.grey_scale
+    is_padding = _is_padding(codes, values, grey_scale.padding)
+    if (film := np.where(is_padding, 0, counts)).any():
+        counts = film
+    shown = _shown(values, counts, header)
     if grey_scale.is_inverted:
         shown = WHITE - shown
     # Inversion comes before rounding, and halves are made exact, so that a film and its negative give the same film.
-    return np.rint(shown.round(HALVES_DECIMALS)).astype(np.uint8)[stored]
+    greys = np.rint(shown.round(HALVES_DECIMALS)).astype(np.uint8)
+    picture = looked_up(greys, stored.patterns)
+    if greys[is_padding & (stored.counts > 0)].any():
+        picture[_beside_the_film(looked_up(is_padding.view(np.uint8), stored.patterns).view(np.bool_))] = BLACK
+    return picture
 
 
-def _significant(codes: Integers, header: FilmHeader) -> Integers:
-    """Return the number that each bit pattern means: without unused bits, with its sign."""
-    bits = header.bits_stored
-    codes = (codes >> (header.high_bit + 1 - bits)) & ((1 << bits) - 1)
-    return codes - (codes >> (bits - 1) << bits) if header.is_signed else codes
+def _is_padding(codes: Integers, values: Integers, padding: Padding | None) -> Present:
+    """Tell of each pattern whether it fills the area beside the film."""
+    if padding is None:
+        return np.zeros(len(codes), np.bool_)
+    is_padding: Present = ((values >= padding.lowest) & (values <= padding.highest)) | (codes == padding.pattern)
+    return is_padding
 
 
-def _shown(values: Integers, present: Present, header: FilmHeader) -> Values:
-    """Return the grey value, 0 to 255, of each stored value.
+def _beside_the_film(is_padding: Present) -> Present:
+    """Return the pixels of padding from which a row or a column of padding leads to the edge of the picture.
+
+    Other pixels with the same value are parts of the film, the darkest or the brightest ones.
+    """
+    beside = np.zeros_like(is_padding)
+    for axis in (0, 1):
+        for way in (slice(None), slice(None, None, -1)):
+            steps = (way, slice(None)) if axis == 0 else (slice(None), way)
+            beside[steps] |= np.logical_and.accumulate(is_padding[steps], axis)
+    return beside
+
+
+def _shown(values: Integers, counts: Integers, header: FilmHeader) -> Values:
+    """Return the grey value, 0 to 255, of each stored value; `counts` says how many pixels of the film have it.
 
     If a window or table leaves nothing visible of this film, the film's own range is shown.
     """
@@ -60,8 +73,8 @@ def _shown(values: Integers, present: Present, header: FilmHeader) -> Values:
     if shown is None and header.grey_scale.is_made_for_display:
         display: Values = modal * (WHITE / ((1 << header.bits_stored) - 1))
         return display
-    if shown is None or np.ptp(shown[present]) < 1:
-        return _stretched(modal, present)
+    if shown is None or np.ptp(shown[counts > 0]) < 1:
+        return _stretched(modal, counts)
     return shown
 
 
@@ -107,8 +120,9 @@ def _looked_up(outputs: Values, positions: Integers | Values) -> Values:
     return values
 
 
-def _stretched(modal: Values, present: Present) -> Values:
-    """Stretch values so that the least that the film has is black and the greatest is white."""
-    low, high = modal[present].min(), modal[present].max()
+def _stretched(modal: Values, counts: Integers) -> Values:
+    """Stretch values so that the film's range is shown from black to white."""
+    order = np.argsort(modal, kind="stable")
+    low, high = shown_range(modal[order], counts[order])
     stretched: Values = np.clip((modal - low) * (WHITE / ((high - low) or 1)), BLACK, WHITE)
     return stretched

@@ -4,14 +4,14 @@ Everything that the arithmetic of `worker.decoding.dicom_display` assumes is che
 """
 
 import math
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from worker.decoding.damage import damage_is_rejected
-from worker.decoding.dicom_attributes import first_number, items, text
+from worker.decoding.dicom_attributes import integer, items, number, raw_element, text
 from worker.errors import Reason, RejectedImage
 
 #: Entries of a table whose descriptor says 0, and the most that any table has.
@@ -19,7 +19,12 @@ MAX_ENTRIES = 1 << 16
 LINEAR = "LINEAR"
 FUNCTIONS = frozenset({LINEAR, "LINEAR_EXACT", "SIGMOID"})
 MIN_LINEAR_WIDTH = 1
-EIGHT_BITS = 8
+EIGHT_BITS, SIXTEEN_BITS = 8, 16
+PATTERNS = 1 << SIXTEEN_BITS
+#: A table's descriptor is three numbers of 16 bits: entries, first input, bits of an entry.
+DESCRIPTOR_BYTES = 6
+#: DICOM's type of a signed number of 16 bits.
+SIGNED = "SS"
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,21 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Padding:
+    """The stored values from `lowest` to `highest`, and the pattern of bits that the attribute has."""
+
+    lowest: int
+    highest: int
+    #: 0 to 65,535. It may have bits beyond those that are stored.
+    pattern: int
+
+
+@dataclass(frozen=True)
 class GreyScale:
     """What is done to stored values, in this order."""
 
-    #: The stored value that fills the area beside the film.
-    padding: float | None
+    #: The values that fill the area beside the film.
+    padding: Padding | None
     modality: LookupTable | Rescale | None
     #: A table's outputs are 0 or more.
     voi: LookupTable | Window | None
@@ -76,68 +91,122 @@ def read_grey_scale(film: Dataset, bits_stored: int, *, is_signed: bool, is_inve
     Raises:
         RejectedImage: corrupt; an attribute cannot be read or applied.
     """
-    tables = items(film, "ModalityLUTSequence")
+    lowest = -(1 << bits_stored - 1) if is_signed else 0
+    inputs = lowest, lowest + (1 << bits_stored) - 1
     modality: LookupTable | Rescale | None
-    if tables:
-        modality, is_changed = _table(tables[0], film), True
+    if tables := items(film, "ModalityLUTSequence"):
+        modality, is_changed = _table(tables[0], inputs), True
+        if modality is None:
+            raise RejectedImage(Reason.CORRUPT, "a table of stored values is empty")
+        inputs = int(modality.outputs.min()), int(modality.outputs.max())
     else:
-        modality, is_changed = _rescale(film, bits_stored, is_signed=is_signed)
+        modality, is_changed = _rescale(film, inputs)
+        if modality is not None:
+            ends = [modality.slope * stored + modality.intercept for stored in inputs]
+            inputs = math.floor(min(ends)), math.ceil(max(ends))
     return GreyScale(
-        padding=_padding(film),
+        padding=_padding(film, bits_stored, is_signed=is_signed),
         modality=modality,
-        voi=_voi(film),
+        voi=_voi(film, inputs),
         is_made_for_display=bits_stored <= EIGHT_BITS and not is_signed and not is_changed,
         is_inverted=is_inverted,
     )
 
 
-def _padding(film: Dataset) -> float | None:
-    with damage_is_rejected("the attribute PixelPaddingValue cannot be read"):
-        value = film.get("PixelPaddingValue")
-    return float(value) if isinstance(value, int | float) else None
+def _padding(film: Dataset, bits_stored: int, *, is_signed: bool) -> Padding | None:
+    """Return the padding, if it is stated; a range if its limit is stated, too."""
+    value, limit = integer(film, "PixelPaddingValue"), integer(film, "PixelPaddingRangeLimit")
+    if value is None:
+        return None
+    ends = [_stored(one, bits_stored, is_signed=is_signed) for one in (value, value if limit is None else limit)]
+    return Padding(min(ends), max(ends), value % PATTERNS)
 
 
-def _rescale(film: Dataset, bits_stored: int, *, is_signed: bool) -> tuple[Rescale | None, bool]:
-    """Return the line, if both of its numbers are stated, and whether either of them says that values change."""
-    with damage_is_rejected("the attributes RescaleSlope and RescaleIntercept cannot be read"):
-        stated = film.get("RescaleSlope"), film.get("RescaleIntercept")
-        is_changed = (film.get("RescaleSlope", 1), film.get("RescaleIntercept", 0)) != (1, 0)
-        if None in stated:
-            return None, is_changed
-        slope, intercept = map(float, stated)
-    lowest = -(1 << bits_stored - 1) if is_signed else 0
-    ends = [slope * stored + intercept for stored in (lowest, lowest + (1 << bits_stored) - 1)]
+def _stored(value: int, bits_stored: int, *, is_signed: bool) -> int:
+    """Return the stored value that an attribute of 16 bits means, whichever sign its type has."""
+    pattern = value % PATTERNS
+    if not is_signed:
+        return pattern
+    bits = bits_stored if pattern < 1 << bits_stored else SIXTEEN_BITS
+    return pattern - (pattern >> bits - 1 << bits)
+
+
+def _rescale(film: Dataset, inputs: tuple[int, int]) -> tuple[Rescale | None, bool]:
+    """Return the line, if both of its numbers are stated, and whether either of them says that values change.
+
+    A slope of 0 would make every film blank, so it states nothing.
+    """
+    slope, intercept = number(film, "RescaleSlope"), number(film, "RescaleIntercept")
+    if slope == 0:
+        return None, False
+    is_changed = slope not in {None, 1} or intercept not in {None, 0}
+    if slope is None or intercept is None:
+        return None, is_changed
+    ends = [slope * stored + intercept for stored in inputs]
     if not all(map(math.isfinite, [*ends, ends[1] - ends[0]])):
         raise RejectedImage(Reason.CORRUPT, "the rescaled values are not finite numbers")
     return Rescale(slope, intercept), is_changed
 
 
-def _voi(film: Dataset) -> LookupTable | Window | None:
+def _voi(film: Dataset, inputs: tuple[int, int]) -> LookupTable | Window | None:
     """Return the first table, else the first window, since the others are for other tissues; None without either."""
-    if tables := items(film, "VOILUTSequence"):
-        table = _table(tables[0], film)
-        if table.outputs.min() < 0:
-            raise RejectedImage(Reason.CORRUPT, "a table has grey values below 0")
+    if (tables := items(film, "VOILUTSequence")) and (table := _table(tables[0], inputs)):
         return table
-    center, width = first_number(film, "WindowCenter"), first_number(film, "WindowWidth")
-    function = text(film, "VOILUTFunction") or LINEAR
+    center, width = number(film, "WindowCenter"), number(film, "WindowWidth")
+    function = text(film, "VOILUTFunction")
+    function = function if function in FUNCTIONS else LINEAR
     if center is None or width is None or not (math.isfinite(center) and math.isfinite(width)):
         return None
     if width <= 0 or (function == LINEAR and width < MIN_LINEAR_WIDTH):
         return None
-    if function not in FUNCTIONS:
-        raise RejectedImage(Reason.CORRUPT, "the window has an unknown function")
     return Window(center, width, function)
 
 
-def _table(item: Dataset, film: Dataset) -> LookupTable:
-    with damage_is_rejected("a table of grey values cannot be read"):
-        entries, first, _ = item.LUTDescriptor
-        data = item.LUTData
-        if isinstance(data, bytes):
-            data = np.frombuffer(data, "<u2" if film.file_meta.TransferSyntaxUID.is_little_endian else ">u2")
-        outputs = np.atleast_1d(np.asarray(data, np.float64))[: entries or MAX_ENTRIES]
-        first_input = int(first)
-    if outputs.ndim != 1 or not len(outputs) or not np.isfinite(outputs).all():
-        raise RejectedImage(Reason.CORRUPT, "a table of grey values is empty, or has entries that are not finite")
-    return LookupTable(first_input, outputs)
+def _table(item: Dataset, inputs: tuple[int, int]) -> LookupTable | None:
+    """Return a table, None if it has no entries.
+
+    Args:
+        item: of a sequence of tables.
+        inputs: the least and the greatest value that can be looked up.
+
+    Raises:
+        RejectedImage: corrupt; the table is shorter than it states, or cannot be read.
+    """
+    descriptor, data = raw_element(item, "LUTDescriptor"), raw_element(item, "LUTData")
+    if data is None or not data.value:
+        return None
+    if descriptor is None or not descriptor.value or len(descriptor.value) != DESCRIPTOR_BYTES:
+        raise RejectedImage(Reason.CORRUPT, "a table of grey values does not state its length")
+    order = "<" if descriptor.is_little_endian else ">"
+    entries, first, bits = struct.unpack(f"{order}HHH", descriptor.value)
+    words = np.frombuffer(data.value, f"{order}u2", len(data.value) // 2)
+    entries = entries or MAX_ENTRIES
+    if len(words) < entries and bits <= EIGHT_BITS:
+        words = words.astype("<u2").view(np.uint8)  # Two entries in each word, the first in its lower half.
+    if len(words) < entries:
+        raise RejectedImage(Reason.CORRUPT, "a table of grey values is shorter than it states")
+    first = _first_input(first, entries, inputs, is_signed=None if descriptor.VR is None else descriptor.VR == SIGNED)
+    return LookupTable(first, words[:entries].astype(np.float64))
+
+
+def _first_input(pattern: int, entries: int, inputs: tuple[int, int], *, is_signed: bool | None) -> int:
+    """Return the number that a table's first input means.
+
+    It has the sign of what is looked up, but senders write it with either type. Of the two meanings, that one is right
+    under which the table serves more of the values that can be looked up.
+
+    Args:
+        pattern: 16 bits.
+        entries: the length of the table.
+        inputs: the least and the greatest value that can be looked up.
+        is_signed: what the attribute's type says; None where the file names no types.
+    """
+    signed = pattern - (pattern >> SIXTEEN_BITS - 1 << SIXTEEN_BITS)
+    lowest, highest = inputs
+    if lowest >= 0 and not is_signed:
+        return pattern
+
+    def served(first: int) -> int:
+        return min(first + entries - 1, highest) - max(first, lowest)
+
+    return signed if served(signed) >= served(pattern) else pattern

@@ -6,22 +6,12 @@ from pydicom import Dataset
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from worker.decoding.damage import damage_is_rejected
-from worker.decoding.dicom_attributes import integer, items, required_integer, text
+from worker.decoding.dicom_attributes import integer, required_integer, text
+from worker.decoding.dicom_content import INVERTED, check_content
 from worker.decoding.dicom_grey_scale import GreyScale, read_grey_scale
 from worker.decoding.limits import Limits, check_size
 from worker.errors import Reason, RejectedImage
 
-MODALITIES = frozenset({"CR", "DX"})
-#: Parts of the names that senders give to the chest, in several languages.
-CHEST = ("CHEST", "THORA", "TORAX", "THX", "LUNG", "CXR", "PULMO")
-#: Values that state nothing.
-UNSTATED = frozenset({"", "UNKNOWN", "OTHER", "NONE", "UNSPECIFIED", "DEFAULT"})
-#: Lateral (left, right) and oblique views: DICOM's defined terms, and abbreviations of senders.
-NOT_FRONTAL = frozenset({"LL", "RL", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LLAT", "RLAT", "OBL"})
-#: Words in the name of such a view. A decubitus film is frontal, though it is called lateral.
-NOT_FRONTAL_WORDS, STILL_FRONTAL_WORD = ("LATERAL", "OBLIQUE"), "DECUB"
-INVERTED = "MONOCHROME1"
-GREY = frozenset({INVERTED, "MONOCHROME2"})
 ALLOCATIONS = (8, 16)
 #: Bytes of a decoded pixel, the table's index and the film made of it.
 BYTES_PER_PIXEL = 4
@@ -62,10 +52,9 @@ def read_header(film: Dataset, limits: Limits) -> FilmHeader:
         limits: of one file.
 
     Raises:
-        RejectedImage: wrong_modality, wrong_body_part, not_frontal, several_frames, colour,
-            unsupported_transfer_syntax, corrupt; or as `check_size`.
+        RejectedImage: as `check_content` and `check_size`; unsupported_transfer_syntax or corrupt.
     """
-    _check_content(film)
+    check_content(film)
     rows, columns = required_integer(film, "Rows"), required_integer(film, "Columns")
     check_size(columns, rows, limits, BYTES_PER_PIXEL)
     bits_allocated, bits_stored = required_integer(film, "BitsAllocated"), required_integer(film, "BitsStored")
@@ -85,29 +74,6 @@ def read_header(film: Dataset, limits: Limits) -> FilmHeader:
     is_inverted = text(film, "PhotometricInterpretation") == INVERTED
     grey_scale = read_grey_scale(film, bits_stored, is_signed=bool(sign), is_inverted=is_inverted)
     return FilmHeader(syntax, plugin, rows, columns, bits_allocated, bits_stored, high_bit, bool(sign), grey_scale)
-
-
-def _check_content(film: Dataset) -> None:
-    """Reject what is not one grey frontal chest film."""
-    if text(film, "Modality") not in MODALITIES:
-        raise RejectedImage(Reason.WRONG_MODALITY, "the modality is not CR or DX")
-    part = text(film, "BodyPartExamined")
-    if part not in UNSTATED and not any(name in part for name in CHEST):
-        raise RejectedImage(Reason.WRONG_BODY_PART, "the body part is not the chest")
-    codes = items(film, "ViewCodeSequence")
-    if any(_is_not_frontal(view) for view in (text(film, "ViewPosition"), *(text(c, "CodeMeaning") for c in codes))):
-        raise RejectedImage(Reason.NOT_FRONTAL, "a lateral or oblique view")
-    frames = integer(film, "NumberOfFrames") or 1
-    if frames != 1:
-        raise RejectedImage(Reason.SEVERAL_FRAMES, f"{frames} frames; a film is one")
-    if required_integer(film, "SamplesPerPixel") != 1 or text(film, "PhotometricInterpretation") not in GREY:
-        raise RejectedImage(Reason.COLOUR, "the picture is in colours")
-
-
-def _is_not_frontal(view: str) -> bool:
-    if STILL_FRONTAL_WORD in view:
-        return False
-    return view in NOT_FRONTAL or any(word in view for word in NOT_FRONTAL_WORDS)
 
 
 def _syntax(film: Dataset) -> tuple[UID, str]:

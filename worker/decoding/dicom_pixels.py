@@ -1,5 +1,7 @@
 """Reads the stored values of a DICOM film, in each transfer syntax for which there is a maintained and free decoder."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,17 +15,50 @@ from worker.decoding import jpeg_headers
 from worker.decoding.counted_reads import CountedReads
 from worker.decoding.damage import damage_is_rejected
 from worker.decoding.dicom_header import FilmHeader
+from worker.decoding.grey_range import histogram
 from worker.decoding.limits import Limits
 from worker.decoding.pictures import read_plain_jpeg
 from worker.errors import Reason, RejectedImage
 
-Stored = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+SIXTEEN_BITS = 16
+
+Patterns = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 DAMAGED = "the pixel data is damaged or cut short"
+#: pydicom neither copies pixels that are not compressed, nor masks bits, nor extends a sign: `StoredValues.meant` does.
+AS_THEY_ARE: dict[str, Any] = {
+    "view_only": True,
+    "correct_unused_bits": False,
+    "apply_j2k_sign_correction": False,
+    "apply_jls_sign_correction": False,
+}
 
 
-def stored_values(film: Dataset, header: FilmHeader, limits: Limits) -> Stored:
-    """Return the stored values as unsigned bit patterns, shape (rows, columns), uint8 or uint16.
+@dataclass(frozen=True)
+class StoredValues:
+    """The stored values of a film as patterns of bits, and what the bits mean."""
+
+    #: uint8 or uint16, shape (rows, columns).
+    patterns: Patterns
+    #: The value lies in this many bits, 1 to 16, above `shift` bits that do not count. Bits above may be anything.
+    bits: int
+    shift: int
+    #: Two's complement.
+    is_signed: bool
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int_]:
+        """How many pixels have each pattern, shape (256,) or (65536,)."""
+        return histogram(self.patterns)
+
+    def meant(self, codes: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
+        """Return the number that each pattern means; this is the only place that shifts, masks and extends a sign."""
+        values = (codes >> self.shift) & ((1 << self.bits) - 1)
+        return values - (values >> (self.bits - 1) << self.bits) if self.is_signed else values
+
+
+def stored_values(film: Dataset, header: FilmHeader, limits: Limits) -> StoredValues:
+    """Return the stored values.
 
     A plain 8-bit JPEG comes at its reduced scale, as it does from a JPEG file.
 
@@ -31,18 +66,22 @@ def stored_values(film: Dataset, header: FilmHeader, limits: Limits) -> Stored:
         RejectedImage: several_frames or corrupt.
     """
     pixel_data = _pixel_data(film)
+    shift = header.high_bit + 1 - header.bits_stored
     if not header.plugin:
         _check_length(pixel_data, header)
-        return _decoded(film, header)
+        return StoredValues(_decoded(film, header), header.bits_stored, shift, header.is_signed)
     stream = _only_frame(pixel_data)
-    if header.transfer_syntax != RLELossless:
-        claims = jpeg_headers.read_header(stream)
-        if (claims.width, claims.height, claims.components) != (header.columns, header.rows, 1):
-            raise RejectedImage(Reason.CORRUPT, "the compressed picture is not of the size that the file states")
-        if claims.is_plain_jpeg:
-            jpeg_headers.check_scans(stream, claims, limits)
-            return read_plain_jpeg(stream, limits)
-    return _decoded(film, header)
+    if header.transfer_syntax == RLELossless:
+        return StoredValues(_decoded(film, header), header.bits_stored, shift, header.is_signed)
+    claims = jpeg_headers.read_header(stream)
+    if (claims.width, claims.height, claims.components) != (header.columns, header.rows, 1):
+        raise RejectedImage(Reason.CORRUPT, "the compressed picture is not of the size that the file states")
+    if claims.precision > SIXTEEN_BITS:
+        raise RejectedImage(Reason.CORRUPT, f"the compressed picture has values of {claims.precision} bits")
+    if claims.is_plain_jpeg:
+        jpeg_headers.check_scans(stream, claims, limits)
+        return _checked(read_plain_jpeg(stream, limits), claims, header)
+    return _checked(_decoded(film, header), claims, header)
 
 
 def _pixel_data(film: Dataset) -> bytes:
@@ -54,10 +93,13 @@ def _pixel_data(film: Dataset) -> bytes:
 
 
 def _check_length(pixel_data: bytes, header: FilmHeader) -> None:
-    """Reject pixel data that is shorter or longer than one film; decoders make several frames of longer data."""
+    """Reject pixel data that is shorter than one film, or long enough for another one.
+
+    Fewer bytes after the film are padding, which DICOM has a receiver accept.
+    """
     expected = header.rows * header.columns * header.bits_allocated // 8
     length = len(pixel_data)
-    if length not in {expected, expected + expected % 2}:
+    if not expected <= length < 2 * expected:
         raise RejectedImage(Reason.CORRUPT, f"{length} bytes of pixel data; the film has {expected}")
 
 
@@ -68,17 +110,42 @@ def _only_frame(pixel_data: bytes) -> bytes:
         return get_frame(CountedReads(pixel_data), 0, number_of_frames=1)
 
 
-def _decoded(film: Dataset, header: FilmHeader) -> Stored:
+def _decoded(film: Dataset, header: FilmHeader) -> Patterns:
     """Decode with pydicom or its plug-in; return checked values in the machine's byte order, without a sign."""
     values: npt.NDArray[Any]
     with damage_is_rejected(DAMAGED):
-        options: dict[str, Any] = {"view_only": True}  # Does not copy pixels that are not compressed.
         decoder = get_decoder(header.transfer_syntax)
-        values, _ = decoder.as_array(film, raw=True, decoding_plugin=header.plugin, **options)
+        values, _ = decoder.as_array(film, index=0, raw=True, decoding_plugin=header.plugin, **AS_THEY_ARE)
     if values.shape != (header.rows, header.columns):
         raise RejectedImage(Reason.CORRUPT, "the decoded picture is not of the size that the file states")
     if values.dtype.kind not in "iu" or values.dtype.itemsize > 2:  # noqa: PLR2004 - bytes of 16 bits
         raise RejectedImage(Reason.CORRUPT, f"the decoded picture has values of type {values.dtype}")
     native = values.astype(values.dtype.newbyteorder("="), copy=False)
-    unsigned: Stored = native.view(f"u{native.dtype.itemsize}")
+    unsigned: Patterns = native.view(f"u{native.dtype.itemsize}")
     return unsigned
+
+
+def _checked(patterns: Patterns, claims: jpeg_headers.Header, header: FilmHeader) -> StoredValues:
+    """Return the values of a compressed picture, as its stream means them.
+
+    Its bits and its sign are stated twice, in the stream and in the file. They may differ as long as every value of the
+    film means the same either way.
+
+    Raises:
+        RejectedImage: corrupt; the two contradict each other.
+    """
+    shift = header.high_bit + 1 - header.bits_stored if claims.precision == header.high_bit + 1 else 0
+    # Only JPEG 2000 states a sign; else the file alone does. A JPEG of cosine transforms has no signed values.
+    is_signed = claims.is_signed if claims.has_sign else header.is_signed and not claims.is_plain_jpeg
+    stored = StoredValues(patterns, claims.precision - shift, shift, is_signed)
+    present = stored.meant(np.flatnonzero(stored.counts))
+    lowest, highest = int(present.min()), int(present.max())
+    least = -(1 << header.bits_stored - 1) if header.is_signed else 0
+    fits = least <= lowest and highest < least + (1 << header.bits_stored)
+    # Where the stream has fewer bits, a lossy JPEG has lost the scale, and a stream without a sign may have lost it.
+    is_lost = claims.precision < header.bits_stored and (claims.is_plain_jpeg or (lowest < 0 and not claims.has_sign))
+    if is_lost or not fits:
+        raise RejectedImage(
+            Reason.CORRUPT, "the compressed picture has other bits or another sign than the file states"
+        )
+    return stored

@@ -40,6 +40,13 @@ class Header:
     precision: int
     #: The marker of a JPEG's frame; 0 for JPEG 2000.
     frame: int = 0
+    #: Whether samples are signed, which only JPEG 2000 states.
+    is_signed: bool = False
+
+    @property
+    def has_sign(self) -> bool:
+        """Tell whether the stream states if its samples are signed."""
+        return self.frame == 0
 
     @property
     def is_plain_jpeg(self) -> bool:
@@ -88,7 +95,8 @@ def _jpeg_2000(stream: bytes) -> Header:
         raise ValueError("no codestream")
     # Lsiz, Rsiz, size of the reference grid, offset of the picture on it, four numbers of the tiles, components.
     _, _, right, bottom, left, top, *_, components = struct.unpack_from(">HHIIIIIIIIH", stream, start + 4)
-    return Header(right - left, bottom - top, components, (stream[start + 42] & 0x7F) + 1)
+    sign_and_bits = stream[start + 42]
+    return Header(right - left, bottom - top, components, (sign_and_bits & 0x7F) + 1, is_signed=sign_and_bits > 0x7F)  # noqa: PLR2004 - the highest bit
 
 
 def check_scans(stream: bytes, header: Header, limits: Limits) -> None:

@@ -6,22 +6,26 @@ arithmetic works on these, outside the `except`.
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageChops, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from worker.decoding import colour_check, jpeg_headers
-from worker.decoding.damage import damage_is_rejected
+from worker.decoding.damage import damage_is_left_out, damage_is_rejected
+from worker.decoding.deep_greys import narrowed
+from worker.decoding.grey_range import bands
 from worker.decoding.limits import Grey, Limits, check_size
+from worker.decoding.png_texts import without_large_texts
 from worker.errors import Reason, RejectedImage
 
 #: The formats that Pillow may open. The others that it reads are rejected: fewer decoders have fewer security holes.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
-EIGHT_BITS = 8
-WHITE = 255
+OPAQUE = 255
 #: Pillow stores grey values and palettes in one byte, deep greys in two, everything else in four.
 BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 BYTES_OF_COLOUR = 4
@@ -29,6 +33,19 @@ BYTES_OF_COLOUR = 4
 BYTES_PER_COEFFICIENT = 2
 #: TIFF's PhotometricInterpretation, and its value for "0 is white", which Pillow applies to 8 bits only.
 TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+EXIF_ORIENTATION, UPRIGHT = 274, 1
+#: What makes a picture upright, for each of EXIF's orientations.
+TURNED: dict[int, Callable[[Grey], Grey]] = {
+    2: np.fliplr,
+    3: partial(np.rot90, k=2),
+    4: np.flipud,
+    5: np.transpose,
+    6: partial(np.rot90, k=-1),
+    7: lambda grey: np.rot90(grey, 2).T,
+    8: np.rot90,
+}
+#: A picture of which less can be seen has an alpha channel that means nothing.
+MIN_VISIBLE_SHARE = 0.01
 
 DAMAGED = "the image data is damaged or cut short"
 
@@ -51,14 +68,18 @@ class PictureHeader:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A decoded picture, upright."""
+    """A decoded picture, as it lies in the file."""
 
     #: Integers or floats, shape (height, width), at least one pixel; uint8 is grey already, everything else is deep.
     grey: npt.NDArray[Any]
-    #: The least value is white, and Pillow has not inverted the picture.
+    #: The least value is white, and Pillow has not inverted the picture, which it does to 8 bits only.
     white_is_zero: bool = False
+    #: uint8, shape (height, width), 0 for what is not seen; None where everything is.
+    alpha: Grey | None = None
     #: Cb and Cr, uint8, shape (n, 2), of a few pixels evenly spread; None where the file has no colours.
     chroma: npt.NDArray[np.uint8] | None = None
+    #: EXIF's number for the way in which the picture is turned.
+    orientation: int = 1
 
 
 def read_picture(data: bytes, limits: Limits) -> Grey:
@@ -68,12 +89,13 @@ def read_picture(data: bytes, limits: Limits) -> Grey:
         RejectedImage: unsupported_format, too_many_pixels, too_small, not_film_shaped, several_frames, colour, corrupt.
             Any other error is a fault of this program.
     """
-    image, header = _open(data)
+    image, header = _open(without_large_texts(data))
     _check_header(header, data, limits)
     with damage_is_rejected(DAMAGED):
         if getattr(image, "is_animated", False):
             raise RejectedImage(Reason.SEVERAL_FRAMES, "several frames or pages; a film is one")
         pixels = _decoded(image, len(data), limits)
+    del image  # Its memory is free for the arithmetic.
     return _film(pixels)
 
 
@@ -88,7 +110,7 @@ def read_plain_jpeg(stream: bytes, limits: Limits) -> Grey:
         if image.mode != "L":
             raise ValueError("not grey")
         _load(image, len(stream), limits)
-        return np.asarray(image)
+        return _copied(image, np.asarray)
 
 
 def scaled(film: Grey, size: tuple[int, int]) -> Grey:
@@ -125,23 +147,50 @@ def _check_header(header: PictureHeader, data: bytes, limits: Limits) -> None:
 
 
 def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pixels:
-    """Have Pillow decode and convert: alpha over black, colour by luma, deep greys as they are."""
+    """Have Pillow decode and convert: colour by luma, deep greys as they are."""
     _load(image, size_bytes, limits)
-    white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
-    ImageOps.exif_transpose(image, in_place=True)  # Otherwise it would copy every film that is upright already.
-    if image.mode == "L" and "transparency" not in image.info:
-        return _checked(image)
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return _checked(image, white_is_zero=white_is_zero)
-    picture: Image.Image = image
-    if image.mode in {"P", "PA"} or "transparency" in image.info:
-        picture = image.convert("RGBA")
-    elif image.mode == "CMYK":
-        picture = image.convert("RGB")
-    grey = picture.convert("L")
-    if "A" in picture.getbands():
-        grey = ImageChops.multiply(grey, picture.getchannel("A"))
-    return _checked(grey, chroma=colour_check.chroma_sample(picture) if picture.mode in {"RGB", "RGBA"} else None)
+    orientation = _orientation(image)
+    if (image.mode == "L" and "transparency" not in image.info) or image.mode in {"I", "F"} or image.mode[:4] == "I;16":
+        white_is_zero = image.format == "TIFF" and image.getexif().get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
+        return Pixels(_copied(image, np.asarray), white_is_zero, orientation=orientation)
+    # Pillow would make four bytes of each pixel at once, so it converts a band of rows at a time.
+    sample = _in_channels(image.resize(colour_check.sample_size(image.size), Image.Resampling.NEAREST))
+    return Pixels(
+        grey=_copied(image, lambda band: np.asarray(_in_channels(band).convert("L"))),
+        alpha=_copied(image, _alpha) if "A" in sample.getbands() else None,
+        chroma=colour_check.chroma(sample) if sample.mode in {"RGB", "RGBA"} else None,
+        orientation=orientation,
+    )
+
+
+def _in_channels(picture: Image.Image) -> Image.Image:
+    """Return a picture whose channels are those that a person sees: colours of a palette, and transparency."""
+    if picture.mode in {"P", "PA"} or "transparency" in picture.info:
+        return picture.convert("RGBA")
+    return picture.convert("RGB") if picture.mode == "CMYK" else picture
+
+
+def _alpha(band: Image.Image) -> Grey:
+    return np.asarray(_in_channels(band).getchannel("A"))
+
+
+def _copied(image: Image.Image, convert: Callable[[Image.Image], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return a picture's values, in the machine's byte order, converted by a function of a band of rows."""
+    width, height = image.size
+    first = convert(image.crop((0, 0, width, 1)))
+    if first.shape != (1, width) or first.dtype.kind not in "iuf":
+        raise ValueError("not one grey picture")
+    values = np.empty((height, width), first.dtype.newbyteorder("="))
+    for rows in bands(values):
+        values[rows] = convert(image.crop((0, rows.start, width, min(rows.stop, height))))
+    return values
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how EXIF says that the picture is turned; Pillow has turned a TIFF already."""
+    with damage_is_left_out():
+        return int(image.getexif().get(EXIF_ORIENTATION, UPRIGHT))
+    return UPRIGHT
 
 
 def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
@@ -155,37 +204,17 @@ def _load(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> None:
     image.load()
 
 
-def _checked(image: Image.Image, *, white_is_zero: bool = False, chroma: npt.NDArray[np.uint8] | None = None) -> Pixels:
-    grey = np.asarray(image)
-    if grey.ndim != 2 or not grey.size or grey.dtype.kind not in "iuf":  # noqa: PLR2004 - rows and columns
-        raise ValueError("not one grey picture")
-    return Pixels(grey, white_is_zero, chroma)
-
-
 def _film(pixels: Pixels) -> Grey:
-    """Return 8-bit grey values of a decoded picture.
+    """Return 8-bit grey values of a decoded picture, upright, alpha over black.
 
     Raises:
         RejectedImage: colour.
     """
     if pixels.chroma is not None:
         colour_check.check_colour(pixels.chroma)
-    if pixels.grey.dtype == np.uint8:
-        return pixels.grey
-    grey = _narrow(pixels.grey)
-    return WHITE - grey if pixels.white_is_zero else grey
-
-
-def _narrow(values: npt.NDArray[Any]) -> Grey:
-    """Return deep grey values in 8 bits.
-
-    Integers keep the top 8 of the bits in use, so that a 12-bit film stored in 16 bits is not black. Floats, whose
-    scale is unknown, and integers below zero are stretched between their least and greatest finite value.
-    """
-    if np.issubdtype(values.dtype, np.integer) and values.min() >= 0:
-        return np.asarray(values >> max(0, int(values.max()).bit_length() - EIGHT_BITS), np.uint8)
-    finite = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    low, high = float(finite.min()), float(finite.max())
-    finite -= low
-    finite *= 255 / (high - low or 1)
-    return finite.round().astype(np.uint8)
+    is_deep = pixels.grey.dtype != np.uint8
+    grey = narrowed(pixels.grey, white_is_zero=pixels.white_is_zero) if is_deep else pixels.grey
+    if pixels.alpha is not None and np.count_nonzero(pixels.alpha) >= MIN_VISIBLE_SHARE * grey.size:
+        for rows in bands(grey):
+            grey[rows] = grey[rows].astype(np.uint16) * pixels.alpha[rows] // OPAQUE
+    return np.ascontiguousarray(TURNED.get(pixels.orientation, np.asarray)(grey))

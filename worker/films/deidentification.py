@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from worker.dicomdir import DIRECTORY_UID, is_dicomdir
 from worker.films.dicom_elements import ITEM, PIXEL_DATA, DamagedElements, Element, Walk
 
 MAGIC, MAGIC_POSITION = b"DICM", 128
@@ -31,8 +32,10 @@ KEPT: Mapping[int, frozenset[int]] = {
             0x00080005,  # SpecificCharacterSet
             0x00080016,  # SOPClassUID
             0x00080060,  # Modality
+            0x00080068,  # PresentationIntentType
             0x00180015,  # BodyPartExamined
             0x00185101,  # ViewPosition
+            0x00200020,  # PatientOrientation
             0x00280002,  # SamplesPerPixel
             0x00280004,  # PhotometricInterpretation
             0x00280008,  # NumberOfFrames
@@ -43,6 +46,7 @@ KEPT: Mapping[int, frozenset[int]] = {
             0x00280102,  # HighBit
             0x00280103,  # PixelRepresentation
             0x00280120,  # PixelPaddingValue
+            0x00280121,  # PixelPaddingRangeLimit
             0x00281050,  # WindowCenter
             0x00281051,  # WindowWidth
             0x00281052,  # RescaleIntercept
@@ -52,7 +56,8 @@ KEPT: Mapping[int, frozenset[int]] = {
         ),
         NOTHING,
     ),
-    # ViewCodeSequence: CodeValue, CodingSchemeDesignator, CodeMeaning.
+    # AnatomicRegionSequence and ViewCodeSequence: CodeValue, CodingSchemeDesignator, CodeMeaning.
+    0x00082218: frozenset({0x00080100, 0x00080102, 0x00080104}),
     0x00540220: frozenset({0x00080100, 0x00080102, 0x00080104}),
     # ModalityLUTSequence and VOILUTSequence: LUTDescriptor, LUTData.
     0x00283000: frozenset({0x00283002, 0x00283006}),
@@ -117,6 +122,8 @@ def deidentified_pieces(data: bytes, max_bytes: int) -> Sequence[bytes | memoryv
     """
     if not is_dicom(data):
         return [data[:BARE_BYTES] if data.startswith(BARE_STARTS) else data]
+    if is_dicomdir(data):  # The worker names it as such; its records have names of patients.
+        return _file(EXPLICIT, DIRECTORY_UID, ())
     meta = Walk(data, is_implicit=False, at=MAGIC_POSITION + len(MAGIC))
     syntax = None
     try:

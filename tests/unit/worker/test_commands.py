@@ -43,6 +43,24 @@ def test_submit_status_and_results_agree(thoraq, films):
     assert "Effusions/phantom-0000.png" in {row["reference"] for row in results}
 
 
+def test_the_index_of_a_patient_cd_is_passed_over_and_named(thoraq, films):
+    """Its name is not enough: any file may be called so."""
+    head = bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00\xc8\x00\x00\x00"
+    index = head + b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10" + bytes(400)
+    (films / "DICOMDIR").write_bytes(index)
+    (films / "CD2").mkdir()
+    (films / "CD2" / "DICOMDIR").write_text("no index")
+
+    result = thoraq("submit", str(films), "--json")
+    acceptance = json.loads(result.stdout)
+    named = json.loads(thoraq("submit", str(films / "DICOMDIR"), "--json").stdout)
+    (rejected,) = json.loads(thoraq("results", named["submission_id"], "--json").stdout)
+
+    assert 5 == acceptance["accepted"]
+    assert ["passed over: DICOMDIR: a DICOMDIR, the index of a CD"] == result.stderr.splitlines()
+    assert "unsupported_format" == rejected["reason"]
+
+
 def test_results_as_csv_hold_no_formula(thoraq, films):
     """The sender chooses the reference."""
     (films / "=1+1.png").write_text("no image")

@@ -106,10 +106,22 @@ def test_all_that_the_worker_reads_stays():
 
 def test_no_listed_attribute_names_a_person():
     """The list holds what describes pixels, and nothing of the modules of patient, visit and study."""
-    assert {0x0008, 0x0018, 0x0028, 0x0054, 0x7FE0} == {tag >> 16 for tag in KEPT}
-    assert {"SpecificCharacterSet", "SOPClassUID", "Modality"} == {
-        keyword_for_tag(tag) for tag in KEPT if tag >> 16 == 0x0008
-    }
+    assert {0x0008, 0x0018, 0x0020, 0x0028, 0x0054, 0x7FE0} == {tag >> 16 for tag in KEPT}
+    assert {
+        "SpecificCharacterSet", "SOPClassUID", "Modality", "PresentationIntentType", "AnatomicRegionSequence",
+        "PatientOrientation",
+    } == {keyword_for_tag(tag) for tag in KEPT if tag >> 16 in {0x0008, 0x0020}}  # fmt: skip
+
+
+def test_the_index_of_a_patient_cd_is_stored_without_its_names_and_named_as_such():
+    """Its records hold the name of the patient."""
+    index = bytes(128) + b"DICM" + b"\x02\x00\x02\x00UI\x14\x001.2.840.10008.1.3.10" + CANARY.encode()
+
+    film = stored(index)
+
+    assert CANARY.encode() not in film
+    assert stored(film) == film
+    assert Reason.UNSUPPORTED_FORMAT == outcome(film)
 
 
 def test_every_shared_file_keeps_its_film():

@@ -20,7 +20,7 @@ from worker.submissions import intake
 from worker.tasks.scoring import scorer
 
 #: Two functions of ours, which the films below need.
-DISPLAY, NARROWING = "worker.decoding.dicom_display._shown", "worker.decoding.pictures._narrow"
+DISPLAY, NARROWING = "worker.decoding.dicom_display._shown", "worker.decoding.pictures.narrowed"
 
 
 def deep_png() -> bytes:
