@@ -74,6 +74,7 @@ def create_app(settings: DashboardSettings | None = None) -> Flask:
     formatting.install(app)
     sessions.install(app, settings)
     access.install(app)
+    app.before_request(errors.refuse_unread_body)
     CSRFProtect(app).exempt(submissions.blueprint)
     Bootstrap5(app)
     Compress(app)

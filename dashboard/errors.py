@@ -4,8 +4,9 @@ import json
 import logging
 import traceback
 from http import HTTPStatus
+from typing import Any
 
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, abort, current_app, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, SecurityError, ServiceUnavailable
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 #: The same when the disk is full: somebody must make room.
 DISK_RETRY_AFTER_SECONDS = 60
+
+#: Where the server says with which status to answer a request whose body it did not take.
+UNREAD_BODY = "thoraq.unread_body"
 
 #: For a program whose request may have changed something.
 UNKNOWN_EFFECT = (
@@ -73,6 +77,10 @@ class InsufficientStorage(HTTPException):
     code = HTTPStatus.INSUFFICIENT_STORAGE
     description = "The disk has no room. Nothing was accepted."
 
+    def get_headers(self, *arguments: Any, **options: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - as werkzeug's
+        """Return the headers of the answer."""
+        return [*super().get_headers(*arguments, **options), ("Retry-After", str(DISK_RETRY_AFTER_SECONDS))]
+
 
 def install(app: Flask) -> None:
     """Register the handlers that turn errors into pages or problem details."""
@@ -84,6 +92,22 @@ def install(app: Flask) -> None:
     app.register_error_handler(NotConfigured, _not_configured)
     app.register_error_handler(NotStored, _not_stored)
     app.register_error_handler(OSError, _file_error)
+
+
+def refuse_unread_body() -> None:
+    """Answer a request whose body the server did not take; called once the caller is known.
+
+    Raises:
+        HTTPException: the server's reason.
+    """
+    status = request.environ.get(UNREAD_BODY)
+    if status is None:
+        return
+    if status == HTTPStatus.INSUFFICIENT_STORAGE:
+        raise InsufficientStorage
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        raise ServiceUnavailable("Too much is being received.", retry_after=RETRY_AFTER_SECONDS)
+    abort(status)
 
 
 def problem(status: int, title: str, detail: str | None = None, code: str | None = None) -> Response:
@@ -162,11 +186,9 @@ def _not_stored(error: NotStored) -> Response:
     """Answer 507 if the disk is full, 503 if it is read-only or broken."""
     logger.error("nothing can be accepted: %s", error)
     if error.full:
-        answer = _answer(InsufficientStorage())
-    else:
-        answer = _answer(ServiceUnavailable("The disk cannot be written. Nothing was accepted."), "storage_unavailable")
-    answer.headers["Retry-After"] = str(DISK_RETRY_AFTER_SECONDS)
-    return answer
+        return _answer(InsufficientStorage())
+    text = "The disk cannot be written. Nothing was accepted."
+    return _answer(ServiceUnavailable(text, retry_after=DISK_RETRY_AFTER_SECONDS), "storage_unavailable")
 
 
 def _file_error(error: OSError) -> Response:

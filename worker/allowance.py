@@ -33,5 +33,5 @@ class Allowance:
                 self._given_back.notify_all()
 
 
-#: What one process of the dashboard gives to films and envelopes.
-working_memory = Allowance(128 * 2**20)
+#: What one process gives to uploaded films and envelopes: enough for the largest film.
+working_memory = Allowance(64 * 2**20)

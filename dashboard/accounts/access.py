@@ -99,6 +99,13 @@ def check_declarations(app: Flask) -> None:
         raise RuntimeError(message)
 
 
+def upload_paths(app: Flask) -> frozenset[str]:
+    """Return the paths of the endpoints that take files."""
+    return frozenset(
+        rule.rule for rule in app.url_map.iter_rules() if (access := declared(app, rule.endpoint)) and access.uploads
+    )
+
+
 def signed_in() -> User:
     """Return the account of this request; only for endpoints that require a role."""
     user: User = g.account

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import threading
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -23,6 +24,8 @@ MAX_PASSWORD_CHARACTERS = 1024
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 #: argon2id with the parameters of OWASP's password storage cheat sheet: 19 MiB, 2 passes, 1 lane.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+#: Passwords that one process hashes at once; every thread with one of its own would take 150 MB.
+_hashing = threading.BoundedSemaphore(2)
 
 
 class Role(StrEnum):
@@ -179,7 +182,8 @@ def _hash(password: str, mode: Mode) -> str:
 
 def _verify(digest: str, password: str) -> bool:
     try:
-        return HASHER.verify(digest, password)
+        with _hashing:
+            return HASHER.verify(digest, password)
     except (VerificationError, InvalidHashError):
         return False
 

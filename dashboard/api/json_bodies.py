@@ -12,8 +12,10 @@ from worker.bounded_json import MAX_BYTES, OversizedJson, UnreadableJson
 from worker.errors import RefusedSubmission
 
 RETRY_AFTER_SECONDS = 2
-#: How often the bytes of an envelope lie in memory while it is checked and stored.
-COPIES = 4
+#: A submission waits this long for the memory that others take: most of them are stored by then.
+WAIT_SECONDS = 10
+#: What a byte of an envelope takes in memory at most until it is stored: an item of 24 bytes becomes objects of 5 KB.
+MEMORY_PER_BYTE = 200
 
 
 @contextmanager
@@ -22,12 +24,12 @@ def message() -> Iterator[object]:
 
     Raises:
         RefusedSubmission: it is too large, or not JSON.
-        ServiceUnavailable: other large bodies take the memory. Waiting for it would keep a thread.
+        ServiceUnavailable: other large bodies take the memory.
     """
     size = request.content_length
     if size is None or size > MAX_BYTES:
         raise RequestEntityTooLarge(f"JSON may have {MAX_BYTES} bytes.")
-    with working_memory.take(COPIES * size, wait_seconds=0) as taken:
+    with working_memory.take(MEMORY_PER_BYTE * size, WAIT_SECONDS) as taken:
         if not taken:
             raise ServiceUnavailable("Other large submissions are being read.", retry_after=RETRY_AFTER_SECONDS)
         yield loads(request.get_data(cache=False))

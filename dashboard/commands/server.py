@@ -1,4 +1,4 @@
-"""`thoraq dashboard`: the web application under gunicorn."""
+"""`thoraq dashboard`: the web application under gunicorn and waitress."""
 
 import logging
 from pathlib import Path
@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from dashboard.app import create_app
+from dashboard.serving.process import ServingProcess
 from dashboard.settings import DashboardSettings, dashboard_settings
 from worker import database, logs
 from worker.celery_app import broker_url
@@ -70,7 +71,7 @@ def options(
     return {
         "bind": f"[{address}]:{port or settings.port}" if ":" in address else f"{address}:{port or settings.port}",
         "workers": settings.dashboard_processes,
-        "worker_class": "gthread",
+        "worker_class": ServingProcess,
         "threads": threads or settings.threads,
         "graceful_timeout": GRACE_SECONDS,
         # Requests are not logged: query strings may hold a sender's identifiers.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import forget_settings
+from dashboard_server import Server
 from deployment import CHECKOUT
 from PIL import Image as Picture
 from sqlalchemy import update
@@ -27,6 +28,8 @@ from worker.studies.records import Image, ImageState, Priority, Submission
 from worker.submissions import intake
 
 PASSWORD = "correct horse battery"
+MULTIPART = "multipart/form-data; boundary=b"
+FILE = b'--b\r\nContent-Disposition: form-data; name="films"; filename="a"\r\n\r\n'
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"pacs-north:{PASSWORD}".encode()).decode()}
 
 
@@ -120,6 +123,25 @@ def test_an_upload_for_which_the_archive_has_no_room_is_507_and_can_be_repeated(
 
     filler.unlink()
     assert (202, (200, "up")) == (send(client, 100_000, 400_000).status_code, storage(client))
+
+
+@pytest.mark.usefixtures("database_elsewhere")
+def test_an_upload_that_cannot_even_be_received_is_507(disk, tmp_path):
+    """The server stores it until it is complete."""
+    server = Server(disk, THORAQ_DATABASE_URL=f"sqlite:///{tmp_path / 'elsewhere.db'}").wait()
+    try:
+        filler = fill(disk, leave=500_000)
+        body = FILE + bytes(3_000_000) + b"\r\n--b--\r\n"
+        assert (507, "storage_full") == server.submit(body, MULTIPART)
+        server.assert_prompt()
+        filler.unlink()
+        assert (202, None) == server.submit(body[:-3_000_000] + b"\r\n--b--\r\n", MULTIPART)
+        errors = [line for line in server.log.read_text().splitlines() if "ERROR" in line]
+        assert ["a request cannot be stored: no space left on device"] == [
+            line[line.index("a request") :] for line in errors
+        ]
+    finally:
+        server.stop()
 
 
 @pytest.mark.usefixtures("database_elsewhere")

@@ -66,6 +66,9 @@ KEPT: Mapping[int, frozenset[int]] = {
 
 #: The longest value that is read for a caller; the longest name of DICOM has about 600 bytes.
 MAX_VALUE_BYTES = 1024
+#: Deflate makes a film half or a quarter as long. More than this would fill the archive with small uploads.
+MAX_INFLATION = 16
+MIN_INFLATED_BYTES = 2 * 2**20
 #: A sequence that stays describes a table of at most 65,536 values of two bytes, or a view.
 MAX_SEQUENCE_BYTES = 2**20
 #: This program as the writer of a file; made from a UUID (PS3.5 B.2).
@@ -226,6 +229,7 @@ def _uid(value: bytes) -> str | None:
 
 
 def _inflated(deflated: memoryview, max_bytes: int) -> bytes:
+    max_bytes = min(max_bytes, max(MIN_INFLATED_BYTES, MAX_INFLATION * len(deflated)))
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         inflated = inflater.decompress(deflated, max_bytes)

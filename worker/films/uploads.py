@@ -2,19 +2,23 @@
 
 import io
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 from worker.allowance import working_memory
 from worker.films import archive
-from worker.films.deidentification import deidentified_pieces, may_identify
+from worker.films.deidentification import DEFLATED, deidentified_pieces, may_identify
 
 PIECE_BYTES = 2**20
+#: Where a file names its transfer syntax.
+META_BYTES = 2**20
+#: An inflated film lies in memory a second time: one after the other.
+_inflating = threading.Lock()
 #: As many as tell what a file is.
 HEAD_BYTES = 132
-#: A DICOM file lies in memory while it is stored; a deflated one a second time.
-DICOM_COPIES = 2
 
 
 class Upload:
@@ -44,9 +48,11 @@ class Upload:
             return archive.put(self, archive_dir)
         if size > max_bytes:
             return archive.put(Zeros(size), archive_dir)
-        with working_memory.take(DICOM_COPIES * size):
+        with working_memory.take(size):
             self._file.seek(0)
-            return archive.put(deidentified_pieces(self._file.read(size), max_bytes), archive_dir)
+            data = self._file.read(size)
+            with _inflating if DEFLATED.encode() in data[:META_BYTES] else nullcontext():
+                return archive.put(deidentified_pieces(data, max_bytes), archive_dir)
 
 
 class Zeros:

@@ -148,11 +148,12 @@ def test_a_form_that_breaks_off_is_400(client, basic):
 
 def test_a_second_large_envelope_may_come_back_later(client, basic, monkeypatch):
     """Each takes several times its length in memory while it is stored."""
-    allowance = Allowance(4000)
+    allowance = Allowance(1000 * json_bodies.MEMORY_PER_BYTE)
     monkeypatch.setattr(json_bodies, "working_memory", allowance)
+    monkeypatch.setattr(json_bodies, "WAIT_SECONDS", 0)
     padding = envelope(note="x" * 600)
 
-    with allowance.take(2000):
+    with allowance.take(500 * json_bodies.MEMORY_PER_BYTE):
         refused = client.post("/api/v1/submissions", json=padding, headers=basic)
         small = client.post("/api/v1/submissions", json=envelope(request_id="small"), headers=basic)
     again = client.post("/api/v1/submissions", json=padding, headers=basic)
