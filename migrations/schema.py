@@ -2,6 +2,7 @@
 
 from dashboard.accounts import accounts, tokens
 from worker import audit
+from worker.hospital import records as hospital_records
 from worker.models import records as model_records
 from worker.monitoring import records as monitoring_records
 from worker.scoring import records as scoring_records
@@ -11,6 +12,7 @@ from worker.submissions import records as submission_records
 __all__ = [
     "accounts",
     "audit",
+    "hospital_records",
     "model_records",
     "monitoring_records",
     "scoring_records",

@@ -27,6 +27,21 @@ _WAKEUPS = Counter("thoraq_wakeups", "Messages sent to wake another process.", [
 #: The name before version 0.1.0, exported until 0.2.0.
 _BELLS = Counter("thoraq_bells", "Deprecated: use thoraq_wakeups_total.", ["task", "heard"])
 _LOADED = Gauge("thoraq_loaded_model_info", "The model version that this process has loaded.", ["version", "device"])
+_RECEIVED = Counter("thoraq_received", "Instances that arrived at a door.", ["door", "status", "kind"])
+_ASSOCIATIONS = Counter("thoraq_associations", "Associations that were accepted or rejected.", ["verdict"])
+#: What the receiver answered with success and has not brought into the ledger.
+spool_files = Gauge("thoraq_spool_files", "Files in the spool.")
+spool_bytes = Gauge("thoraq_spool_bytes", "Bytes in the spool.")
+
+
+def count_received(door: str, status: str, *, is_film: bool) -> None:
+    """Count an instance that arrived: at which door, with which answer, and whether it is a film."""
+    _RECEIVED.labels(door, status, "film" if is_film else "other").inc()
+
+
+def count_association(verdict: str) -> None:
+    """Count an association that was accepted, or rejected for a reason."""
+    _ASSOCIATIONS.labels(verdict).inc()
 
 
 def count_batch(scored: int, reasons: Sequence[str], crashed: int = 0) -> None:

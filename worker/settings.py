@@ -18,6 +18,7 @@ from sqlalchemy import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from worker.doors import AeTitle, Door
 from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
 
 #: The root of uploaded files; messages cannot refer to it.
@@ -144,6 +145,27 @@ class Settings(BaseSettings):
     max_wait_routine_seconds: float = Field(default=30 * 60, gt=0)
     max_wait_offpeak_seconds: float = Field(default=8 * 3600, gt=0)
 
+    #: Called AE titles under which `thoraq receiver` takes films, as JSON (`worker.doors`).
+    doors: dict[AeTitle, Door] = Field(default_factory=dict)
+    receiver_host: str = "127.0.0.1"
+    receiver_port: int = Field(default=11112, ge=0, le=65535)
+    #: Certificate and key of the receiver, and the authorities that sign its callers' certificates, all in PEM.
+    receiver_tls_certificate: Path | None = None
+    receiver_tls_key: Path | None = None
+    receiver_tls_authorities: Path | None = None
+    #: Associations that carry instances, of all callers; associations and silent connections of one address.
+    receiver_associations: int = Field(default=20, ge=1)
+    receiver_per_address: int = Field(default=8, ge=1)
+    receiver_pdu_bytes: int = Field(default=131072, ge=4096)
+    #: Films are taken while the spool's disk has this much free, and the spool does not hold more.
+    receiver_reserve_bytes: int = Field(default=2 * 2**30, ge=0)
+    receiver_spool_bytes: int = Field(default=20 * 2**30, ge=1)
+    #: The sender's certificate in PEM, for which identities are sealed, and the file of the key of the pseudonyms.
+    identity_certificate: Path | None = None
+    pseudonym_key: Path | None = None
+    #: A part of a study that does not end is closed after this time.
+    part_maximum_seconds: float = Field(default=600, gt=0)
+
     sweep_seconds: float = Field(default=30, gt=0)
     #: A worker that finishes nothing for this long while films wait is stalled. Longer than a first start, the task's
     #: budget and a batch together.
@@ -197,6 +219,20 @@ class Settings(BaseSettings):
             raise ValueError(f"callbacks need https: {', '.join(sorted(without_tls))}")
         return self
 
+    @model_validator(mode="after")
+    def _doors_know_their_callers(self) -> Self:
+        """Refuse a key without its certificate, and in production a door that lets in whoever says an AE title."""
+        if bool(self.receiver_tls_certificate) != bool(self.receiver_tls_key):
+            raise ValueError("THORAQ_RECEIVER_TLS_CERTIFICATE and THORAQ_RECEIVER_TLS_KEY belong together")
+        if self.receiver_tls_authorities and not self.receiver_tls_certificate:
+            raise ValueError("THORAQ_RECEIVER_TLS_AUTHORITIES needs THORAQ_RECEIVER_TLS_CERTIFICATE")
+        anybody = sorted(title for title, door in self.doors.items() if door.lets_anybody_in)
+        if anybody and self.mode == "production" and not self.receiver_tls_authorities:
+            raise ValueError(
+                f"each caller of {', '.join(anybody)} needs an address, or THORAQ_RECEIVER_TLS_AUTHORITIES must be set"
+            )
+        return self
+
     @field_validator("database_url_setting")
     @classmethod
     def _is_a_database(cls, value: SecretStr | None) -> SecretStr | None:
@@ -220,6 +256,11 @@ class Settings(BaseSettings):
     def archive_dir(self) -> Path:
         """The folder of uploaded files, named by their SHA-256."""
         return self.data_dir / "archive"
+
+    @property
+    def spool_dir(self) -> Path:
+        """The folder of what the receiver answered with success and has not brought into the ledger."""
+        return self.data_dir / "spool"
 
     @property
     def previews_dir(self) -> Path:

@@ -132,7 +132,7 @@ def deidentified_pieces(data: bytes, max_bytes: int) -> Sequence[bytes | memoryv
     try:
         found = {element.tag: element.value for element in meta.elements(last_tag=META_END)}
         if TRANSFER_SYNTAX in found:
-            syntax = _uid(bytes(found[TRANSFER_SYNTAX])) or UNKNOWN
+            syntax = uid(bytes(found[TRANSFER_SYNTAX])) or UNKNOWN
             return _divided(data, syntax, (), max_bytes, at=meta.at)[0]
     except DamagedElements:
         pass
@@ -213,16 +213,16 @@ def _short(elements: Mapping[Path, Element]) -> dict[Path, bytes]:
 def _file(syntax: str | None, sop_class: bytes, data_set: Iterable[bytes | memoryview]) -> list[bytes | memoryview]:
     """Return the pieces of a file: an empty preamble, the file meta information (PS3.10 section 7.1), the data set."""
     meta = struct.pack("<HH2sHLH", 2, 1, b"OB", 0, 2, 0x0100)
-    for number, uid in ((2, _uid(sop_class)), (0x10, syntax), (0x12, IMPLEMENTATION_CLASS_UID)):
-        if uid:
-            value = uid.encode()
+    for number, text in ((2, uid(sop_class)), (0x10, syntax), (0x12, IMPLEMENTATION_CLASS_UID)):
+        if text:
+            value = text.encode()
             value += b"\0" * (len(value) % 2)
             meta += struct.pack("<HH2sH", 2, number, b"UI", len(value)) + value
     length = struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(meta))
     return [bytes(MAGIC_POSITION), MAGIC, length, meta, *data_set]
 
 
-def _uid(value: bytes) -> str | None:
+def uid(value: bytes) -> str | None:
     """Return a UID as text; None if it is none."""
     text = value.strip(b" \0").decode("ascii", "replace")
     return text if len(text) <= MAX_UID and _UID.fullmatch(text) else None

@@ -24,7 +24,7 @@ from worker.errors import Reason
 from worker.studies import predictions, results
 from worker.studies.claim_order import Candidate, candidates
 from worker.studies.claims import Claim, Rejected, Scored
-from worker.studies.records import Image, ImageState, Priority, Rejection
+from worker.studies.records import Image, ImageState, Priority, Rejection, Submission
 
 #: How long an image waits after `postpone` before it can be claimed again.
 PAUSE_SECONDS = 30
@@ -273,6 +273,18 @@ def withdraw(session: Session, images: Sequence[Image], by: str) -> None:
         _reject(session, image, Reason.CANCELLED, f"withdrawn by {by}")
     session.flush()
     results.update(session, [image.id for image in images])
+
+
+def close(session: Session, submission: Submission) -> None:
+    """Take no more films for an open submission, so that its studies are finished when their films are.
+
+    Args:
+        session: in a transaction.
+        submission: open, and locked by the caller.
+    """
+    submission.open = False
+    session.flush()
+    results.update(session, [image.id for study in submission.studies for image in study.images])
 
 
 def _reject(session: Session, image: Image, reason: Reason, detail: str, sha256: str | None = None) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from worker.database import Base, UtcDateTime, now
@@ -49,7 +49,7 @@ UNFINISHED = (ImageState.WAITING, ImageState.SCORING)
 class StudyState(StrEnum):
     """The state of a study, which follows from its films."""
 
-    WAITING = "waiting"  #: A film waits or is being scored; the result so far is preliminary.
+    WAITING = "waiting"  #: A film waits, is being scored or may still arrive; the result so far is preliminary.
     SCORED = "scored"  #: Every film is finished, and at least one has a prediction.
     REJECTED = "rejected"  #: Every film was rejected.
 
@@ -75,6 +75,8 @@ class Submission(Base):
     callback: Mapped[str | None] = mapped_column(String(64))
     #: True while the callback is still to be sent, otherwise null, so that the index holds only callbacks that are due.
     callback_due: Mapped[bool | None] = mapped_column(index=True)
+    #: Films may still be added. Its studies stay `waiting` meanwhile, so that their results are preliminary.
+    open: Mapped[bool] = mapped_column(default=False, server_default=false())
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
 
     studies: Mapped[list["Study"]] = relationship(back_populates="submission")

@@ -13,7 +13,7 @@ from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
 from worker.studies import worklist_order
-from worker.studies.records import NO_FINDINGS, UNFINISHED, Image, ImageState, Prediction, Study, StudyState
+from worker.studies.records import NO_FINDINGS, UNFINISHED, Image, ImageState, Prediction, Study, StudyState, Submission
 
 
 class Evidence(NamedTuple):
@@ -94,11 +94,12 @@ def _summarise(session: Session, study_ids: Sequence[int], decided: Sequence[Evi
             Study.received_at,
             func.min(Image.priority),
             func.max(Prediction.model_version_id),
-            func.max(case((Image.state.in_(UNFINISHED), 1), else_=0)),
+            func.max(case((Image.state.in_(UNFINISHED) | Submission.open.is_(True), 1), else_=0)),
             func.max(case((Image.state == ImageState.SCORED, 1), else_=0)),
             func.max(Image.finished_at),
         )
         .join(Study.images)
+        .join(Study.submission)
         .outerjoin(Image.prediction)
         .where(Study.id.in_(study_ids))
         .group_by(Study.id)

@@ -3,6 +3,7 @@
 A study is accepted when its rows are committed. The worker finds out later whether its file exists and is a film.
 """
 
+import hashlib
 import itertools
 import logging
 import uuid
@@ -123,6 +124,49 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
 
 def _in_archive(path: str, sha256: str) -> dict[str, str]:
     return {"root": ARCHIVE, "path": path, "sha256": sha256}
+
+
+def arrive(session: Session, items: Sequence[Item], *, source: str, rank: Priority, request_id: str) -> list[Image]:
+    """Add films of one study to the open submission with this key, which is made if there is none.
+
+    For films that arrive one by one. The caller commits, wakes scorers, and closes the submission (`ledger.close`).
+
+    Args:
+        session: in a transaction.
+        items: films in the archive, all of one study; at least one.
+        source: the sender.
+        rank: the priority of a new submission.
+        request_id: names the submission among those of the sender.
+
+    Returns:
+        The image of each item.
+    """
+    submission = session.scalar(
+        select(Submission).where(
+            Submission.source == source, Submission.request_id == request_id, Submission.open.is_(True)
+        )
+    )
+    if submission is None:
+        submission = Submission(
+            id=uuid.uuid4().hex,
+            source=source,
+            request_id=request_id,
+            content_sha256=hashlib.sha256(request_id.encode()).hexdigest(),
+            priority=rank,
+            refused=[],
+            extra={},
+            open=True,
+        )
+        session.add(submission)
+        session.flush()
+        (study,) = _studies(list(items), submission)
+        session.add(study)
+        images = list(study.images)
+    else:
+        images = [_image(item, rank) for item in items]
+        submission.studies[0].images.extend(images)
+    session.flush()
+    return images
 
 
 def receive(message: object) -> None:
