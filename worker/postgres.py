@@ -33,11 +33,11 @@ RELIED_ON = {
 }
 _VALUES = ", ".join(f"('{name}', '{value}')" for name, value in RELIED_ON.items())
 #: Sets them for the session, unless a pooler passed the statement to another server process than it connected us to.
-_SET_FOR_SESSION = (
-    "SELECT CASE WHEN pg_backend_pid() = %s THEN set_config(name, value, false) END, clock_timestamp() "  # noqa: S608
-    f"FROM (VALUES {_VALUES}) "
-    "AS relied_on (name, value)"
-)
+_SET_FOR_SESSION = f"""
+SELECT CASE WHEN pg_backend_pid() = %s THEN set_config(name, value, false) END,
+       extract(epoch FROM clock_timestamp())::float8
+FROM (VALUES {_VALUES}) AS relied_on (name, value)
+"""  # noqa: S608 - constants
 _SET_FOR_TRANSACTION = f"SELECT set_config(name, value, true) FROM (VALUES {_VALUES}) AS relied_on (name, value)"  # noqa: S608
 _LIFT = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 
@@ -171,9 +171,9 @@ def _set_up(connection: Connection, options: Mapping[str, Any]) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(_SET_FOR_SESSION, (connection.info.backend_pid,))
-        applied, moment = cursor.fetchall()[0]
+        applied, seconds = cursor.fetchall()[0]
     connection.pooled = applied is None
-    server_clock.set(moment)
+    server_clock.set(datetime.fromtimestamp(seconds, UTC))
     connection.autocommit = False
     if connection.pooled:
         if options.get("options"):

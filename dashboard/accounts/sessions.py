@@ -8,7 +8,7 @@ from werkzeug.exceptions import TooManyRequests
 
 from dashboard.accounts import accounts, tokens
 from dashboard.accounts.accounts import User
-from dashboard.accounts.login_failures import LoginFailures
+from dashboard.accounts.login_failures import LoginFailures, tokens_from
 from dashboard.settings import DashboardSettings
 from worker import audit
 from worker.database import now, transaction
@@ -44,21 +44,19 @@ def settings() -> DashboardSettings:
 
 
 def check_password(name: str, password: str) -> User | None:
-    """Return the account with this name and password; count a failure for both the name and the address.
+    """Return the account with this name and password; count a failure for the name, the address and the pair.
 
     Raises:
-        TooManyRequests: too many failures for the name or the address; the password was not checked.
+        TooManyRequests: too many failures; the password was not checked.
     """
     failures: LoginFailures = current_app.extensions["thoraq_login_failures"]
-    account_key, address_key = f"account {name[:64]}", f"address {request.remote_addr}"
-    if wait := failures.blocked_seconds(account_key, address_key):
+    account, address = name[:64], str(request.remote_addr)
+    if wait := failures.log_in_blocked_seconds(account, address):
         raise TooManyRequests(retry_after=wait)
     user = accounts.authenticate(name, password, settings().mode)
+    failures.count_log_in(account, address, failed=user is None)
     if user is None:
-        failures.count(account_key, address_key)
-        audit_log_in("failed", accounts.find(name[:64]))
-        return None
-    failures.reset(account_key)
+        audit_log_in("failed", accounts.find(account))
     return user
 
 
@@ -69,19 +67,21 @@ def audit_log_in(outcome: str, user: User | None) -> None:
 
 
 def check_token(token: str) -> tuple[User, frozenset[str]] | None:
-    """Return the account and the scopes of a token; count a failure for the address.
+    """Return the account and the scopes of a token, whatever else its address did; count a wrong one for the address.
+
+    A token has 256 random bits: what is counted is noise that an operator should know of, not a danger of guessing.
 
     Raises:
-        TooManyRequests: too many failures for the address; the token was not checked.
+        TooManyRequests: this token is wrong, like too many before it.
     """
+    if account_and_scopes := tokens.authenticate(token):
+        return account_and_scopes
     failures: LoginFailures = current_app.extensions["thoraq_login_failures"]
-    address_key = f"address {request.remote_addr}"
-    if wait := failures.blocked_seconds(address_key):
+    subject = tokens_from(str(request.remote_addr))
+    if wait := failures.blocked_seconds(subject):
         raise TooManyRequests(retry_after=wait)
-    account_and_scopes = tokens.authenticate(token)
-    if account_and_scopes is None:
-        failures.count(address_key)
-    return account_and_scopes
+    failures.count(subject)
+    return None
 
 
 def begin(user: User) -> None:

@@ -39,14 +39,14 @@ def submit() -> ResponseReturnValue:
 
 
 @blueprint.get("/submissions/<submission_id>")
-@requires(SYSTEMS, basic=True, scope=Scope.RESULTS)
+@requires(SYSTEMS, basic=True, scope=Scope.RESULTS, audited="view submission")
 def submission(submission_id: str) -> ResponseReturnValue:
     """Return the progress and the results of a submission."""
     return _answer(submission_id)
 
 
 @blueprint.get("/submissions")
-@requires(SYSTEMS, basic=True, scope=Scope.RESULTS)
+@requires(SYSTEMS, basic=True, scope=Scope.RESULTS, audited="find submission")
 def submission_by_key() -> ResponseReturnValue:
     """Return the submission with this `source` and `request_id`."""
     source = request.args.get("source", "")

@@ -72,7 +72,7 @@ def upload() -> ResponseReturnValue:
 
 
 @blueprint.get("/submissions/<submission_id>")
-@requires(READERS)
+@requires(READERS, audited="view submission")
 def submission(submission_id: str) -> ResponseReturnValue:
     """Show the progress of a submission and the results of its studies."""
     with reading() as session:

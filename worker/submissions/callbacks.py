@@ -24,7 +24,9 @@ from worker.database import clock, now, transaction
 from worker.settings import CallbackEndpoint, settings
 from worker.studies.outcomes import outcomes, submission_status
 from worker.studies.records import Study, StudyState, Submission
+from worker.submissions import timed_calls
 from worker.submissions.records import Delivery
+from worker.submissions.timed_calls import Overdue
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,9 @@ logger = logging.getLogger(__name__)
 EVENT = "cxr.submission.finished.v1"
 #: The most submissions that one round puts into the outbox, and the most deliveries that it tries.
 ROUND = 20
+#: The longest that one call takes, from the name of the endpoint to the status of its answer.
 TIMEOUT_SECONDS = 10
-#: For how long no other process tries a claimed delivery; longer than the longest attempt.
+#: For how long no other process tries a claimed delivery; longer than a call and its record.
 LEASE_SECONDS = 60
 BACK_OFF_SECONDS = 30
 LONGEST_BACK_OFF_SECONDS = 3600
@@ -124,6 +127,8 @@ def post(name: str, event_id: str, body: bytes) -> str | None:
         return "the endpoint is not configured"
     try:
         answer = _call(endpoint, event_id, body)
+    except Overdue:
+        return f"no answer within {TIMEOUT_SECONDS:g} s"
     except urllib3.exceptions.HTTPError as error:
         return type(error).__name__
     return None if 200 <= answer < 300 else f"answered {answer}"  # noqa: PLR2004 - the range of success in HTTP
@@ -138,13 +143,7 @@ def _call(endpoint: CallbackEndpoint, event_id: str, body: bytes) -> int:
         "Webhook-Timestamp": str(int(moment.timestamp())),
         "Webhook-Signature": signature(endpoint.key(), event_id, moment, body),
     }
-    timeout = urllib3.Timeout(total=TIMEOUT_SECONDS)
-    with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
-        answer = pool.request(
-            "POST", str(endpoint.url), body=body, headers=headers, redirect=False, preload_content=False
-        )
-        answer.release_conn()  # Only the status counts; the body is not read, since it may be long.
-        return answer.status
+    return timed_calls.post(str(endpoint.url), body, headers, TIMEOUT_SECONDS)
 
 
 def _due() -> list[int]:

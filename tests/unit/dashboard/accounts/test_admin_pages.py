@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy import text as sql
 from sqlalchemy.exc import DatabaseError
 
@@ -11,6 +12,7 @@ from dashboard.accounts.accounts import Role
 from dashboard.accounts.tokens import Scope
 from worker import audit
 from worker.database import engine, reading, transaction
+from worker.studies.records import Submission
 
 
 @pytest.fixture
@@ -92,11 +94,15 @@ def test_the_tokens_of_a_closed_account_are_not_valid(admin):
     assert tokens.authenticate(token) is None
 
 
-def test_log_ins_views_and_refusals_are_logged(admin, client, rows):
+def test_log_ins_views_and_refusals_are_logged(admin, client, rows, basic):
     """An entry has the user, the action, the target and the outcome, but no unknown name that somebody typed."""
     study = rows.study(None)
     client.get(f"/studies/{study}")
     client.get("/studies/export.csv")
+    with reading() as session:
+        submission = session.scalars(select(Submission.id)).first()
+    client.get(f"/submissions/{submission}")
+    client.get(f"/api/v1/submissions/{submission}", headers=basic)
     with client.application.test_client() as other:
         admin.client = other
         admin.enter("no-such-name", "a password in the wrong field")
@@ -110,6 +116,8 @@ def test_log_ins_views_and_refusals_are_logged(admin, client, rows):
         ("viewer", "read the audit log", "", "refused"),
         ("viewer", "log in", "", "opened"),
         (None, "log in", "", "failed"),
+        ("pacs-north", "view submission", f"submission_id {submission}", "allowed"),
+        ("admin", "view submission", f"submission_id {submission}", "allowed"),
         ("admin", "export", "form csv", "allowed"),
         ("admin", "view study", f"study_id {study}", "allowed"),
         ("admin", "log in", "", "opened"),

@@ -7,12 +7,26 @@ import uuid
 import pytest
 import redis
 
-from dashboard.accounts import accounts, login_failures
+from dashboard.accounts import accounts, login_failures, tokens
 from dashboard.accounts.accounts import Role
-from dashboard.accounts.login_failures import MAX_FAILURES, WINDOW_SECONDS, LoginFailures
+from dashboard.accounts.login_failures import (
+    DAY_SECONDS,
+    HOUR_SECONDS,
+    MAX_FAILURES,
+    WINDOW_SECONDS,
+    LoginFailures,
+    account_anywhere,
+    account_at,
+    passwords_from,
+    tokens_from,
+)
+from dashboard.accounts.tokens import Scope
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker.demo.embedded_redis import free_port
+
+A, B = tokens_from("a"), tokens_from("b")
+HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 
 @pytest.fixture
@@ -52,62 +66,62 @@ def failures(request, clock):
 def test_nine_failures_block_nobody(failures):
     """Ten are needed."""
     for _ in range(MAX_FAILURES - 1):
-        failures.count("a")
+        failures.count(A)
 
-    assert 0 == failures.blocked_seconds("a")
+    assert 0 == failures.blocked_seconds(A)
 
 
 def test_ten_failures_block_the_key_until_the_oldest_has_expired(failures, clock):
     """The wait shrinks as time passes."""
     for _ in range(MAX_FAILURES):
-        failures.count("a")
+        failures.count(A)
         clock[0] += 10
 
-    assert WINDOW_SECONDS - 100 < failures.blocked_seconds("a", "b") <= WINDOW_SECONDS - 100 + 1
+    assert WINDOW_SECONDS - 100 < failures.blocked_seconds(A, B) <= WINDOW_SECONDS - 100 + 1
     clock[0] += WINDOW_SECONDS - 100 + 1
-    assert 0 == failures.blocked_seconds("a", "b")
+    assert 0 == failures.blocked_seconds(A, B)
 
 
 def test_the_window_slides(failures, clock):
     """Once the oldest failure has expired, one more failure blocks the key again."""
     for _ in range(MAX_FAILURES):
-        failures.count("a")
+        failures.count(A)
         clock[0] += 10
     clock[0] += WINDOW_SECONDS - 100 + 1
 
-    failures.count("a")
+    failures.count(A)
 
-    assert 0 < failures.blocked_seconds("a") <= 10
+    assert 0 < failures.blocked_seconds(A) <= 10
 
 
 def test_other_keys_are_not_blocked(failures):
     """The failures of one account do not count for another."""
     for _ in range(MAX_FAILURES):
-        failures.count("a")
+        failures.count(A)
 
-    assert 0 == failures.blocked_seconds("b")
+    assert 0 == failures.blocked_seconds(B)
 
 
 def test_a_reset_starts_anew(failures):
-    """A correct password clears the failures of the account."""
+    """A correct password clears the failures of the account at its address."""
     for _ in range(MAX_FAILURES):
-        failures.count("a")
+        failures.count_log_in("a", "192.0.2.1", failed=True)
 
-    failures.reset("a")
+    failures.count_log_in("a", "192.0.2.1", failed=False)
 
-    assert 0 == failures.blocked_seconds("a")
+    assert 0 == failures.blocked_seconds(account_at("a", "192.0.2.1"))
 
 
 def test_expired_failures_take_no_memory(clock):
     """A flood of names is gone after the window."""
     failures = LoginFailures("secret")
     for number in range(1000):
-        failures.count(str(number))
+        failures.count(tokens_from(str(number)))
     storage = failures._memory.storage
     storage.timer.join()
 
     clock[0] += WINDOW_SECONDS + 1
-    failures.count("x")
+    failures.count(tokens_from("x"))
     storage.timer.join()
 
     assert 1 == sum(map(len, storage.events.values()))
@@ -118,13 +132,57 @@ def test_redis_stores_neither_names_nor_addresses_and_drops_the_keys(redis_url):
     failures = LoginFailures(uuid.uuid4().hex, redis_url)
     server = redis.Redis.from_url(redis_url)
 
-    failures.count("account hunter2", "address 192.0.2.7")
+    failures.count(tokens_from("192.0.2.7"), account_anywhere("hunter2"))
 
     keys = server.keys(f"{login_failures.KEY_PREFIX}*")
     assert 2 == len(keys)
     assert not [key for key in keys if b"hunter2" in key or b"192.0.2.7" in key]
-    assert all(0 < server.ttl(key) <= WINDOW_SECONDS for key in keys)
+    assert all(0 < server.ttl(key) <= HOUR_SECONDS for key in keys)
     server.close()
+
+
+def test_what_others_do_elsewhere_locks_nobody_out(failures):
+    """A stranger's failures on an account block the stranger's address."""
+    for _ in range(MAX_FAILURES):
+        failures.count_log_in("anna", ELSEWHERE, failed=True)
+
+    assert 0 < failures.log_in_blocked_seconds("anna", ELSEWHERE)
+    assert 0 == failures.log_in_blocked_seconds("anna", HOME)
+
+
+def test_guesses_from_many_addresses_are_bounded_and_spare_the_known_address(failures):
+    """A new address must wait; where the account has logged in before, only its own failures count."""
+    failures.count_log_in("anna", HOME, failed=False)
+    for number in range(10 * MAX_FAILURES):
+        failures.count_log_in("anna", f"203.0.113.{number}", failed=True)
+
+    assert 0 < failures.log_in_blocked_seconds("anna", ELSEWHERE) <= HOUR_SECONDS + 1
+    assert 0 == failures.log_in_blocked_seconds("anna", HOME)
+    assert 0 == failures.log_in_blocked_seconds("berta", ELSEWHERE)
+
+
+def test_people_who_share_an_address_do_not_lock_out_who_has_logged_in_there(failures):
+    """One password on many names is slow, and the colleagues go on."""
+    failures.count_log_in("anna", HOME, failed=False)
+    for number in range(3 * MAX_FAILURES):
+        failures.count_log_in(f"somebody-{number}", HOME, failed=True)
+
+    assert 0 < failures.log_in_blocked_seconds("berta", HOME)
+    assert 0 == failures.log_in_blocked_seconds("anna", HOME)
+    for _ in range(MAX_FAILURES):
+        failures.count_log_in("anna", HOME, failed=True)
+    assert 0 < failures.log_in_blocked_seconds("anna", HOME)
+
+
+def test_waits_grow(failures, clock):
+    """Who uses up the failures of a quarter of an hour three times waits for the rest of the day."""
+    for _ in range(3):
+        for _ in range(MAX_FAILURES):
+            failures.count(account_at("anna", HOME))
+        clock[0] += WINDOW_SECONDS + 1
+
+    assert DAY_SECONDS / 2 < failures.blocked_seconds(account_at("anna", HOME)) <= DAY_SECONDS
+    assert 0 == failures.blocked_seconds(passwords_from(HOME))
 
 
 def guess(client) -> int:
@@ -189,11 +247,27 @@ def test_redis_is_used_again_when_it_answers_again(redis_url, monkeypatch):
     storage = failures._redis.storage
     working = storage.storage.connection_pool
     storage.storage.connection_pool = redis.ConnectionPool.from_url(f"redis://127.0.0.1:{free_port()}/0")
-    failures.count("a")
+    failures.count(A)
     storage.storage.connection_pool = working
 
     moment[0] = login_failures.REDIS_RETRY_SECONDS + 1.0
     for _ in range(MAX_FAILURES):
-        failures.count("a")
+        failures.count(A)
 
-    assert 0 < other.blocked_seconds("a") <= WINDOW_SECONDS + 1
+    assert 0 < other.blocked_seconds(A) <= WINDOW_SECONDS + 1
+
+
+def test_wrong_tokens_are_counted_and_a_valid_one_is_always_taken(application):
+    """The wrong ones of one address stop nobody who has a token, and no log-in."""
+    client = application()
+    accounts.add("pacs", "correct horse battery", Role.UPSTREAM, "test")
+    token = tokens.make("pacs", "test", [Scope.MODELS], 1, "test")
+
+    def status(value):
+        return client.get("/api/v1/models", headers={"Authorization": f"Bearer {value}"}).status_code
+
+    wrong = [status(f"thq_{number}") for number in range(MAX_FAILURES + 1)]
+
+    assert [401] * MAX_FAILURES + [429] == wrong
+    assert 200 == status(token)
+    assert 200 == client.get("/api/v1/models", auth=("pacs", "correct horse battery")).status_code

@@ -1,9 +1,13 @@
 """Callbacks: when an event is added, how it is signed, tried again and given up, and which addresses are refused."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -234,3 +238,39 @@ def test_an_endpoint_without_tls_or_with_a_weak_secret_is_an_invalid_setting(mod
         Settings(mode=mode, callbacks={"ris": {"url": url, "secret": secret}})
 
     assert "whsec_short" not in str(refused.value)
+
+
+def test_an_endpoint_that_drips_is_called_once_and_left_before_its_lease_ends(database, monkeypatch):
+    """Before, it held the courier for ever, its lease ended, and another process made the call again."""
+    monkeypatch.setattr(wakeups, "wake_scorers", lambda *_: True)
+    assert callbacks.LEASE_SECONDS > 2 * callbacks.TIMEOUT_SECONDS
+    monkeypatch.setattr(callbacks, "TIMEOUT_SECONDS", 0.5)
+    server, calls = socket.create_server(("127.0.0.1", 0)), []
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            while True:  # until the server is closed
+                caller, address = server.accept()
+                calls.append(address)
+                with caller:
+                    for byte in b"HTTP/1.1 204 No Content\r\n" * 8:
+                        time.sleep(0.1)
+                        caller.sendall(bytes([byte]))
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    entry = {"url": f"http://127.0.0.1:{server.getsockname()[1]}/results", "secret": SECRET}
+    monkeypatch.setenv("THORAQ_CALLBACKS", json.dumps({"ris": entry}))
+    settings.cache_clear()
+    submit()
+    finish()
+
+    since = time.monotonic()
+    assert 0 == callbacks.deliver_due()
+
+    assert time.monotonic() - since < 10
+    (delivery,) = deliveries()
+    assert (1, 1, "no answer within 0.5 s") == (len(calls), delivery.attempts, delivery.trouble)
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    dripping.join()
