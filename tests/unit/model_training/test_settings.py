@@ -50,6 +50,7 @@ def test_a_training_uses_the_devices_that_are_set(setting, monkeypatch, tmp_path
     distributed = Mock(return_value=nullcontext())
     monkeypatch.setattr(candidate, "distribute_over", distributed)
     monkeypatch.setattr(candidate, "_checkpoint_path", lambda *_: tmp_path / "state")
+    monkeypatch.setattr(candidate, "summarize", Mock())
     monkeypatch.setattr(candidate.fit, "fit", Mock(side_effect=FloatingPointError))
 
     with pytest.raises(FloatingPointError):
