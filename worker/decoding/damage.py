@@ -14,7 +14,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from worker.errors import Reason, RejectedImage
 
-#: What pydicom, its plug-ins and Pillow raise on damaged content. MemoryError is not listed: the film may be sound.
+#: What pydicom, its plug-ins and Pillow raise on damaged content. MemoryError is not listed: the bytes may be sound.
 DAMAGE = (
     BytesLengthException, InvalidDicomError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
     RuntimeError, ArithmeticError, AssertionError, SyntaxError, struct.error, zlib.error,

@@ -13,8 +13,6 @@ from worker.decoding.limits import Limits, check_size
 from worker.errors import Reason, RejectedImage
 
 ALLOCATIONS = (8, 16)
-#: Bytes of a decoded pixel, the table's index and the film made of it.
-BYTES_PER_PIXEL = 4
 
 HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 #: The pydicom plug-in for each transfer syntax; among several, the one that is best maintained and raises on damage.
@@ -56,7 +54,7 @@ def read_header(film: Dataset, limits: Limits) -> FilmHeader:
     """
     check_content(film)
     rows, columns = required_integer(film, "Rows"), required_integer(film, "Columns")
-    check_size(columns, rows, limits, BYTES_PER_PIXEL)
+    check_size(columns, rows, limits)
     bits_allocated, bits_stored = required_integer(film, "BitsAllocated"), required_integer(film, "BitsStored")
     high_bit = integer(film, "HighBit")
     high_bit = bits_stored - 1 if high_bit is None else high_bit

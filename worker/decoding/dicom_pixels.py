@@ -16,7 +16,7 @@ from worker.decoding.counted_reads import CountedReads
 from worker.decoding.damage import damage_is_rejected
 from worker.decoding.dicom_header import FilmHeader
 from worker.decoding.grey_range import histogram
-from worker.decoding.limits import Limits
+from worker.decoding.limits import Limits, check_memory
 from worker.decoding.pictures import read_plain_jpeg
 from worker.errors import Reason, RejectedImage
 
@@ -25,6 +25,12 @@ SIXTEEN_BITS = 16
 Patterns = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 DAMAGED = "the pixel data is damaged or cut short"
+#: Bytes of a pixel in a decoder's memory, by plug-in: what the plug-in takes, the stored values and the grey value.
+BYTES_PER_PIXEL = {"": 1, "pylibjpeg": 7, "pyjpegls": 5, "gdcm": 8}
+#: Pixels of padding are marked for a while.
+BYTES_OF_PADDING = 3
+#: The bytes of pixels lie in the file and in its attribute; those of a stream also in a decoder, once or twice.
+COPIES_OF_PIXELS, COPIES_OF_STREAM = 2, 4
 #: pydicom neither copies pixels that are not compressed, nor masks bits, nor extends a sign: `StoredValues.meant` does.
 AS_THEY_ARE: dict[str, Any] = {
     "view_only": True,
@@ -69,9 +75,12 @@ def stored_values(film: Dataset, header: FilmHeader, limits: Limits) -> StoredVa
     shift = header.high_bit + 1 - header.bits_stored
     if not header.plugin:
         _check_length(pixel_data, header)
+        _check_memory(pixel_data, header, limits)
         return StoredValues(_decoded(film, header), header.bits_stored, shift, header.is_signed)
     stream = _only_frame(pixel_data)
     if header.transfer_syntax == RLELossless:
+        del stream  # It is another copy of the pixel data.
+        _check_memory(pixel_data, header, limits)
         return StoredValues(_decoded(film, header), header.bits_stored, shift, header.is_signed)
     claims = jpeg_headers.read_header(stream)
     if (claims.width, claims.height, claims.components) != (header.columns, header.rows, 1):
@@ -79,8 +88,9 @@ def stored_values(film: Dataset, header: FilmHeader, limits: Limits) -> StoredVa
     if claims.precision > SIXTEEN_BITS:
         raise RejectedImage(Reason.CORRUPT, f"the compressed picture has values of {claims.precision} bits")
     if claims.is_plain_jpeg:
-        jpeg_headers.check_scans(stream, claims, limits)
-        return _checked(read_plain_jpeg(stream, limits), claims, header)
+        return _checked(read_plain_jpeg(stream, claims, limits), claims, header)
+    del stream
+    _check_memory(pixel_data, header, limits, claims.block_bytes)
     return _checked(_decoded(film, header), claims, header)
 
 
@@ -90,6 +100,13 @@ def _pixel_data(film: Dataset) -> bytes:
     if not isinstance(pixel_data, bytes):
         raise RejectedImage(Reason.CORRUPT, "there is no pixel data")
     return pixel_data
+
+
+def _check_memory(pixel_data: bytes, header: FilmHeader, limits: Limits, block_bytes: int = 0) -> None:
+    """Reject a film that a decoder has too little memory for."""
+    per_pixel = BYTES_PER_PIXEL[header.plugin] + BYTES_OF_PADDING * (header.grey_scale.padding is not None)
+    copies = COPIES_OF_STREAM if header.plugin else COPIES_OF_PIXELS
+    check_memory(header.columns, header.rows, per_pixel, copies * len(pixel_data) + block_bytes, limits)
 
 
 def _check_length(pixel_data: bytes, header: FilmHeader) -> None:

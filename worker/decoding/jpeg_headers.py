@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from worker.decoding.limits import Limits
+from worker.decoding.limits import Limits, check_memory
 from worker.errors import Reason, RejectedImage
 
 #: A progressive JPEG has about ten scans, and a decoder passes over the whole picture for each.
@@ -16,6 +16,12 @@ START_OF_JPEG = b"\xff\xd8"
 START_OF_JPEG_2000 = b"\xff\x4f\xff\x51"
 #: The box that holds the codestream in a JP2 file.
 JP2_CODESTREAM = b"jp2c"
+CODING_STYLE, START_OF_TILE, FIRST_MARKER = b"\xff\x52", 0xFF90, 0xFF01
+SIGN_BIT = 0x80
+#: The side of a code block is 2 to the power of four bits, plus two.
+POWER, LEAST_POWER = 0xF, 2
+#: What OpenJPEG takes for each resolution level of a tile, and for each code block: measured, and rounded up.
+BYTES_PER_LEVEL, BYTES_PER_CODE_BLOCK = 2048, 512
 SCAN_MARKER = 0xDA
 #: Markers without a length. Decoders skip them, but `_segments` cannot, so they are not allowed before the pixels.
 BARE_MARKERS = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
@@ -27,6 +33,10 @@ DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 #: Baseline and extended. A decoder passes over the pixels once if the first scan has every component.
 SEQUENTIAL = frozenset({0xC0, 0xC1})
 EIGHT_BITS = 8
+#: Each coefficient of a JPEG in several scans, such as a progressive one.
+BYTES_PER_COEFFICIENT = 2
+#: The bytes of a stream lie in the file and in Pillow's buffer.
+COPIES = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Header:
     frame: int = 0
     #: Whether samples are signed, which only JPEG 2000 states.
     is_signed: bool = False
+    #: Bytes that a decoder needs for the tiles and code blocks of JPEG 2000, besides the pixels.
+    block_bytes: int = 0
 
     @property
     def has_sign(self) -> bool:
@@ -93,26 +105,51 @@ def _jpeg_2000(stream: bytes) -> Header:
     start = 0 if stream.startswith(START_OF_JPEG_2000) else stream.index(JP2_CODESTREAM) + len(JP2_CODESTREAM)
     if not stream.startswith(START_OF_JPEG_2000, start):
         raise ValueError("no codestream")
-    # Lsiz, Rsiz, size of the reference grid, offset of the picture on it, four numbers of the tiles, components.
-    _, _, right, bottom, left, top, *_, components = struct.unpack_from(">HHIIIIIIIIH", stream, start + 4)
-    sign_and_bits = stream[start + 42]
-    return Header(right - left, bottom - top, components, (sign_and_bits & 0x7F) + 1, is_signed=sign_and_bits > 0x7F)  # noqa: PLR2004 - the highest bit
+    # Lsiz, Rsiz; size of the reference grid, offset of the picture on it, the same of the tiles; components.
+    length, _, *grid, components = struct.unpack_from(">HHIIIIIIIIH", stream, start + 4)
+    right, bottom, left, top, tile_width, tile_height, tiles_left, tiles_top = grid
+    if not (tile_width and tile_height):
+        raise ValueError("tiles without pixels")
+    tiles = -(-(right - tiles_left) // tile_width) * -(-(bottom - tiles_top) // tile_height)
+    width, height, sign_and_bits = right - left, bottom - top, stream[start + 42]
+    return Header(
+        width=width,
+        height=height,
+        components=components,
+        precision=(sign_and_bits & ~SIGN_BIT) + 1,
+        is_signed=bool(sign_and_bits & SIGN_BIT),
+        block_bytes=_block_bytes(stream, start + 4 + length, tiles, width * height),
+    )
 
 
-def check_scans(stream: bytes, header: Header, limits: Limits) -> None:
-    """Reject a JPEG with more scans than any encoder makes: it would only cost time.
+def _block_bytes(stream: bytes, position: int, tiles: int, pixels: int) -> int:
+    """Return the bytes for tiles and code blocks; the coding style stands in a segment after that of the size."""
+    while not stream.startswith(CODING_STYLE, position):
+        marker, length = struct.unpack_from(">HH", stream, position)
+        if marker == START_OF_TILE or marker < FIRST_MARKER:
+            raise ValueError("no coding style")
+        position += 2 + length
+    # Marker, length, Scod; order, layers and colour transform; levels, and the sides of a code block as powers of two.
+    levels, width_power, height_power = struct.unpack_from(">BBB", stream, position + 9)
+    blocks = pixels >> (width_power & POWER) + (height_power & POWER) + 2 * LEAST_POWER
+    return int(tiles * (levels + 1) * BYTES_PER_LEVEL + blocks * BYTES_PER_CODE_BLOCK)
+
+
+def check_work(stream: bytes, header: Header, limits: Limits) -> None:
+    """Reject a JPEG of cosine transforms that costs more time or memory than a film is worth.
+
+    At its reduced scale the picture itself is small. The coefficients of one in several scans are not. No encoder makes
+    more scans than the limit.
 
     Raises:
-        RejectedImage: corrupt.
+        RejectedImage: corrupt or too_many_pixels.
     """
-    scans, pixels = _scans(stream, header), header.width * header.height
+    has_coefficients = has_several_scans(stream, header)
+    scans, pixels = stream.count(SCAN) if has_coefficients else 1, header.width * header.height
     if scans > MAX_SCANS or pixels * scans > SCANS_AT_THE_PIXEL_LIMIT * limits.max_pixels:
         raise RejectedImage(Reason.CORRUPT, f"a JPEG of {scans} scans; no encoder makes so many for this size")
-
-
-def _scans(stream: bytes, header: Header) -> int:
-    """Return how many scans a decoder passes over."""
-    return stream.count(SCAN) if has_several_scans(stream, header) else 1
+    per_pixel = BYTES_PER_COEFFICIENT * header.components if has_coefficients else 1
+    check_memory(header.width, header.height, per_pixel, COPIES * len(stream), limits)
 
 
 def has_several_scans(stream: bytes, header: Header) -> bool:

@@ -19,21 +19,25 @@ from worker.decoding import colour_check, jpeg_headers
 from worker.decoding.damage import damage_is_left_out, damage_is_rejected
 from worker.decoding.deep_greys import narrowed
 from worker.decoding.grey_range import bands
-from worker.decoding.limits import Grey, Limits, check_size
+from worker.decoding.limits import Grey, Limits, check_memory, check_size
+from worker.decoding.picture_header import (
+    BYTES_OF_WEBP,
+    EXIF_ORIENTATION,
+    UPRIGHT,
+    PictureHeader,
+    read_header,
+    webp_size,
+)
 from worker.decoding.png_texts import without_large_texts
 from worker.errors import Reason, RejectedImage
 
 #: The formats that Pillow may open. The others that it reads are rejected: fewer decoders have fewer security holes.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 OPAQUE = 255
-#: Pillow stores grey values and palettes in one byte, deep greys in two, everything else in four.
-BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
-BYTES_OF_COLOUR = 4
-#: Each coefficient of a JPEG in several scans, such as a progressive one.
-BYTES_PER_COEFFICIENT = 2
+#: Pillow decodes run-length coding in Python: this many bytes take three seconds, and hold any film that is stored so.
+MAX_RUN_LENGTH_BYTES = 8 * 2**20
 #: TIFF's PhotometricInterpretation, and its value for "0 is white", which Pillow applies to 8 bits only.
 TIFF_PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
-EXIF_ORIENTATION, UPRIGHT = 274, 1
 #: What makes a picture upright, for each of EXIF's orientations.
 TURNED: dict[int, Callable[[Grey], Grey]] = {
     2: np.fliplr,
@@ -52,18 +56,6 @@ DAMAGED = "the image data is damaged or cut short"
 # This module checks and rejects where Pillow only warns. This is set once, since catch_warnings is not safe in threads.
 warnings.filterwarnings("ignore", module="PIL")
 Image.MAX_IMAGE_PIXELS = None
-
-
-@dataclass(frozen=True)
-class PictureHeader:
-    """What a picture file says of itself before it is decoded."""
-
-    #: One of `FORMATS`.
-    format: str
-    #: Pillow's name for the kind of pixels.
-    mode: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +81,9 @@ def read_picture(data: bytes, limits: Limits) -> Grey:
         RejectedImage: unsupported_format, too_many_pixels, too_small, not_film_shaped, several_frames, colour, corrupt.
             Any other error is a fault of this program.
     """
+    if size := webp_size(data):
+        check_size(*size, limits)
+        check_memory(*size, BYTES_OF_WEBP, len(data), limits)
     image, header = _open(without_large_texts(data))
     _check_header(header, data, limits)
     with damage_is_rejected(DAMAGED):
@@ -99,12 +94,13 @@ def read_picture(data: bytes, limits: Limits) -> Grey:
     return _film(pixels)
 
 
-def read_plain_jpeg(stream: bytes, limits: Limits) -> Grey:
-    """Return the grey values of a one-component 8-bit JPEG whose header was checked, at its reduced scale.
+def read_plain_jpeg(stream: bytes, claims: jpeg_headers.Header, limits: Limits) -> Grey:
+    """Return the grey values of a one-component 8-bit JPEG, at its reduced scale.
 
     Raises:
-        RejectedImage: corrupt; the stream is damaged, cut short, or not grey.
+        RejectedImage: too_many_pixels, or corrupt: the stream is damaged, cut short, or not grey.
     """
+    jpeg_headers.check_work(stream, claims, limits)
     with damage_is_rejected(DAMAGED):
         image = Image.open(io.BytesIO(stream), formats=("JPEG",))
         if image.mode != "L":
@@ -131,19 +127,18 @@ def _open(data: bytes) -> tuple[ImageFile.ImageFile, PictureHeader]:
         except UnidentifiedImageError as error:
             detail = "not an image of a format that is read: DICOM, " + ", ".join(FORMATS)
             raise RejectedImage(Reason.UNSUPPORTED_FORMAT, detail) from error
-        width, height = image.size
-        return image, PictureHeader(str(image.format), str(image.mode), int(width), int(height))
+        return image, read_header(image)
 
 
 def _check_header(header: PictureHeader, data: bytes, limits: Limits) -> None:
-    bytes_per_pixel = BYTES_PER_PIXEL.get(header.mode, BYTES_OF_COLOUR)
+    check_size(header.width, header.height, limits)
     if header.format == "JPEG":
-        jpeg = jpeg_headers.read_header(data)
-        # At its reduced scale the picture itself is small; its coefficients are not.
-        has_coefficients = jpeg_headers.has_several_scans(data, jpeg)
-        bytes_per_pixel = BYTES_PER_COEFFICIENT * jpeg.components if has_coefficients else 1
-        jpeg_headers.check_scans(data, jpeg, limits)
-    check_size(header.width, header.height, limits, bytes_per_pixel)
+        jpeg_headers.check_work(data, jpeg_headers.read_header(data), limits)
+        return
+    if header.is_run_length_coded and len(data) > MAX_RUN_LENGTH_BYTES:
+        detail = f"a run-length coded BMP of {len(data)} bytes; the limit is {MAX_RUN_LENGTH_BYTES}"
+        raise RejectedImage(Reason.TOO_MANY_BYTES, detail)
+    check_memory(header.width, header.height, header.bytes_per_pixel, header.piece_bytes + len(data), limits)
 
 
 def _decoded(image: ImageFile.ImageFile, size_bytes: int, limits: Limits) -> Pixels:

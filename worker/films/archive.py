@@ -5,6 +5,7 @@ Callers name a root and a path below it. No path, however it is written, reaches
 
 import errno
 import hashlib
+import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -15,6 +16,8 @@ from worker.errors import Reason, RejectedImage, TryAgainLater
 from worker.films.timed_reads import timed_reader
 
 MAX_PATH_CHARACTERS = 1024
+#: How a folder is opened: where the system can, without leave to list it.
+FOLDER = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
 
 #: Bytes in pieces, so that a film need not lie in memory whole.
 Pieces = Iterable[bytes | memoryview]
@@ -133,12 +136,46 @@ def _read_below(base: Path, path: str, max_bytes: int) -> bytes:
     target = (base / path).resolve(strict=True)
     if not target.is_relative_to(base):
         raise RejectedImage(Reason.OUTSIDE_ROOT, "the path leaves its root through a link")
-    status = target.stat()
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(target.stat().st_mode):  # Opening a device may have effects.
         raise RejectedImage(Reason.NOT_READABLE, "the reference is not a regular file")
-    if status.st_size > max_bytes:
-        raise RejectedImage(Reason.TOO_MANY_BYTES, f"{status.st_size} bytes; the limit is {max_bytes}")
-    return target.read_bytes()
+    with open(_opened(base, target), "rb") as file:
+        before = os.fstat(file.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise RejectedImage(Reason.NOT_READABLE, "the reference is not a regular file")
+        if before.st_size > max_bytes:
+            raise RejectedImage(Reason.TOO_MANY_BYTES, f"{before.st_size} bytes; the limit is {max_bytes}")
+        data = file.read(before.st_size)
+        after = os.fstat(file.fileno())
+    if (before.st_mtime_ns, before.st_size, before.st_size) != (after.st_mtime_ns, after.st_size, len(data)):
+        raise TryAgainLater("the file was written while it was read")
+    return data
+
+
+def _opened(base: Path, target: Path) -> int:
+    """Open a file whose links are resolved, and return its descriptor.
+
+    Each folder is opened in the one above it, and no link is followed: whoever can write below the root could put one
+    into the path after it was resolved.
+
+    Raises:
+        RejectedImage: outside_root; there is a link in the path now.
+        OSError: as `open`.
+    """
+    *folders, name = target.relative_to(base).parts
+    inside = os.open(base, FOLDER)
+    try:
+        for folder in folders:
+            below = os.open(folder, FOLDER | os.O_NOFOLLOW, dir_fd=inside)
+            os.close(inside)
+            inside = below
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=inside)
+    except OSError as error:
+        # A link where a folder must be is no folder, and so ENOTDIR on Linux.
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            raise RejectedImage(Reason.OUTSIDE_ROOT, "a link was put into the path while it was read") from error
+        raise
+    finally:
+        os.close(inside)
 
 
 def _require_mounted(base: Path, root: str) -> None:

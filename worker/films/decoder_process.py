@@ -9,13 +9,17 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 from multiprocessing.connection import Connection
 
 from worker.decoding import PREPROCESSING
+from worker.films.decoder_memory import limit_memory
 from worker.films.decoder_protocol import decode_request, encode_outcome, encode_ready
 from worker.films.preparation import Preparation, prepare
 
+#: A thread of a read needs little; the usual 8 MB of each would count against the limit on memory.
+STACK_BYTES = 256 * 2**10
 LEFT_TO_ITS_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -45,6 +49,8 @@ if __name__ == "__main__":
     for number in LEFT_TO_ITS_PARENT:
         signal.signal(number, signal.SIG_IGN)
     gc.freeze()
+    threading.stack_size(STACK_BYTES)
+    limit_memory()
     # These errors mean that the other end is closed. Threads that hang in a read must not keep this process alive.
     with contextlib.suppress(EOFError, OSError):
         serve(Connection(int(sys.argv[1])))

@@ -22,6 +22,8 @@ from worker.films.summary import FilmSummary, summarize
 
 #: How many files are read ahead while another is decoded, so that a decoder does not wait for the disk.
 FILES_AHEAD = 1
+#: A larger file is read when its turn comes, since it would take memory from the film before it.
+MAX_BYTES_AHEAD = 16 * 2**20
 
 Item = TypeVar("Item")
 
@@ -102,10 +104,28 @@ def prepare(places: Iterable[Place], preparation: Preparation, *, preview: bool)
     """Yield the outcome of each film, in order; a preview, if wanted, is stored as soon as the film is decoded."""
 
     def begin(place: Place) -> Callable[[], bytes]:
-        return archive.start_reading(place.root, place.path, preparation.roots, preparation.limits.max_bytes)
+        return _begin(place, preparation)
 
     for place, read in read_ahead(places, begin):
         yield _prepare(read, place.sha256, preparation, preview=preview)
+
+
+def _begin(place: Place, preparation: Preparation) -> Callable[[], bytes]:
+    """Start to read a file ahead, unless it is large; return a function that waits for its bytes."""
+    max_bytes = preparation.limits.max_bytes
+    ahead = archive.start_reading(place.root, place.path, preparation.roots, min(max_bytes, MAX_BYTES_AHEAD))
+
+    def wait() -> bytes:
+        try:
+            return ahead()
+        except MemoryError:  # The film before it took all that there was, and has given it back.
+            pass
+        except RejectedImage as error:
+            if error.reason != Reason.TOO_MANY_BYTES:
+                raise
+        return archive.read(place.root, place.path, preparation.roots, max_bytes)
+
+    return wait
 
 
 def _prepare(
@@ -126,10 +146,10 @@ def _prepare(
         return RejectedFilm(sha256, error.reason, error.detail)
     except TryAgainLater as error:
         return Postponed(str(error))
+    except MemoryError:
+        return RejectedFilm(sha256, Reason.TOO_MANY_PIXELS, "decoding takes more memory than a decoder may have")
     except Exception as error:  # noqa: BLE001 - the outcome names the error; its text may quote the film
-        # A film that needs too much memory is to blame.
-        is_fault = not isinstance(error, MemoryError)
-        return Crashed(f"{type(error).__name__} in a decoder, {_place_of(error)}", is_fault)
+        return Crashed(f"{type(error).__name__} in a decoder, {_place_of(error)}", is_fault=True)
 
 
 def _place_of(error: Exception) -> str:

@@ -155,14 +155,13 @@ def test_the_coefficients_of_a_jpeg_in_several_scans_count_as_memory():
     baseline = in_separate_scans(4)
     progressive = encoded(Image.fromarray(FILM).convert("CMYK"), "JPEG", progressive=True)
     one_scan = encoded(Image.fromarray(FILM).convert("CMYK"), "JPEG")
-    least = Limits(max_memory=4 * 2 * FILM.size)
-    too_little = Limits(max_memory=4 * 2 * FILM.size - 1)
 
-    assert FILM.shape == decode(one_scan, too_little).shape
+    assert FILM.shape == decode(one_scan, Limits(max_memory=4 * FILM.size)).shape
     for several_scans in (baseline, progressive):
-        assert FILM.shape == decode(several_scans, least).shape
+        least = 4 * 2 * FILM.size + 2 * len(several_scans)
+        assert FILM.shape == decode(several_scans, Limits(max_memory=least)).shape
         with pytest.raises(RejectedImage, match="bytes of memory") as rejected:
-            decode(several_scans, too_little)
+            decode(several_scans, Limits(max_memory=least - 1))
         assert Reason.TOO_MANY_PIXELS == rejected.value.reason
 
 

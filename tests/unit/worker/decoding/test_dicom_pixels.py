@@ -10,7 +10,7 @@ from pydicom import dcmwrite
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
-from worker.decoding import decode
+from worker.decoding import Limits, decode
 from worker.errors import Reason, RejectedImage
 
 WHOLE = {"WindowCenter": 2048, "WindowWidth": 4096}
@@ -148,3 +148,45 @@ def test_a_segment_of_rle_that_is_too_long_is_damage(capfd):
     film.PixelData = encapsulate([longer])
 
     assert Reason.CORRUPT == reason_of(bytes_of(film))
+
+
+def jpeg_2000(side: int, **options) -> bytes:
+    """Return a film in JPEG 2000."""
+    stream = io.BytesIO()
+    picture = Image.fromarray(FILM).resize((side, side))
+    picture.save(stream, "JPEG2000", no_jp2=True, irreversible=False, **options)
+    return dicom_file(np.asarray(picture), syntax=JPEG2000Lossless, PixelData=encapsulate([stream.getvalue()]))
+
+
+@pytest.mark.parametrize("options", [{"tile_size": (4, 4)}, {"codeblock_size": (4, 4)}])
+def test_tiles_and_code_blocks_of_jpeg_2000_count_as_memory(options):
+    """A film of 62,500 tiles took a gigabyte; one of a million code blocks would take half as much."""
+    data = jpeg_2000(512, **options)
+    many = 16_384
+
+    with pytest.raises(RejectedImage, match="bytes of memory") as rejected:
+        decode(data, Limits(max_memory=many * 400))
+
+    assert Reason.TOO_MANY_PIXELS == rejected.value.reason
+    assert (512, 512) == decode(data).shape
+    assert (512, 512) == decode(jpeg_2000(512), Limits(max_memory=many * 400)).shape
+
+
+@pytest.mark.parametrize("change", [b"\xff\x52", b"\xff\x90"])
+def test_a_stream_without_its_coding_style_is_damage(change):
+    """It states how much memory it takes."""
+    data = jpeg_2000(256)
+    position = data.index(b"\xff\x52")
+
+    assert Reason.CORRUPT == reason_of(data[:position] + b"\xff\x90" + data[position + 2 :])
+    assert Reason.CORRUPT == reason_of(data[:position] + change[:1] + b"\x00" + data[position + 2 :])
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_a_compressed_film_counts_what_its_decoder_takes(syntax):
+    """Four to seven bytes of each pixel, where two are stored."""
+    data = compressed(DEEP, syntax, bits=12)
+
+    with pytest.raises(RejectedImage, match="bytes of memory"):
+        decode(data, Limits(max_memory=4 * DEEP.size))
+    assert DEEP.shape == decode(data, Limits(max_memory=8 * DEEP.size + 4 * len(data))).shape

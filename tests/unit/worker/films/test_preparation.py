@@ -2,6 +2,7 @@
 
 import io
 from concurrent.futures import Future
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from PIL import Image as Picture
 from sqlalchemy import select, update
 
 from worker.database import reading, transaction
+from worker.decoding import decode
 from worker.decoding.limits import Limits
 from worker.errors import Reason
+from worker.films import archive
 from worker.films.phantoms import draw
-from worker.films.preparation import Crashed, Place, Preparation, RejectedFilm, prepare
+from worker.films.preparation import Crashed, Place, Preparation, Prepared, RejectedFilm, prepare
 from worker.settings import settings
 from worker.studies.records import Image, Priority, Rejection
 from worker.submissions import intake
@@ -59,6 +62,62 @@ def test_a_damaged_film_is_a_rejection(tmp_path):
 
     assert isinstance(outcome, RejectedFilm)
     assert Reason.CORRUPT == outcome.reason
+
+
+def films_in(folder, monkeypatch, *sizes) -> tuple[list[Place], Preparation]:
+    """Store films, and make a file of more than 100 kB large."""
+    monkeypatch.setattr("worker.films.preparation.MAX_BYTES_AHEAD", 100_000)
+    for number, size in enumerate(sizes):
+        (folder / f"{number}").write_bytes(deep_png() + bytes(size))
+    places = [Place("films", f"{number}", None) for number in range(len(sizes))]
+    return places, Preparation({"films": folder}, Limits(), folder, (64, 64), None)
+
+
+def test_a_film_that_needs_too_much_memory_is_rejected_and_its_neighbours_are_not(tmp_path, monkeypatch):
+    """Its attempt would end in the same way again."""
+    places, preparation = films_in(tmp_path, monkeypatch, 0, 0, 0)
+    answers = iter([None, MemoryError, None])
+
+    def short_of_memory(data, limits):
+        if (error := next(answers)) is not None:
+            raise error
+        return decode(data, limits)
+
+    monkeypatch.setattr("worker.films.preparation.decode", short_of_memory)
+
+    first, second, third = prepare(places, preparation, preview=False)
+
+    assert (Prepared, RejectedFilm, Prepared) == (type(first), type(second), type(third))
+    assert Reason.TOO_MANY_PIXELS == second.reason
+    assert first.sha256 == second.sha256
+
+
+def test_a_large_file_is_not_read_ahead(tmp_path, monkeypatch):
+    """Its bytes would take memory from the film before it."""
+    places, preparation = films_in(tmp_path, monkeypatch, 0, 200_000, 0)
+    asked = []
+    read = archive.start_reading
+    monkeypatch.setattr(archive, "start_reading", lambda *place: asked.append(place[3]) or read(*place))
+
+    assert [Prepared] * 3 == [type(outcome) for outcome in prepare(places, preparation, preview=False)]
+    assert [100_000, 100_000, 100_000, preparation.limits.max_bytes] == sorted(asked)
+
+
+def test_a_file_for_which_the_film_before_left_no_memory_is_read_again(tmp_path, monkeypatch):
+    """That film has given it back by then."""
+    places, preparation = films_in(tmp_path, monkeypatch, 0)
+    read, refused = archive.start_reading, []
+
+    def short_of_memory(*place):
+        if not refused:
+            refused.append(place)
+            return Mock(side_effect=MemoryError)
+        return read(*place)
+
+    monkeypatch.setattr(archive, "start_reading", short_of_memory)
+
+    assert [Prepared] == [type(outcome) for outcome in prepare(places, preparation, preview=False)]
+    assert refused
 
 
 @pytest.fixture
