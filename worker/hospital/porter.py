@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 #: Instances of one transaction.
 BATCH = 32
 TURN_SECONDS = 1.0
+#: How long the porter lets instances gather: a commit for each of them would make the next ones wait for the disk.
+GATHER_SECONDS = 0.25
 #: How long the porter waits while the database, the disk or the broker is in trouble.
 PAUSE_SECONDS = 2.0
 
@@ -68,7 +70,8 @@ class Porter:
         """Work until `stopped`; `on_turn` is called at every turn."""
         while not stopped.is_set():
             on_turn()
-            self._spool.written.wait(TURN_SECONDS)
+            if self._spool.written.wait(TURN_SECONDS):
+                stopped.wait(GATHER_SECONDS)
             self._spool.written.clear()
             try:
                 self.turn()
