@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from worker.decoding.grey_range import bands, histogram, looked_up, near_range, shown_range
+from worker.decoding.grey_range import bands, near_range
 from worker.decoding.limits import Grey
 
 EIGHT_BITS = 8
@@ -30,16 +30,10 @@ def narrowed(values: Deep, *, white_is_zero: bool = False) -> Grey:
         values: integers or floats, shape (height, width), at least one pixel.
         white_is_zero: the least value is white.
     """
-    if values.dtype == np.uint16:
-        counts = histogram(values)
-        codes = np.arange(len(counts))
-        scale = _scale(codes, shown_range(codes, counts), missing=BLACK)
-        grey = looked_up(scale.greys(codes), values)
-    else:
-        scale = _scale(values, near_range(values), missing=WHITE if white_is_zero else BLACK)
-        grey = np.empty(values.shape, np.uint8)
-        for rows in bands(values):
-            grey[rows] = scale.greys(values[rows])
+    scale = _scale(values, near_range(values), missing=WHITE if white_is_zero else BLACK)
+    grey = np.empty(values.shape, np.uint8)
+    for rows in bands(values):
+        grey[rows] = scale.greys(values[rows])
     return np.subtract(WHITE, grey, out=grey) if white_is_zero else grey
 
 
@@ -57,7 +51,9 @@ class _Scale:
     def greys(self, values: Deep) -> Grey:
         """Return the grey values of some values, in their shape."""
         if self.shift is not None:
-            return np.asarray(np.clip(values >> self.shift, BLACK, WHITE), np.uint8)
+            shifted = values >> self.shift
+            is_within = shifted.min() >= BLACK and shifted.max() <= WHITE
+            return (shifted if is_within else np.clip(shifted, BLACK, WHITE)).astype(np.uint8)
         width = self.high - self.low
         is_single = not width or SINGLE_PRECISION[0] < width < SINGLE_PRECISION[1]
         finite: npt.NDArray[Any] = values.astype(np.float32 if is_single else np.float64)

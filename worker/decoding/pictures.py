@@ -18,7 +18,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from worker.decoding import colour_check, jpeg_headers
 from worker.decoding.damage import damage_is_left_out, damage_is_rejected
 from worker.decoding.deep_greys import narrowed
-from worker.decoding.grey_range import bands
+from worker.decoding.grey_range import SMALL_PIXELS, bands
 from worker.decoding.limits import Grey, Limits, check_memory, check_size
 from worker.decoding.picture_header import (
     BYTES_OF_WEBP,
@@ -172,13 +172,20 @@ def _alpha(band: Image.Image) -> Grey:
 def _copied(image: Image.Image, convert: Callable[[Image.Image], npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """Return a picture's values, in the machine's byte order, converted by a function of a band of rows."""
     width, height = image.size
-    first = convert(image.crop((0, 0, width, 1)))
-    if first.shape != (1, width) or first.dtype.kind not in "iuf":
-        raise ValueError("not one grey picture")
-    values = np.empty((height, width), first.dtype.newbyteorder("="))
+    if width * height <= SMALL_PIXELS:
+        return _native(convert(image), (height, width))
+    first = _native(convert(image.crop((0, 0, width, 1))), (1, width))
+    values = np.empty((height, width), first.dtype)
     for rows in bands(values):
         values[rows] = convert(image.crop((0, rows.start, width, min(rows.stop, height))))
     return values
+
+
+def _native(values: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return checked values in the machine's byte order."""
+    if values.shape != shape or values.dtype.kind not in "iuf":
+        raise ValueError("not one grey picture")
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -210,6 +217,7 @@ def _film(pixels: Pixels) -> Grey:
     is_deep = pixels.grey.dtype != np.uint8
     grey = narrowed(pixels.grey, white_is_zero=pixels.white_is_zero) if is_deep else pixels.grey
     if pixels.alpha is not None and np.count_nonzero(pixels.alpha) >= MIN_VISIBLE_SHARE * grey.size:
+        grey = grey.copy()  # Pillow may have written it down as read-only.
         for rows in bands(grey):
             grey[rows] = grey[rows].astype(np.uint16) * pixels.alpha[rows] // OPAQUE
     return np.ascontiguousarray(TURNED.get(pixels.orientation, np.asarray)(grey))
