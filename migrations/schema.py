@@ -2,6 +2,7 @@
 
 from dashboard.accounts import accounts, tokens
 from worker import audit
+from worker.hospital import export_records
 from worker.hospital import records as hospital_records
 from worker.models import records as model_records
 from worker.monitoring import records as monitoring_records
@@ -12,6 +13,7 @@ from worker.submissions import records as submission_records
 __all__ = [
     "accounts",
     "audit",
+    "export_records",
     "hospital_records",
     "model_records",
     "monitoring_records",

@@ -55,7 +55,7 @@ class Deployment:
             self.processes[arguments[0]] = subprocess.Popen(
                 [sys.executable, "-m", "worker", *arguments], env=self.environment, cwd=CHECKOUT, stdout=log, stderr=log
             )
-        if arguments[0] in {"worker", "intake", "trainer", "receiver"}:
+        if arguments[0] in {"worker", "intake", "trainer", "receiver", "sender"}:
             self.wait_for(lambda: self._alive(arguments[0]), f"the {arguments[0]} to start", START_SECONDS)
 
     def _alive(self, kind: str) -> bool:

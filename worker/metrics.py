@@ -34,6 +34,16 @@ spool_files = Gauge("thoraq_spool_files", "Files in the spool.")
 spool_bytes = Gauge("thoraq_spool_bytes", "Bytes in the spool.")
 
 
+_EXPORTS = Counter("thoraq_exports", "Attempts to send a result.", ["destination", "verdict"])
+exports_owed = Gauge("thoraq_exports_owed", "Results that are owed to destinations.")
+destinations_resting = Gauge("thoraq_destinations_resting", "Destinations that failed last.", ["cause"])
+
+
+def count_export(destination: str, verdict: str) -> None:
+    """Count an attempt to send a result, and the verdict on its answer."""
+    _EXPORTS.labels(destination, verdict).inc()
+
+
 def count_received(door: str, status: str, *, is_film: bool) -> None:
     """Count an instance that arrived: at which door, with which answer, and whether it is a film."""
     _RECEIVED.labels(door, status, "film" if is_film else "other").inc()

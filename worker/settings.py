@@ -18,6 +18,7 @@ from sqlalchemy import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from worker.destinations import Destination
 from worker.doors import AeTitle, Door
 from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
 
@@ -163,6 +164,10 @@ class Settings(BaseSettings):
     #: The sender's certificate in PEM, for which identities are sealed, and the file of the key of the pseudonyms.
     identity_certificate: Path | None = None
     pseudonym_key: Path | None = None
+    #: The sender's private key in PEM, which opens sealed identities.
+    identity_key: Path | None = None
+    #: Archives to which results are sent, as JSON (`worker.destinations`), by the names that doors use.
+    destinations: dict[str, Destination] = Field(default_factory=dict)
     #: A part of a study that does not end is closed after this time.
     part_maximum_seconds: float = Field(default=600, gt=0)
 
@@ -231,6 +236,19 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"each caller of {', '.join(anybody)} needs an address, or THORAQ_RECEIVER_TLS_AUTHORITIES must be set"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _destinations_exist(self) -> Self:
+        """Refuse a door that owes results to nobody, and in production DICOMweb without TLS."""
+        unknown = {name for door in self.doors.values() for name in door.results} - set(self.destinations)
+        if unknown:
+            raise ValueError(f"THORAQ_DESTINATIONS does not have {', '.join(sorted(unknown))}")
+        without_tls = sorted(
+            name for name, one in self.destinations.items() if one.kind == "stow" and one.url.scheme != "https"
+        )
+        if without_tls and self.mode == "production":
+            raise ValueError(f"DICOMweb needs https: {', '.join(without_tls)}")
         return self
 
     @field_validator("database_url_setting")

@@ -17,6 +17,8 @@ COMMANDS = {
     "models": Subcommand("worker.commands.models:models", "list, show, promote, roll back and import model versions"),
     "db": Subcommand("worker.commands.db:db", "upgrade the database's schema, or check it"),
     "intake": Subcommand("worker.commands.processes:intake", "start the process that accepts messages and sweeps"),
+    "sender": Subcommand("worker.commands.sender:sender", "send results to the archives of hospitals", "hospital"),
+    "exports": Subcommand("worker.commands.exports:exports", "list, send again or cancel results", "hospital"),
     "receiver": Subcommand("worker.commands.receiver:receiver", "take films from PACS and modalities", "hospital"),
     "worker": Subcommand("worker.commands.processes:worker", "start a scoring worker", "worker"),
     "phantoms": Subcommand("worker.commands.phantoms:phantoms", "draw phantom films or a data set of them", "worker"),

@@ -58,7 +58,7 @@ def beat() -> None:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["intake", "worker", "trainer", "beat", "receiver"]))
+@click.argument("kind", type=click.Choice(["intake", "worker", "trainer", "beat", "receiver", "sender"]))
 def alive(kind: str) -> None:
     """Fail unless a process of this kind has a recent heartbeat on this host; for health checks.
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
+from worker.hospital import exports
 from worker.hospital.records import Arrival, ArrivalPart, ClosedBy
 from worker.hospital.spool import Arrived
 from worker.settings import ARCHIVE
@@ -104,11 +105,13 @@ def due(
 
 
 def close(session: Session, part: ArrivalPart, by: ClosedBy, moment: datetime) -> None:
-    """Close a part, so that its study is finished when its films are."""
+    """Close a part: its study is finished when its films are, and its results are owed unless it is replaced."""
     part.closed_at, part.closed_by, part.incomplete = moment, by, by == ClosedBy.MAXIMUM
     if part.submission_id:
         submission = session.get_one(Submission, part.submission_id, with_for_update=True)
         ledger.close(session, submission)
+        if by != ClosedBy.REPLACED:
+            exports.owe(session, part)
 
 
 def _newest(session: Session, arrived: Arrived) -> ArrivalPart | None:

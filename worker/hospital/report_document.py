@@ -4,6 +4,7 @@ Whoever reads it learns the film, the finding as a code, the calibrated probabil
 version's operating points, and which model version says so. The report is preliminary and unverified.
 """
 
+import logging
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -47,6 +48,9 @@ from worker.hospital.object_header import (
 from worker.hospital.reported_study import ReportedStudy, ScoredFilm
 from worker.models.operating_points import Call, Decision
 from worker.settings import FindingCode
+
+#: It may quote a patient's name.
+logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)
 
 #: The report's classes, the one that is preferred first. Both have the same content.
 CLASSES: Final = {Comprehensive3DSRStorage: Comprehensive3DSR, ComprehensiveSRStorage: ComprehensiveSR}
