@@ -24,9 +24,9 @@ from dashboard.accounts.accounts import Role
 from dashboard.app import create_app
 from dashboard.settings import DashboardSettings
 from worker.database import Base, engine, transaction
+from worker.database.postgres import long_statements
 from worker.models.directory import SHIPPED_FILMS, read_card, read_report
 from worker.models.records import Activation, ModelVersion
-from worker.postgres import long_statements
 
 FILMS_A_DAY = 10_000
 SAMPLES = 60

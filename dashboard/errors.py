@@ -12,9 +12,9 @@ from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, SecurityError, ServiceUnavailable
 
 from dashboard.accounts import access
-from worker import disk
 from worker.database import is_outage
 from worker.errors import NotConfigured, NotStored, RefusedSubmission
+from worker.storage import disk
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 import migrations.schema  # noqa: F401 - registers every table
 from worker.database import Base, engine
-from worker.postgres import long_statements
+from worker.database.postgres import long_statements
 
 
 @contextmanager

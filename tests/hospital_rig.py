@@ -7,11 +7,11 @@ from dicom_films import dataset
 from pynetdicom import AE
 from pynetdicom.sop_class import DigitalXRayImageStorageForPresentation, Verification
 
-from worker.doors import Door
 from worker.hospital.associations import Associations
 from worker.hospital.listener import Limits
 from worker.hospital.reception import Reception
 from worker.hospital.spool import Spool
+from worker.settings.doors import Door
 
 SITE_KEY = b"k" * 32
 DOORS = {

@@ -10,8 +10,9 @@ import click
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from worker import NOTICE, disk
+from worker import NOTICE
 from worker.errors import ScoringError
+from worker.storage import disk
 
 #: If a module of these packages is missing, that is a fault of ours and no missing extra.
 OUR_PACKAGES = {"worker", "dashboard", "model_training", "migrations"}

@@ -4,7 +4,6 @@ import logging
 
 from kombu.exceptions import OperationalError
 
-from worker import metrics
 from worker.celery_app import (
     DRAW_FULL_PICTURE,
     DRAW_HEAT_MAPS,
@@ -15,6 +14,7 @@ from worker.celery_app import (
     TRAIN_QUEUE,
     app,
 )
+from worker.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 
-from worker import bounded_json
-from worker.allowance import working_memory
-from worker.bounded_json import MAX_BYTES, OversizedJson, UnreadableJson
 from worker.errors import RefusedSubmission
+from worker.inputs import bounded_json
+from worker.inputs.allowance import working_memory
+from worker.inputs.bounded_json import MAX_BYTES, OversizedJson, UnreadableJson
 
 RETRY_AFTER_SECONDS = 2
 #: A submission waits this long for the memory that others take: most of them are stored by then.

@@ -11,9 +11,10 @@ from gunicorn.glogging import Logger
 from dashboard.app import create_app
 from dashboard.serving.process import ServingProcess
 from dashboard.settings import DashboardSettings, dashboard_settings
-from worker import database, logs
+from worker import database
 from worker.celery_app import broker_url
 from worker.settings import settings as worker_settings
+from worker.telemetry import logs
 
 #: When the server stops, requests in progress get this long to finish.
 GRACE_SECONDS = 20

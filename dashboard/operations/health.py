@@ -15,11 +15,11 @@ from dashboard.formatting import duration
 from dashboard.operations import process_status
 from dashboard.operations.backlog import ALARM_SECONDS, oldest_waiting_seconds
 from dashboard.operations.process_status import Status
-from worker import disk
 from worker.database import Base, reading
 from worker.errors import NotConfigured
 from worker.monitoring import heartbeats
 from worker.settings import settings
+from worker.storage import disk
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 

@@ -10,7 +10,7 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.utilities import logger as waitress_logger
 
 from dashboard.serving.incoming import IncomingRequest, RequestTask
-from worker import disk
+from worker.storage import disk
 
 logger = logging.getLogger(__name__)
 

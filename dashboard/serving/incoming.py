@@ -11,7 +11,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 
 from dashboard.errors import UNREAD_BODY
-from worker import disk
+from worker.storage import disk
 
 logger = logging.getLogger(__name__)
 

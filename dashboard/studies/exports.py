@@ -11,7 +11,7 @@ from dashboard.studies.filters import Filters, parse_cursor, select_page
 from dashboard.studies.rows import Row, classes, rows
 from worker import NOTICE
 from worker.database import reading
-from worker.printable import SpreadsheetWriter
+from worker.inputs.printable import SpreadsheetWriter
 from worker.studies.records import Priority, Study, StudyState
 
 #: A spreadsheet can handle this many; a longer list is cut off, and narrower filters give the rest.

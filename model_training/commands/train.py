@@ -14,11 +14,11 @@ from model_training.commands.progress import TrainingBars
 from model_training.commands.tables import print_evaluation
 from model_training.data.class_folders import DatasetError
 from model_training.networks.catalogue import NETWORKS
-from worker import atomic_files
 from worker.commands.console import json_option, print_json
 from worker.models.directory import read_report
 from worker.models.documents.card import ModelCard
 from worker.settings import settings
+from worker.storage import atomic_files
 
 
 @click.command()

@@ -18,7 +18,6 @@ from model_training.retraining.gate_films import GATE
 from model_training.retraining.heartbeat import RunHeartbeat, RunLost, RunStopped
 from model_training.retraining.training_set import TrainingSet
 from model_training.settings import TrainingSettings, settings
-from worker import atomic_files
 from worker.database import through_outages, transaction
 from worker.errors import ModelUnavailable
 from worker.models import directory, promotion, registry, retraining_runs
@@ -26,6 +25,7 @@ from worker.models.documents.retraining import LearnedFrom, RunRequest
 from worker.models.documents.verdict import Verdict
 from worker.models.records import ModelVersion, RetrainingRun
 from worker.settings import settings as worker_settings
+from worker.storage import atomic_files
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from model_training.networks.keras_types import Array
-from worker import atomic_files
+from worker.storage import atomic_files
 
 #: Older checkpoints are removed; their runs start again.
 KEPT_SECONDS = 14 * 24 * 60 * 60

@@ -14,11 +14,11 @@ from pydicom.uid import Comprehensive3DSRStorage
 from reported import FIGURES, ids, study
 
 from worker.decoding import Limits, decode
-from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
 from worker.hospital.identity import PATHS, Identity
 from worker.hospital.object_header import StoredObject, uid_of
 from worker.hospital.report_document import CLASSES, report_document
 from worker.hospital.summary_picture import ShownFilm, summary_picture
+from worker.inputs.film_limits import MAX_FILE_BYTES, MAX_PIXELS
 
 #: What is done to the identity of each film: nothing; what only type 2 demands goes; values that DICOM does not allow.
 BARE = dict.fromkeys(set(Identity.model_fields) - {

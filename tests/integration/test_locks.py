@@ -7,11 +7,11 @@ import pytest
 from conftest import forget_settings
 from sqlalchemy import select, update
 
-from worker import sweeper
 from worker.database import now, reading, transaction
 from worker.studies import ledger
 from worker.studies.records import Image, ImageState
 from worker.submissions import intake
+from worker.tasks import sweeper
 
 LIMITS = {"lease_seconds": 60, "max_attempts": 3}
 

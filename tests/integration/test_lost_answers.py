@@ -188,7 +188,7 @@ def test_a_trainer_keeps_the_run_that_it_started_and_ended(proxy, monkeypatch):
 
 def test_a_sweep_refunds_an_outage_once(proxy, wakeups_sent, monkeypatch):
     """A film that has crashed its process twice keeps one of the two attempts, and is not tried for ever."""
-    from worker import sweeper
+    from worker.tasks import sweeper
 
     intake.accept(envelope())
     steps().claim("task-1", others_in_flight=False)

@@ -9,8 +9,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from tcp_proxy import proxy_to
 
-from worker import postgres
-from worker.database import connect, is_outage
+from worker.database import connect, is_outage, postgres
 from worker.errors import NotConfigured
 
 RELIED_ON = text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)")

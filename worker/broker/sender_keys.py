@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from worker.bounded_json import MAX_VALUES
+from worker.inputs.bounded_json import MAX_VALUES
 
 #: How deep the fields of an envelope are in a body: the body, the arguments, the envelope.
 ENVELOPE_DEPTH = 3

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from worker.broker.bounded_replies import HEAD_BYTES, OversizeReply
 from worker.broker.sender_keys import NO_KEY, Key
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, TRAIN_QUEUE
-from worker.printable import printable
+from worker.inputs.printable import printable
 
 #: The queues that our processes consume.
 QUEUES = frozenset({INTAKE_QUEUE, DEFAULT_QUEUE, SCORE_QUEUE, PICTURE_QUEUE, TRAIN_QUEUE})

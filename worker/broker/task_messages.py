@@ -15,14 +15,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from worker import bounded_json
-from worker.bounded_json import OversizedJson, UnreadableJson
 from worker.broker import sender_keys
 from worker.broker.bounded_replies import OversizeReply
 from worker.broker.frames import JSON, MAX_BODY_BYTES, Frame, MalformedMessage, body_of, parts_of
 from worker.broker.set_aside import Flaw, SetAside
 from worker.celery_app import DRAW_FULL_PICTURE, RETRAIN, SCORE_REQUEST, SET_ASIDE
 from worker.database import MAX_ROW_ID
+from worker.inputs import bounded_json
+from worker.inputs.bounded_json import OversizedJson, UnreadableJson
 
 #: A message as it stands in Redis; base64 makes a body a third longer.
 MAX_MESSAGE_BYTES = 32 * 2**20

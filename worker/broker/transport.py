@@ -17,8 +17,6 @@ from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from redis.exceptions import ResponseError
 
-from worker import bounded_json
-from worker.bounded_json import UnreadableJson
 from worker.broker import task_messages, wrong_types
 from worker.broker.bounded_replies import MAX_REPLY_BYTES, BoundedParser, OversizeReply
 from worker.broker.frames import MalformedMessage
@@ -26,6 +24,8 @@ from worker.broker.sender_keys import NO_KEY
 from worker.broker.set_aside import QUEUES, Flaw, Place, SetAside
 from worker.broker.wrong_types import mended
 from worker.celery_app import INTAKE_QUEUE, app
+from worker.inputs import bounded_json
+from worker.inputs.bounded_json import UnreadableJson
 
 logger = logging.getLogger(__name__)
 

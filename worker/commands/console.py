@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from worker import database
 from worker.database import MAX_ROW_ID, reading
+from worker.inputs.printable import printable
 from worker.models.documents.document import Document
-from worker.printable import printable
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from celery import signals
 
-from worker import database, logs, metrics, wakeups
+from worker import database, wakeups
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE, PICTURE_QUEUE, SCORE_QUEUE, app, broker_url
 from worker.commands.console import database_errors
 from worker.commands.stoppable_beat import StoppableBeat
@@ -19,6 +19,7 @@ from worker.monitoring import heartbeats, stuck_consumer
 from worker.monitoring.heartbeat_thread import HeartbeatThread
 from worker.settings import settings
 from worker.studies import claim_order
+from worker.telemetry import logs, metrics
 
 logger = logging.getLogger(__name__)
 

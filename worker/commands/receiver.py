@@ -10,7 +10,7 @@ import threading
 
 import click
 
-from worker import database, logs, metrics
+from worker import database
 from worker.celery_app import broker_url
 from worker.errors import NotConfigured
 from worker.hospital.associations import Associations
@@ -21,6 +21,7 @@ from worker.hospital.reception import Reception
 from worker.hospital.spool import Spool
 from worker.monitoring.heartbeat_thread import HeartbeatThread
 from worker.settings import Settings, settings
+from worker.telemetry import logs, metrics
 
 logger = logging.getLogger(__name__)
 

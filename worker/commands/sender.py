@@ -13,7 +13,7 @@ import click
 from cryptography.hazmat.primitives.hashes import SHA256
 from sqlalchemy.exc import DBAPIError
 
-from worker import database, logs, metrics
+from worker import database
 from worker.celery_app import broker_url
 from worker.database import is_outage, reading
 from worker.errors import NotConfigured
@@ -24,6 +24,7 @@ from worker.hospital.sending import Sender
 from worker.hospital.unsealing import IdentityGone, read_key
 from worker.monitoring.heartbeat_thread import HeartbeatThread
 from worker.settings import Settings, settings
+from worker.telemetry import logs, metrics
 
 logger = logging.getLogger(__name__)
 

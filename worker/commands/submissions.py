@@ -13,8 +13,8 @@ from worker import NOTICE
 from worker.celery_app import broker_url
 from worker.commands.console import database_errors, json_option, print_json, print_table, progress
 from worker.database import reading
-from worker.dicomdir import HEAD_BYTES, is_dicomdir
-from worker.printable import SpreadsheetWriter, printable
+from worker.inputs.dicomdir import HEAD_BYTES, is_dicomdir
+from worker.inputs.printable import SpreadsheetWriter, printable
 from worker.settings import settings
 from worker.studies import outcomes
 from worker.studies.outcomes import Outcome, RefusedMessage, SubmissionStatus

@@ -25,8 +25,8 @@ from worker.decoding.dicom_display import displayed
 from worker.decoding.dicom_header import read_header
 from worker.decoding.dicom_pixels import stored_values
 from worker.decoding.limits import Grey, Limits
-from worker.dicomdir import MAGIC, MAGIC_POSITION, is_dicomdir
 from worker.errors import Reason, RejectedImage
+from worker.inputs.dicomdir import MAGIC, MAGIC_POSITION, is_dicomdir
 
 #: The largest attribute that a film needs is a table of 65,536 entries.
 MAX_ATTRIBUTE_BYTES = 256 * 2**10

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.errors import Reason, RejectedImage
-from worker.film_limits import MAX_FILE_BYTES, MAX_MEMORY, MAX_PIXELS
+from worker.inputs.film_limits import MAX_FILE_BYTES, MAX_MEMORY, MAX_PIXELS
 
 Grey = npt.NDArray[np.uint8]
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from worker import atomic_files, disk
 from worker.errors import Reason, RejectedImage, TryAgainLater
 from worker.films.timed_reads import timed_reader
+from worker.storage import atomic_files, disk
 
 MAX_PATH_CHARACTERS = 1024
 #: How a folder is opened: where the system can, without leave to list it.

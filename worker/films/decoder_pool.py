@@ -17,11 +17,12 @@ from functools import cache
 from multiprocessing.connection import Pipe
 from queue import SimpleQueue
 
-from worker import children, metrics
+from worker import children
 from worker.decoding import PREPROCESSING
 from worker.films import decoder_protocol
 from worker.films.decoder_protocol import ProtocolError
 from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Preparation
+from worker.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

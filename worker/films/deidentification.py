@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from worker.dicomdir import DIRECTORY_UID, is_dicomdir
 from worker.films.dicom_elements import ITEM, PIXEL_DATA, DamagedElements, Element, Walk
+from worker.inputs.dicomdir import DIRECTORY_UID, is_dicomdir
 
 MAGIC, MAGIC_POSITION = b"DICM", 128
 #: How a data set without preamble begins, which the worker does not read: group 0002 or 0008, in either byte order.

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, PngImagePlugin
 from scipy.ndimage import gaussian_filter
 
-from worker import atomic_files
 from worker.decoding import Grey
+from worker.storage import atomic_files
 
 Field = npt.NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from worker import atomic_files, disk
 from worker.decoding.limits import Grey
 from worker.films.archive import detail_path, preview_path
+from worker.storage import atomic_files, disk
 
 #: The longest side of a preview: enough to recognise a film, and small enough to store for every film.
 PREVIEW_SIDE_PIXELS = 512

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from worker.allowance import working_memory
 from worker.films import archive
 from worker.films.deidentification import DEFLATED, deidentified_pieces, may_identify
+from worker.inputs.allowance import working_memory
 
 PIECE_BYTES = 2**20
 #: Where a file names its transfer syntax.

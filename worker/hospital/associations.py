@@ -20,14 +20,14 @@ from pynetdicom.association import Association
 from pynetdicom.events import EVT_C_STORE, EVT_REQUESTED, Event, EventHandlerType
 from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
 
-from worker import metrics
 from worker.decoding.dicom_header import PLUGINS
-from worker.doors import Door, Doors
 from worker.films.deidentification import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
 from worker.hospital.listener import Limits, Listener
 from worker.hospital.reception import FILM_CLASSES, Instance, Reception, Status
 from worker.hospital.spool import Spool
-from worker.printable import printable
+from worker.inputs.printable import printable
+from worker.settings.doors import Door, Doors
+from worker.telemetry import metrics
 
 if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import C_STORE

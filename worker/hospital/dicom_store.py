@@ -15,10 +15,10 @@ from pydicom.uid import (
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 
-from worker.destinations import DicomDestination
 from worker.hospital.report_document import CLASSES
 from worker.hospital.tls import NotingContext, context_for
 from worker.hospital.verdicts import Answer, again, of_rejection, of_status, refused, rest
+from worker.settings.destinations import DicomDestination
 
 #: Seconds for the connection, for the answer to the association, for an answer to a C-STORE, and for silence.
 CONNECTION_SECONDS, ACSE_SECONDS, DIMSE_SECONDS, NETWORK_SECONDS = 10, 10, 20, 20

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from worker import metrics
 from worker.database import clock, now
 from worker.hospital.export_records import CODE_LENGTH, DestinationPause, Export
 from worker.hospital.object_header import StoredObject, uid_of
@@ -20,6 +19,7 @@ from worker.hospital.records import ArrivalPart
 from worker.hospital.verdicts import Answer, Verdict
 from worker.settings import settings
 from worker.studies.records import Study, StudyState
+from worker.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
-from worker import metrics, wakeups
+from worker import wakeups
 from worker.database import is_outage, now, reading, transaction
-from worker.doors import Doors
 from worker.errors import ScoringError, TryAgainLater
 from worker.films import archive
 from worker.hospital import parts
 from worker.hospital.spool import Arrived, Spool
 from worker.settings import Settings
+from worker.settings.doors import Doors
+from worker.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,14 @@ from enum import IntEnum
 
 from cryptography import x509
 
-from worker import disk, metrics
-from worker.doors import Door
 from worker.films.deidentification import Split, split, uid
 from worker.films.dicom_elements import DamagedElements
 from worker.hospital.identity import PATHS, Identity, patient_key, read_identity, seal
 from worker.hospital.spool import Arrived, Spool
-from worker.printable import printable
+from worker.inputs.printable import printable
+from worker.settings.doors import Door
+from worker.storage import disk
+from worker.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from pydicom import Dataset
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from worker.database import reading, through_outages, transaction
-from worker.destinations import Destination, DicomDestination
 from worker.errors import NotConfigured, UnreadableDocument
 from worker.hospital import exports
 from worker.hospital.dicom_store import Unavailable, open_association
@@ -24,6 +23,7 @@ from worker.hospital.summary_picture import summary_picture
 from worker.hospital.verdicts import Answer, Verdict, refused, rest
 from worker.hospital.web_store import open_web
 from worker.settings import Settings
+from worker.settings.destinations import Destination, DicomDestination
 
 logger = logging.getLogger(__name__)
 

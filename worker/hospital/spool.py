@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from worker import atomic_files
 from worker.errors import ScoringError
+from worker.storage import atomic_files
 
 #: The folder for files that cannot be read or stored; a person has to look at them.
 UNREADABLE = "unreadable"

@@ -3,8 +3,8 @@
 import ssl
 from typing import Any
 
-from worker.destinations import DicomDestination, StowDestination
 from worker.errors import NotConfigured
+from worker.settings.destinations import DicomDestination, StowDestination
 
 
 class _NotingSocket(ssl.SSLSocket):

@@ -12,10 +12,10 @@ from pydicom import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
-from worker.bounded_json import loads
-from worker.destinations import StowDestination
 from worker.hospital.tls import context_for
 from worker.hospital.verdicts import Answer, again, of_http, rest
+from worker.inputs.bounded_json import loads
+from worker.settings.destinations import StowDestination
 
 TIMEOUT = urllib3.Timeout(connect=10, read=30)
 #: The most of an answer that is read.

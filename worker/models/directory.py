@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from worker import atomic_files, disk
 from worker.errors import ModelUnavailable, UnreadableDocument
 from worker.models.documents.card import ModelCard
 from worker.models.documents.report import Report
+from worker.storage import atomic_files, disk
 
 MODEL_FILE = "model.keras"
 CARD_FILE = "card.json"

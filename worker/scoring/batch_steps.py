@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import numpy as np
 
-from worker import metrics
 from worker.database import through_outages, transaction
 from worker.films.decoder_pool import DecoderPool
 from worker.films.preparation import Crashed, FilmOutcome, Place, Postponed, Prepared, RejectedFilm
@@ -21,6 +20,7 @@ from worker.settings import Settings
 from worker.studies import ledger
 from worker.studies.claims import Claim, Rejected, Scored
 from worker.studies.records import Priority
+from worker.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ import time
 import numpy as np
 from PIL import Image
 
-from worker import atomic_files, disk
 from worker.decoding import Limits, decode
 from worker.errors import ModelUnavailable, NoHeatMap, RejectedImage, TryAgainLater
 from worker.films import archive
@@ -18,6 +17,7 @@ from worker.models.grad_cam import Heat
 from worker.scoring import heat_map_requests
 from worker.scoring.heat_map_requests import HeatMapRequest, heat_map_path
 from worker.settings import Settings
+from worker.storage import atomic_files, disk
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from worker.database import now
-from worker.printable import printable
+from worker.inputs.printable import printable
 from worker.studies.records import UNFINISHED, Image, ImageState, Prediction, Refusal, Study, Submission
 
 #: Rows read at a time, so that memory does not grow with the table.

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from worker import printable
-from worker.bounded_json import MAX_DEPTH
 from worker.errors import RefusedSubmission
+from worker.inputs import printable
+from worker.inputs.bounded_json import MAX_DEPTH
 from worker.studies.records import Priority
 
 SCHEMA = "cxr.score.request"

@@ -21,7 +21,7 @@ from worker.database import is_outage, now, through_outages, transaction
 from worker.errors import RefusedSubmission, RejectedImage
 from worker.films import archive
 from worker.films.uploads import Upload
-from worker.printable import printable
+from worker.inputs.printable import printable
 from worker.settings import ARCHIVE, settings
 from worker.studies import worklist_order
 from worker.studies.records import Image, Priority, Refusal, Study, Submission

@@ -6,12 +6,12 @@ from pydantic import BaseModel
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from worker import metrics
 from worker.broker.set_aside import DETAILS, Flaw, Place, SetAside
 from worker.celery_app import DEFAULT_QUEUE, INTAKE_QUEUE
 from worker.database import through_outages, transaction
 from worker.studies.records import Refusal
 from worker.submissions.records import SetAsideMessage
+from worker.telemetry import metrics
 
 #: The newest messages that are kept; each has at most 16 KiB, so the table has at most 16 MiB.
 KEPT = 1000

@@ -14,7 +14,7 @@ from celery import Task
 from celery.exceptions import Reject
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from worker import celery_app, sweeper
+from worker import celery_app
 from worker.broker import sender_keys
 from worker.broker.set_aside import Flaw, Place, SetAside
 from worker.celery_app import app
@@ -24,6 +24,7 @@ from worker.monitoring import heartbeats
 from worker.settings import settings
 from worker.submissions import intake, set_aside_messages
 from worker.submissions.callbacks import Courier
+from worker.tasks import sweeper
 
 logger = logging.getLogger(__name__)
 

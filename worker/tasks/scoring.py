@@ -11,7 +11,7 @@ from functools import cache
 from celery import Task
 from sqlalchemy.exc import DBAPIError
 
-from worker import celery_app, metrics, sweeper, wakeups
+from worker import celery_app, wakeups
 from worker.celery_app import app
 from worker.database import is_outage
 from worker.errors import ModelUnavailable
@@ -20,6 +20,8 @@ from worker.scoring import full_pictures
 from worker.scoring.heat_maps import HeatMapDrawer
 from worker.scoring.scorer import Scorer
 from worker.settings import settings
+from worker.tasks import sweeper
+from worker.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -111,7 +111,7 @@ def test_the_log_has_no_content_of_a_discarded_message(caplog):
     """Celery would print the body, which may identify a patient."""
     from celery.worker.consumer.consumer import UNKNOWN_TASK_ERROR
 
-    from worker.logs import _without_bodies
+    from worker.telemetry.logs import _without_bodies
 
     logger = logging.getLogger("celery.worker.consumer.consumer")
     logger.addFilter(_without_bodies)

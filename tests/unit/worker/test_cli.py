@@ -126,4 +126,4 @@ def test_every_extra_that_a_command_names_exists():
     tables = [point.load() for point in entry_points(group="thoraq.commands")]
 
     named = {entry.extra for table in tables for entry in table.values()} - {None}
-    assert {"worker", "trainer", "dashboard", "demo"} == named <= set(project["optional-dependencies"])
+    assert {"worker", "trainer", "dashboard", "demo", "hospital"} == named <= set(project["optional-dependencies"])

@@ -14,9 +14,9 @@ from dashboard.accounts.accounts import Role
 from dashboard.api import json_bodies
 from dashboard.errors import CODES
 from dashboard.settings import DashboardSettings
-from worker.allowance import Allowance
-from worker.bounded_json import MAX_VALUES
 from worker.database import reading
+from worker.inputs.allowance import Allowance
+from worker.inputs.bounded_json import MAX_VALUES
 from worker.settings import settings
 from worker.studies.records import Image, Study, Submission
 from worker.submissions import intake
@@ -173,7 +173,7 @@ def test_a_second_large_envelope_may_come_back_later(client, basic, monkeypatch)
     ],
 )
 @pytest.mark.parametrize(
-    "place", ["worker.atomic_files.tempfile.mkstemp", "dashboard.multipart.tempfile.TemporaryFile"]
+    "place", ["worker.storage.atomic_files.tempfile.mkstemp", "dashboard.multipart.tempfile.TemporaryFile"]
 )
 def test_a_disk_that_takes_no_film_is_its_own_problem(client, basic, monkeypatch, caplog, number, status, code, place):
     """It is one line in the log; nothing is stored. The archive and the upload's own file may fail."""

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from worker.bounded_json import MAX_VALUES
 from worker.broker import sender_keys
 from worker.broker.sender_keys import NO_KEY, outline
+from worker.inputs.bounded_json import MAX_VALUES
 
 
 @pytest.mark.parametrize("depth", [3, 300, 900, 100_000])

@@ -5,9 +5,9 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from worker.cli import InstalledCommands
-from worker.doors import Door
 from worker.errors import NotConfigured
 from worker.settings import Settings, settings
+from worker.settings.doors import Door
 
 DOORS = '{"THORAQ": {"source": "pacs-north", "callers": {"PACS1": ["127.0.0.1"]}}}'
 ANYBODY = '{"THORAQ": {"source": "pacs-north", "callers": {"PACS1": []}}}'

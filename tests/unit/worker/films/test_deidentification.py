@@ -15,9 +15,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from worker.decoding import decode, dicom
 from worker.errors import Reason, RejectedImage
-from worker.film_limits import MAX_FILE_BYTES
 from worker.films.deidentification import KEPT, deidentified, split
 from worker.films.dicom_elements import MAX_ELEMENTS, DamagedElements
+from worker.inputs.film_limits import MAX_FILE_BYTES
 
 CANARY = "Canarius^Vogel"
 #: Standard attributes in which a name may stand; `named_film` adds nested, private and trailing ones.

@@ -192,7 +192,7 @@ def test_a_full_spool_rejects_for_now_and_answers_an_echo(receiver, monkeypatch)
 
 def test_a_disk_that_fails_is_no_success(receiver, monkeypatch, caplog):
     """The answer is given after the file is on the disk, so there is none before."""
-    from worker import atomic_files
+    from worker.storage import atomic_files
 
     def fail(*_):
         raise OSError(28, "No space left on device", "/spool/secret")

@@ -15,7 +15,6 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from worker.errors import NotConfigured
-from worker.film_limits import MAX_FILE_BYTES
 from worker.films.deidentification import split
 from worker.hospital.identity import (
     PATHS,
@@ -26,6 +25,7 @@ from worker.hospital.identity import (
     read_site_key,
     seal,
 )
+from worker.inputs.film_limits import MAX_FILE_BYTES
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from worker import atomic_files, wakeups
+from worker import wakeups
 from worker.database import now, reading, transaction
 from worker.errors import NotStored
 from worker.films import archive
@@ -21,6 +21,7 @@ from worker.hospital.reception import Instance, Reception
 from worker.hospital.records import Arrival, ArrivalPart
 from worker.hospital.spool import Spool
 from worker.settings import settings
+from worker.storage import atomic_files
 from worker.studies import ledger
 from worker.studies.records import Image, Study, Submission
 from worker.submissions import callbacks

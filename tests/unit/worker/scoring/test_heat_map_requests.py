@@ -149,7 +149,7 @@ def test_a_heat_map_is_claimed_by_one_worker_and_again_after_its_lease(film, una
 
 def test_the_sweeper_sends_a_lost_wake_up_again(film, monkeypatch):
     """It stops once the heat map is drawn."""
-    from worker import sweeper
+    from worker.tasks import sweeper
 
     sent = []
     monkeypatch.setattr("worker.wakeups.wake_for_heat_maps", lambda: sent.append(1))

@@ -6,13 +6,14 @@ from functools import cache
 import pytest
 from sqlalchemy import select, update
 
-from worker import sweeper, wakeups
+from worker import wakeups
 from worker.database import now, reading, transaction
 from worker.monitoring import heartbeats
 from worker.monitoring.records import Process
 from worker.studies import ledger
 from worker.studies.records import Image, Priority
 from worker.submissions import intake
+from worker.tasks import sweeper
 
 
 @pytest.fixture

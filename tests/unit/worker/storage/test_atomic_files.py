@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from worker import atomic_files
+from worker.storage import atomic_files
 
 
 @pytest.fixture

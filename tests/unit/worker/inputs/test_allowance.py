@@ -2,7 +2,7 @@
 
 import threading
 
-from worker.allowance import Allowance
+from worker.inputs.allowance import Allowance
 
 
 def test_what_is_taken_is_there_again_afterwards():

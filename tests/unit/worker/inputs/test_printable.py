@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from worker.commands.console import print_table
-from worker.printable import PATTERN, SpreadsheetWriter, printable
+from worker.inputs.printable import PATTERN, SpreadsheetWriter, printable
 
 CONTROLS = ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\u202e", "\u2066", "\u200f", "\u2028", "\ufeff"]
 

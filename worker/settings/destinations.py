@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
 
-from worker.doors import AeTitle
+from worker.settings.doors import AeTitle
 
 #: What is sent of a result: the structured report, the picture.
 ObjectKind = Literal["sr", "picture"]

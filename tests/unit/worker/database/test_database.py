@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import InternalError, OperationalError
 
-from worker import postgres
-from worker.database import clock, is_outage, now, reading, transaction
+from worker.database import clock, is_outage, now, postgres, reading, transaction
 from worker.monitoring import heartbeats
 from worker.monitoring.records import Process
 

@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from worker import bounded_json
-from worker.bounded_json import MAX_BYTES, MAX_DEPTH, MAX_VALUES, OversizedJson, UnreadableJson, loads
+from worker.inputs import bounded_json
+from worker.inputs.bounded_json import MAX_BYTES, MAX_DEPTH, MAX_VALUES, OversizedJson, UnreadableJson, loads
 from worker.submissions.envelope import MAX_ITEMS
 
 

@@ -34,7 +34,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_exponential
 
-from worker import postgres
+from worker.database import postgres
 from worker.errors import NotConfigured
 from worker.settings import settings
 

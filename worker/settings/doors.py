@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints
 
-from worker import printable
+from worker.inputs import printable
 
 #: An AE title: up to 16 characters of ASCII without controls and backslash, none of them a blank at an end (PS3.5 6.2).
 AeTitle = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]

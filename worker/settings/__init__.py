@@ -18,14 +18,14 @@ from sqlalchemy import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from worker.destinations import Destination
-from worker.doors import AeTitle, Door
-from worker.film_limits import MAX_FILE_BYTES, MAX_PIXELS
+from worker.inputs.film_limits import MAX_FILE_BYTES, MAX_PIXELS
+from worker.settings.destinations import Destination
+from worker.settings.doors import AeTitle, Door
 
 #: The root of uploaded files; messages cannot refer to it.
 ARCHIVE = "archive"
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 #: The shortest and the longest key of a callback in bytes, by Standard Webhooks.
 KEY_BYTES = (24, 64)
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     max_wait_routine_seconds: float = Field(default=30 * 60, gt=0)
     max_wait_offpeak_seconds: float = Field(default=8 * 3600, gt=0)
 
-    #: Called AE titles under which `thoraq receiver` takes films, as JSON (`worker.doors`).
+    #: Called AE titles under which `thoraq receiver` takes films, as JSON (`worker.settings.doors`).
     doors: dict[AeTitle, Door] = Field(default_factory=dict)
     receiver_host: str = "127.0.0.1"
     receiver_port: int = Field(default=11112, ge=0, le=65535)
@@ -166,7 +166,7 @@ class Settings(BaseSettings):
     pseudonym_key: Path | None = None
     #: The sender's private key in PEM, which opens sealed identities.
     identity_key: Path | None = None
-    #: Archives to which results are sent, as JSON (`worker.destinations`), by the names that doors use.
+    #: Archives to which results are sent, as JSON (`worker.settings.destinations`), by the names that doors use.
     destinations: dict[str, Destination] = Field(default_factory=dict)
     #: A part of a study that does not end is closed after this time.
     part_maximum_seconds: float = Field(default=600, gt=0)

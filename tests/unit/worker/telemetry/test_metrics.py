@@ -5,8 +5,8 @@ import urllib.request
 import pytest
 from prometheus_client import REGISTRY
 
-from worker import metrics
 from worker.demo.embedded_redis import free_port
+from worker.telemetry import metrics
 
 
 def test_a_scrape_answers_with_what_was_measured():

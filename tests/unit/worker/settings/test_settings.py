@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from pydantic import ValidationError
 from sqlalchemy import text, update
 
-from worker import disk, wakeups
+from worker import wakeups
 from worker.celery_app import beat_schedule, configuration
 from worker.commands import processes
 from worker.database import reading, transaction
@@ -18,6 +18,7 @@ from worker.demo.embedded_redis import free_port
 from worker.errors import Reason
 from worker.films.phantoms import draw
 from worker.settings import settings
+from worker.storage import disk
 from worker.studies import ledger, outcomes, worklist_order
 from worker.studies.records import Image, Priority
 from worker.submissions import intake

@@ -7,8 +7,8 @@ import logging
 import pytest
 from celery import signals
 
-from worker import logs
 from worker.settings import Settings
+from worker.telemetry import logs
 
 
 @pytest.fixture
