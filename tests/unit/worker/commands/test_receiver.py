@@ -31,13 +31,19 @@ def start(data_dir, monkeypatch, tmp_path):
     return begin
 
 
+PACS = '{"pacs": {"kind": "dicom", "host": "127.0.0.1", "port": 104, "called": "PACS1", "calling": "THORAQ"}}'
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         ({}, "THORAQ_DOORS names no door"),
         ({"DOORS": DOORS}, "THORAQ_PSEUDONYM_KEY is not set"),
         ({"DOORS": DOORS, "PSEUDONYM_KEY": "TMP/short"}, "fewer than 32 bytes"),
-        ({"DOORS": OWING, "PSEUDONYM_KEY": "TMP/key"}, "THORAQ_IDENTITY_CERTIFICATE is not set"),
+        (
+            {"DOORS": OWING, "DESTINATIONS": PACS, "PSEUDONYM_KEY": "TMP/key"},
+            "THORAQ_IDENTITY_CERTIFICATE is not set",
+        ),
         (
             {"DOORS": DOORS, "PSEUDONYM_KEY": "TMP/key", "IDENTITY_CERTIFICATE": "TMP/key"},
             "THORAQ_IDENTITY_CERTIFICATE: ",
