@@ -30,7 +30,7 @@ def test_the_server_ends_the_transaction_of_a_frozen_worker(deployment, tmp_path
         before = scored(deployment)
 
         deployment.wait_for(lambda: scored(deployment) > before, "the second worker's first film", 15)
-        deployment.wait_until_finished(seconds=100)
+        deployment.wait_until_finished(seconds=200)
 
     one_outcome_each(deployment, FILMS)
 
