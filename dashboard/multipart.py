@@ -3,6 +3,7 @@
 Werkzeug bounds each field, so that 128 MB of fields stay in memory, and gives each of a thousand files one of its own.
 """
 
+import contextlib
 import io
 import tempfile
 from typing import IO, cast
@@ -15,7 +16,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 #: Forms without files have a few hundred bytes.
 MAX_FORM_BYTES = 256 * 1024
-#: Of the fields and the headers of a form with files: the identifiers of a thousand films fit.
+#: Fields and headers of a form with files. The identifiers of a thousand films fit.
 MAX_FIELD_BYTES = 1024 * 1024
 READ_BYTES = 64 * 1024
 
@@ -79,17 +80,19 @@ class _Multipart:
         Raises:
             ValueError: it is malformed, or ends before its last boundary.
         """
-        try:
+        with contextlib.ExitStack() as unless_whole:
+            unless_whole.callback(self._close)
             while not isinstance(event := self._decoder.next_event(), Epilogue):
                 if isinstance(event, NeedData):
                     self._decoder.receive_data(stream.read(READ_BYTES) or None)
                 else:
                     self._take(event)
-        except BaseException:
-            if self._spool:
-                self._spool.close()
-            raise
+            unless_whole.pop_all()
         return self._fields, self._files
+
+    def _close(self) -> None:
+        if self._spool:
+            self._spool.close()
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Field | File):

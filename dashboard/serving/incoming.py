@@ -15,7 +15,7 @@ from worker.storage import disk
 
 logger = logging.getLogger(__name__)
 
-#: Of the size of a chunk, or of what follows the last one.
+#: The line with the size of a chunk, or a line after the last chunk.
 MAX_CHUNK_LINE_BYTES = 8 * 1024
 
 

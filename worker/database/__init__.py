@@ -4,7 +4,7 @@ import importlib.resources
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -195,11 +195,10 @@ def engine() -> Engine:
     def _check_schema(connection: Connection) -> None:
         nonlocal checked
         if not checked:
-            try:
+            with ExitStack() as unless_known:
+                unless_known.callback(connection.close)  # Nobody else has it yet: it would stay open at the server.
                 _refuse_unknown_schema(connection)
-            except BaseException:
-                connection.close()  # Nobody else has it yet: it would stay open at the server.
-                raise
+                unless_known.pop_all()
             checked = True
 
     return made

@@ -6,7 +6,7 @@ server, or a proxy before it, that keeps the network connection open and sends n
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -145,12 +145,10 @@ def prepare(engine: Engine) -> None:
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> Connection:  # noqa: ANN401
-        connection = Connection.connect(*arguments, **options)
-        try:
+        with ExitStack() as unless_set_up:
+            connection = unless_set_up.enter_context(closing(Connection.connect(*arguments, **options)))
             _set_up(connection, options)
-        except BaseException:
-            connection.close()
-            raise
+            unless_set_up.pop_all()
         return connection
 
     @event.listens_for(engine, "begin")

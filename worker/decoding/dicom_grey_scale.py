@@ -192,7 +192,7 @@ def _table(item: Dataset, inputs: tuple[int, int]) -> LookupTable | None:
 def _first_input(pattern: int, entries: int, inputs: tuple[int, int], *, is_signed: bool | None) -> int:
     """Return the number that a table's first input means.
 
-    It has the sign of what is looked up, but senders write it with either type. Of the two meanings, that one is right
+    It has the sign of what is looked up, but senders write it with either type. The right meaning is the one
     under which the table serves more of the values that can be looked up.
 
     Args:

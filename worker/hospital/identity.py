@@ -46,7 +46,7 @@ class Identity(BaseModel):
     patient_birth_date: bytes = b""
     patient_sex: bytes = b""
     accession_number: bytes = b""
-    #: Of the first item of the Issuer of Accession Number Sequence.
+    #: From the first item of the Issuer of Accession Number Sequence.
     accession_issuer_local: bytes = b""
     accession_issuer_universal: bytes = b""
     study_instance_uid: bytes = b""
@@ -58,7 +58,7 @@ class Identity(BaseModel):
     study_time: bytes = b""
     study_description: bytes = b""
     referring_physician_name: bytes = b""
-    #: Of the first item of the Request Attributes Sequence.
+    #: From the first item of the Request Attributes Sequence.
     requested_procedure_id: bytes = b""
     scheduled_procedure_step_id: bytes = b""
 

@@ -64,7 +64,7 @@ class ObjectIds:
 
     sop_instance_uid: str
     series_instance_uid: str
-    #: Of this installation, as the observer.
+    #: Names this installation as the observer.
     device_uid: str
     #: The object that this one replaces.
     predecessor: StoredObject | None = None

@@ -42,7 +42,7 @@ class Load:
 
     file: Path
     arrived: Arrived
-    #: Of its film in the archive; None if the instance is set aside.
+    #: Where its film lies in the archive; None if the instance is set aside.
     path: str | None
 
 

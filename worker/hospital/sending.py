@@ -50,7 +50,7 @@ class Sender:
     open_identity: Callable[[bytes], Identity]
     #: The error of `open_identity`.
     gone: type[Exception]
-    #: Of this installation.
+    #: Names this installation.
     device_uid: str
 
     def send_due(self, on_turn: Callable[[], None] = lambda: None, stops: Callable[[], bool] = lambda: False) -> int:

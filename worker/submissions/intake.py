@@ -96,13 +96,7 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
             configured, or the key was used with other content.
         NotStored: the archive is full, read-only or broken.
     """
-    items: list[dict[str, object]] = []
-    stored: list[dict[str, str]] = []
-    for name, film in files:
-        upload = Upload(film)
-        stored.append(_in_archive(*upload.store(settings().archive_dir, settings().max_file_bytes)))
-        # Senders rarely choose their file names, so an unprintable character is replaced instead of refused.
-        items.append({"reference": printable(name)[-512:], "image": _in_archive(*archive.place(upload))})
+    items, stored = _archived(files)
     if identifiers and len(identifiers) != len(items):
         raise RefusedSubmission("invalid", "items: there must be one object for each film")
     for item, fields in zip(items, identifiers, strict=False):
@@ -120,6 +114,18 @@ def submit_files(  # noqa: PLR0913 - the fields of an envelope
     for item, image in zip(items, stored, strict=True):
         item["image"] = image
     return _store(parse(message), frozenset({ARCHIVE}), digest, TWICE)
+
+
+def _archived(files: Iterable[tuple[str, bytes | BinaryIO]]) -> tuple[list[dict[str, object]], list[dict[str, str]]]:
+    """Store films, and return their items with each file as it was sent, and where each stored file lies."""
+    items: list[dict[str, object]] = []
+    stored: list[dict[str, str]] = []
+    for name, film in files:
+        upload = Upload(film)
+        stored.append(_in_archive(*upload.store(settings().archive_dir, settings().max_file_bytes)))
+        # Senders rarely choose their file names, so an unprintable character is replaced instead of refused.
+        items.append({"reference": printable(name)[-512:], "image": _in_archive(*archive.place(upload))})
+    return items, stored
 
 
 def _in_archive(path: str, sha256: str) -> dict[str, str]:

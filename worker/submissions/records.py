@@ -50,7 +50,7 @@ class SetAsideMessage(Base):
     place: Mapped[str] = mapped_column(String(32))
     #: One of `worker.broker.set_aside.Flaw`.
     flaw: Mapped[str] = mapped_column(String(32))
-    #: Of the whole message.
+    #: Covers the whole message.
     sha256: Mapped[str] = mapped_column(String(64))
     #: The bytes of the whole message.
     size: Mapped[int]

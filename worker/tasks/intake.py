@@ -91,7 +91,7 @@ def courier() -> Courier:
 
 @app.task(name=celery_app.SWEEP, bind=True)
 def sweep(self: Task[..., None]) -> None:
-    """Recover abandoned work, and deliver the callbacks that are due. Of many sweeps that waited, one does so."""
+    """Recover abandoned work, and deliver the callbacks that are due. Where many sweeps waited, one does so."""
     if sweeper.just_swept():
         return
     sweeper.sweep()
