@@ -1,7 +1,6 @@
 """Results that are owed to archives: parts of studies whose films are scored, and keys that open their identities."""
 
 import json
-import socket
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_address
@@ -36,13 +35,6 @@ SOURCE = "pacs-north"
 VERSION = "efficientnet-0123456789ab"
 
 
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @cache
 def _key(_name: str):
     """Return a key, made once: making one takes a good part of a test's time."""
@@ -52,9 +44,19 @@ def _key(_name: str):
 def write_keys(folder, host="thoraq"):
     """Write a certificate, for identities or of a host, and its key; return their paths."""
     key = _key("other" if folder.name == "other" else "")
+    certificate = certificate_for(key, host)
+    stem = "identity" if host == "thoraq" else "host"
+    paths = folder / f"{stem}.pem", folder / f"{stem}.key"
+    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return paths
+
+
+def certificate_for(key, host="thoraq"):
+    """Return a certificate of this key's holder, for identities or of a host, signed by the key itself."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "thoraq sender")])
     begin = datetime.now(UTC) - timedelta(days=1)
-    certificate = (
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -65,11 +67,6 @@ def write_keys(folder, host="thoraq"):
         .add_extension(x509.SubjectAlternativeName([_name_of(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    stem = "identity" if host == "thoraq" else "host"
-    paths = folder / f"{stem}.pem", folder / f"{stem}.key"
-    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-    paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths
 
 
 def _name_of(host):

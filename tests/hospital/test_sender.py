@@ -11,10 +11,12 @@ from datetime import timedelta
 import pytest
 from deployment import CXR6
 from hospital_peers import ORTHANC, need, orthanc
-from owed_results import add_part, all_exports, free_port, let_time_pass, pauses, variables
+from owed_results import add_part, all_exports, let_time_pass, pauses, variables
 from pydicom import dcmread, dcmwrite
 from reported import identity
 from sqlalchemy import text
+
+from worker.demo.embedded_redis import free_port
 
 #: The plug-in of Debian's orthanc-dicomweb.
 DICOMWEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"

@@ -1,14 +1,11 @@
 """An identity is read from a film's data set, sealed for one reader, and replaced by a pseudonym."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import pkcs7_decrypt_der
 from dicom_films import dataset
+from owed_results import certificate_for
 from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.filebase import DicomBytesIO
@@ -28,22 +25,6 @@ from worker.hospital.identity import (
 from worker.inputs.film_limits import MAX_FILE_BYTES
 
 EXPLICIT = "1.2.840.10008.1.2.1"
-
-
-def certificate_for(key):
-    """Return a certificate of this key's holder, signed by the key itself."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "thoraq sender")])
-    begin = datetime.now(UTC) - timedelta(days=1)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=30))
-        .sign(key, hashes.SHA256())
-    )
 
 
 @pytest.fixture(scope="module")

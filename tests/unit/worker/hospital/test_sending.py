@@ -9,7 +9,6 @@ from fake_archive import FakeArchive, FakeDicomWeb
 from owed_results import (
     add_part,
     all_exports,
-    free_port,
     let_time_pass,
     pauses,
     score,
@@ -24,6 +23,7 @@ from sqlalchemy import update
 
 from worker import wakeups
 from worker.database import now, reading, transaction
+from worker.demo.embedded_redis import free_port
 from worker.hospital import exports, parts
 from worker.hospital.export_records import Export
 from worker.hospital.identity import read_certificate
